@@ -1,0 +1,167 @@
+//! The flow document: what it must hold, what it may hold, and its exact text. No I/O.
+//!
+//! A [`Flow`] is a parsed [`Head`] beside the lossless text. The text never passes through `serde_json::Value`, which
+//! rounds numbers; who needs the members asks for a typed view with [`Flow::decode`]. One validator stands before both
+//! backends and refuses what either of them cannot hold, because a move between them that fails half-way is worse than
+//! a refused save. Everything else is kept, known to us or not; what looks wrong but can be kept is a [`Warning`].
+
+mod draft;
+mod head;
+mod node;
+mod number;
+mod parser;
+mod print;
+mod refusal;
+mod runtime;
+mod warnings;
+
+pub use draft::Draft;
+pub use head::{FlowId, GstState, Head};
+pub(crate) use node::Node;
+pub(crate) use number::Decimal;
+pub use refusal::{Path, Reason, Refusal};
+pub use warnings::{Suspicion, Warning};
+
+use std::fmt;
+
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
+
+/// The longest name, in bytes after trimming.
+pub const MAX_NAME: usize = 255;
+/// The largest document, in bytes of the text PostgreSQL prints for it (see [`Head::size`]): 16 MiB.
+pub const MAX_SIZE: usize = 16 * 1024 * 1024;
+/// The deepest nesting of objects and arrays; the document itself is the first level.
+pub const MAX_DEPTH: usize = 128;
+
+/// A flow document that both backends can hold.
+#[derive(Clone)]
+pub struct Flow {
+    head: Head,
+    document: Box<RawValue>,
+}
+
+/// Whether the members that a running engine reports count: `running`, `gst_state`, `block_health` and the like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Runtime {
+    /// The whole document.
+    Kept,
+    /// Only what people wrote.
+    Left,
+}
+
+impl Flow {
+    /// Reads and checks a document.
+    ///
+    /// White space goes, and the id is spelled hyphenated and in lower case; all else stays as it is written: order
+    /// and number texts, unknown members, documents of any age.
+    ///
+    /// # Errors
+    /// A [`Refusal`] with the place and the reason: not JSON (RFC 8259) or no object; `id` or `name` missing or of
+    /// another type; a name that is empty or over [`MAX_NAME`]; U+0000, lone surrogates, a member twice in one object;
+    /// numbers beyond `numeric`; deeper than [`MAX_DEPTH`]; larger than [`MAX_SIZE`].
+    ///
+    /// ```
+    /// # use strom::Flow;
+    /// let flow = Flow::parse(r#"{"id": "6F1D3C5E000040008000000000000001", "name": "Studio 1", "gain": 1.10}"#)?;
+    /// let text = r#"{"id":"6f1d3c5e-0000-4000-8000-000000000001","name":"Studio 1","gain":1.10}"#;
+    /// assert_eq!(flow.document().get(), text);
+    /// # Ok::<(), strom::Refusal>(())
+    /// ```
+    pub fn parse(text: &str) -> Result<Self, Refusal> {
+        Self::from_node(Node::parse(text)?)
+    }
+
+    /// Checks a tree and writes its text.
+    pub(crate) fn from_node(mut node: Node<'_>) -> Result<Self, Refusal> {
+        let head = Head::of(&node)?;
+        let id = head.id.to_string();
+        if node.get("id").and_then(Node::as_str) != Some(&id) {
+            node.set("id", Node::String(id.into()));
+        }
+        let document = RawValue::from_string(node.to_compact()).expect("the printer writes JSON");
+        Ok(Self { head, document })
+    }
+
+    /// A flow whose head the database has computed from the document.
+    pub(crate) fn from_parts(head: Head, document: Box<RawValue>) -> Self {
+        Self { head, document }
+    }
+
+    /// What lists and look-ups need.
+    pub fn head(&self) -> &Head {
+        &self.head
+    }
+
+    /// Shorthand for the head's id.
+    pub fn id(&self) -> FlowId {
+        self.head.id
+    }
+
+    /// The exact text.
+    pub fn document(&self) -> &RawValue {
+        &self.document
+    }
+
+    /// A typed view of the document, of the caller's type.
+    ///
+    /// # Errors
+    /// serde_json's, when the document does not have that shape.
+    ///
+    /// ```
+    /// #[derive(serde::Deserialize)]
+    /// struct Named { name: String }
+    ///
+    /// let flow = strom::Flow::parse(r#"{"id": "6f1d3c5e-0000-4000-8000-000000000001", "name": "Studio 1"}"#)?;
+    /// assert_eq!(flow.decode::<Named>()?.name, "Studio 1");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn decode<T: DeserializeOwned>(&self) -> serde_json::Result<T> {
+        serde_json::from_str(self.document.get())
+    }
+
+    /// The tree of the document.
+    ///
+    /// # Errors
+    /// A row that somebody wrote by SQL may hold a document that [`Flow::parse`] would have refused.
+    pub(crate) fn node(&self) -> Result<Node<'_>, Refusal> {
+        Node::parse(self.document.get())
+    }
+
+    /// The one text of all documents that mean the same: members sorted by name, numbers as exact decimals without
+    /// insignificant zeros, no white space.
+    ///
+    /// # Errors
+    /// A [`Refusal`] for a document that somebody wrote by SQL and that [`Flow::parse`] would have refused.
+    pub fn canonical(&self, runtime: Runtime) -> Result<String, Refusal> {
+        let mut node = self.node()?;
+        if runtime == Runtime::Left {
+            node.strip_runtime();
+        }
+        Ok(node.to_canonical())
+    }
+
+    /// SHA-256 of the canonical text.
+    ///
+    /// # Errors
+    /// As [`Flow::canonical`].
+    pub fn hash(&self, runtime: Runtime) -> Result<[u8; 32], Refusal> {
+        Ok(Sha256::digest(self.canonical(runtime)?).into())
+    }
+
+    /// What is suspicious about the document. Never a reason to refuse it.
+    ///
+    /// # Errors
+    /// As [`Flow::canonical`].
+    pub fn warnings(&self) -> Result<Vec<Warning>, Refusal> {
+        Ok(warnings::find(&self.node()?))
+    }
+}
+
+/// The head only: documents hold passphrases and do not belong in logs.
+impl fmt::Debug for Flow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Flow").field(&self.head).finish()
+    }
+}

@@ -1,0 +1,105 @@
+//! The tree of a JSON text, borrowed from it, numbers and member order as written.
+
+use std::borrow::Cow;
+
+use super::number::Decimal;
+use super::refusal::Refusal;
+
+/// A JSON value that borrows from its text. It lives as long as one operation; what is kept is the text.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Node<'a> {
+    Null,
+    Bool(bool),
+    /// The number as written; [`Decimal`] gives its value.
+    Number(&'a str),
+    String(Cow<'a, str>),
+    Array(Vec<Node<'a>>),
+    /// Members in the order of the text, no name twice.
+    Object(Vec<(Cow<'a, str>, Node<'a>)>),
+}
+
+impl<'a> Node<'a> {
+    pub(crate) fn parse(text: &'a str) -> Result<Self, Refusal> {
+        super::parser::parse(text)
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Option<&Node<'a>> {
+        match self {
+            Self::Object(members) => members.iter().find(|(key, _)| key == name).map(|(_, value)| value),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn remove(&mut self, name: &str) -> Option<Node<'a>> {
+        match self {
+            Self::Object(members) => {
+                let position = members.iter().position(|(key, _)| key == name)?;
+                Some(members.remove(position).1)
+            }
+            _ => None,
+        }
+    }
+
+    /// Replaces a member where it stands, or adds it at the end. Does nothing to a node that is no object.
+    pub(crate) fn set(&mut self, name: &'a str, value: Node<'a>) {
+        if let Self::Object(members) = self {
+            match members.iter_mut().find(|(key, _)| key == name) {
+                Some((_, old)) => *old = value,
+                None => members.push((Cow::Borrowed(name), value)),
+            }
+        }
+    }
+
+    pub(crate) fn as_str(&self) -> Option<&str> {
+        match self {
+            Self::String(string) => Some(string),
+            _ => None,
+        }
+    }
+
+    /// The elements of an array; nothing for any other value.
+    pub(crate) fn items(&self) -> &[Node<'a>] {
+        match self {
+            Self::Array(items) => items,
+            _ => &[],
+        }
+    }
+
+    /// The value's type in words, for messages.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::Null => "null",
+            Self::Bool(_) => "a boolean",
+            Self::Number(_) => "a number",
+            Self::String(_) => "a string",
+            Self::Array(_) => "an array",
+            Self::Object(_) => "an object",
+        }
+    }
+
+    /// The length of the text that PostgreSQL prints for this value as `jsonb`: a blank after each `:` and `,`, numbers
+    /// written out. The same for one value however it is written, so both backends can agree on it.
+    pub(crate) fn jsonb_len(&self) -> usize {
+        let separators = |count: usize| 2 * count.saturating_sub(1);
+        match self {
+            Self::Null => 4,
+            Self::Bool(value) => 5 - usize::from(*value),
+            Self::Number(text) => Decimal::new(text).plain_len(),
+            Self::String(string) => string_len(string),
+            Self::Array(items) => 2 + separators(items.len()) + items.iter().map(Self::jsonb_len).sum::<usize>(),
+            Self::Object(members) => {
+                let member = |(name, value): &(Cow<'_, str>, Node<'_>)| string_len(name) + 2 + value.jsonb_len();
+                2 + separators(members.len()) + members.iter().map(member).sum::<usize>()
+            }
+        }
+    }
+}
+
+fn string_len(string: &str) -> usize {
+    let escaped = |byte: u8| match byte {
+        b'"' | b'\\' | 0x08 | 0x09 | 0x0a | 0x0c | 0x0d => 2,
+        0..=0x1f => 6,
+        _ => 1,
+    };
+    2 + string.bytes().map(escaped).sum::<usize>()
+}

@@ -1,0 +1,154 @@
+//! Numbers exactly as they were written.
+//!
+//! A JSON number is a decimal of any precision. PostgreSQL's `numeric`, which JSONB is made of, holds every one that
+//! fits its limits, and `f64` does not; so numbers stay text here and are compared, measured and put into canonical
+//! form as decimals. Limits: <https://www.postgresql.org/docs/current/datatype-numeric.html>, 131,072 digits before
+//! the decimal point and 16,383 after it.
+
+use std::fmt::Write;
+
+const MAX_INTEGER_DIGITS: i64 = 131_072;
+const MAX_FRACTION_DIGITS: i64 = 16_383;
+/// From here on PostgreSQL refuses an exponent without looking at the digits (`numeric_in`, `INT_MAX / 2`).
+const MAX_EXPONENT: i64 = (i32::MAX / 2) as i64;
+
+/// A decimal: ± 0.`digits` × 10^`point`, the digits without zeros at either end; zero has no digits and no sign.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Decimal {
+    negative: bool,
+    digits: String,
+    point: i64,
+    /// Digits after the decimal point as written, trailing zeros included. `None` would not fit into `numeric`.
+    scale: Option<i64>,
+}
+
+impl Decimal {
+    /// Reads a JSON number. The caller has checked its grammar (RFC 8259, section 6).
+    pub(crate) fn new(text: &str) -> Self {
+        let (mantissa, exponent) = match text.split_once(['e', 'E']) {
+            Some((mantissa, exponent)) => (mantissa, parse_exponent(exponent)),
+            None => (text, 0),
+        };
+        let unsigned = mantissa.trim_start_matches('-');
+        let (integer, fraction) = unsigned.split_once('.').unwrap_or((unsigned, ""));
+        let all = [integer, fraction].concat();
+        let significant = all.trim_start_matches('0');
+        let leading_zeros = (all.len() - significant.len()) as i64;
+        let digits = significant.trim_end_matches('0').to_owned();
+        let scale = (fraction.len() as i64 - exponent).max(0);
+        let fits = exponent.abs() < MAX_EXPONENT && scale <= MAX_FRACTION_DIGITS;
+        Self {
+            negative: !digits.is_empty() && unsigned.len() < mantissa.len(),
+            point: if digits.is_empty() { 0 } else { integer.len() as i64 - leading_zeros + exponent },
+            digits,
+            scale: fits.then_some(scale),
+        }
+    }
+
+    /// Whether PostgreSQL's `numeric` can hold it.
+    pub(crate) fn fits_numeric(&self) -> bool {
+        self.scale.is_some() && self.point <= MAX_INTEGER_DIGITS
+    }
+
+    /// The length of the text PostgreSQL prints for it: plain digits, never an exponent.
+    pub(crate) fn plain_len(&self) -> usize {
+        let scale = self.scale.unwrap_or(0);
+        let fraction = if scale > 0 { scale + 1 } else { 0 };
+        usize::from(self.negative) + (self.point.max(1) + fraction) as usize
+    }
+
+    /// One text for one value: `1.10`, `11e-1` and `1.1` all give `1.1`. Plain up to 21 integer digits or six zeros
+    /// after the point, as ECMAScript prints numbers and so RFC 8785 does, but with every digit kept.
+    pub(crate) fn write_canonical(&self, out: &mut String) {
+        let count = self.digits.len() as i64;
+        if self.negative {
+            out.push('-');
+        }
+        match self.point {
+            _ if count == 0 => out.push('0'),
+            point if count <= point && point <= 21 => {
+                out.push_str(&self.digits);
+                out.extend(std::iter::repeat_n('0', (point - count) as usize));
+            }
+            point if 0 < point && point <= 21 => {
+                let (integer, fraction) = self.digits.split_at(point as usize);
+                let _ = write!(out, "{integer}.{fraction}");
+            }
+            point if -6 < point && point <= 0 => {
+                out.push_str("0.");
+                out.extend(std::iter::repeat_n('0', -point as usize));
+                out.push_str(&self.digits);
+            }
+            point => {
+                let (first, rest) = self.digits.split_at(1);
+                let dot = if rest.is_empty() { "" } else { "." };
+                let _ = write!(out, "{first}{dot}{rest}e{:+}", point - 1);
+            }
+        }
+    }
+
+    /// Whether both are the same number, however they are written.
+    pub(crate) fn same_value(&self, other: &Self) -> bool {
+        self.negative == other.negative && self.point == other.point && self.digits == other.digits
+    }
+}
+
+/// An exponent too long for an `i64` is as far out of range as the largest one.
+fn parse_exponent(text: &str) -> i64 {
+    let limit = MAX_EXPONENT * 2;
+    text.parse().map_or_else(|_| if text.starts_with('-') { -limit } else { limit }, |n: i64| n.clamp(-limit, limit))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Decimal;
+
+    fn canonical(text: &str) -> String {
+        let mut out = String::new();
+        Decimal::new(text).write_canonical(&mut out);
+        out
+    }
+
+    #[test]
+    fn one_value_has_one_canonical_text() {
+        for (text, expected) in [
+            ("0", "0"),
+            ("-0.0", "0"),
+            ("0e7", "0"),
+            ("1.10", "1.1"),
+            ("11e-1", "1.1"),
+            ("-100.0", "-100"),
+            ("1E2", "100"),
+            ("0.00015", "0.00015"),
+            ("18446744073709551617", "18446744073709551617"),
+            ("9007199254740993", "9007199254740993"),
+            ("1e21", "1e+21"),
+            ("1e20", "100000000000000000000"),
+            ("1.5e39", "1.5e+39"),
+            ("0.0000001", "1e-7"),
+            ("123.456e2", "12345.6"),
+        ] {
+            assert_eq!(canonical(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn length_is_that_of_plain_digits() {
+        for (text, plain) in
+            [("0", "0"), ("-0.0", "0.0"), ("1e3", "1000"), ("1.50", "1.50"), ("-15e-4", "-0.0015"), ("0.0e1", "0")]
+        {
+            assert_eq!(Decimal::new(text).plain_len(), plain.len(), "{text}");
+        }
+    }
+
+    #[test]
+    fn limits_are_those_of_numeric() {
+        for fits in ["1e131071", "1e-16383", "0e200000", "0e-16383"] {
+            assert!(Decimal::new(fits).fits_numeric(), "{fits}");
+        }
+        let huge = "1".repeat(131_073);
+        for refused in ["1e131072", "1e-16384", "0e-20000", "0e1073741823", "1e99999999999999999999", huge.as_str()] {
+            assert!(!Decimal::new(refused).fits_numeric(), "{}", &refused[..20.min(refused.len())]);
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! Why a document is refused, and where.
+
+use std::fmt;
+
+/// A document that cannot be stored: the place, as a JSON path (RFC 9535), and the reason.
+///
+/// Both backends refuse the same documents, before anything is written.
+///
+/// ```
+/// let refusal = strom::Flow::parse(r#"{"id": 7, "name": "a"}"#).unwrap_err();
+/// assert_eq!(refusal.to_string(), "`$.id`: expected a string, found a number");
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{path}`: {reason}")]
+pub struct Refusal {
+    /// The JSON path of the offending value, such as `$.elements[3].position`.
+    pub path: Path,
+    /// What is wrong with it.
+    pub reason: Reason,
+}
+
+/// What is wrong with a refused document.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Reason {
+    /// The text is not JSON (RFC 8259).
+    #[error("not JSON at line {line}, column {column}: {problem}")]
+    NotJson {
+        /// Line, counted from 1.
+        line: usize,
+        /// Column in characters, counted from 1.
+        column: usize,
+        /// What was found or missing there.
+        problem: &'static str,
+    },
+    /// A required member is missing.
+    #[error("missing")]
+    Missing,
+    /// A value of another type was needed.
+    #[error("expected {expected}, found {found}")]
+    WrongType {
+        /// The type that is needed, such as `a string`.
+        expected: &'static str,
+        /// The type that is there.
+        found: &'static str,
+    },
+    /// The id is not a UUID (RFC 9562).
+    #[error("not a UUID")]
+    NotAUuid,
+    /// The name is empty or only white space.
+    #[error("the name is empty")]
+    EmptyName,
+    /// The name is too long.
+    #[error("the name has {0} bytes, at most {max} are allowed", max = super::MAX_NAME)]
+    NameTooLong(usize),
+    /// A string or member name holds U+0000, which JSONB cannot store.
+    #[error("holds the character U+0000, which cannot be stored")]
+    NulCharacter,
+    /// A string or member name holds half of a surrogate pair, which is no character.
+    #[error("holds a lone surrogate, which is no character")]
+    LoneSurrogate,
+    /// The object has this member twice.
+    #[error("the member occurs twice in one object")]
+    DuplicateMember,
+    /// The number is outside PostgreSQL's `numeric`.
+    #[error("the number has over 131072 digits before or 16383 digits after the decimal point")]
+    NumberOutOfRange,
+    /// Objects and arrays are nested too deep.
+    #[error("nested deeper than {} levels", super::MAX_DEPTH)]
+    TooDeep,
+    /// The document is too large.
+    #[error("the document has over {} bytes, numbers written out", super::MAX_SIZE)]
+    TooLarge,
+}
+
+impl Reason {
+    pub(super) fn at(self, path: Path) -> Refusal {
+        Refusal { path, reason: self }
+    }
+}
+
+/// A JSON path such as `$.blocks[2].properties['my key']`; the shorthand of RFC 9535 where the name allows it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Path(Vec<Segment>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Segment {
+    Member(String),
+    Index(usize),
+}
+
+impl Path {
+    /// The path of a top-level member.
+    pub(crate) fn member(name: &str) -> Self {
+        Self::default().then_member(name)
+    }
+
+    pub(crate) fn then_member(mut self, name: &str) -> Self {
+        self.0.push(Segment::Member(name.to_owned()));
+        self
+    }
+
+    pub(crate) fn then_index(mut self, index: usize) -> Self {
+        self.0.push(Segment::Index(index));
+        self
+    }
+
+    /// This path seen from one level further out; errors collect their path on the way up, success pays nothing.
+    pub(crate) fn inside_member(mut self, name: &str) -> Self {
+        self.0.insert(0, Segment::Member(name.to_owned()));
+        self
+    }
+
+    pub(crate) fn inside_index(mut self, index: usize) -> Self {
+        self.0.insert(0, Segment::Index(index));
+        self
+    }
+}
+
+impl fmt::Display for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("$")?;
+        for segment in &self.0 {
+            match segment {
+                Segment::Index(index) => write!(f, "[{index}]")?,
+                Segment::Member(name) if is_shorthand(name) => write!(f, ".{name}")?,
+                Segment::Member(name) => {
+                    write!(f, "['{}']", shortened(name).replace('\\', "\\\\").replace('\'', "\\'"))?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn is_shorthand(name: &str) -> bool {
+    name.len() <= 64
+        && name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+/// A member name may have megabytes, a message may not; control characters would garble a terminal.
+fn shortened(name: &str) -> String {
+    let mut short: String = name.chars().take(64).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+    if short.len() < name.len() && name.chars().nth(64).is_some() {
+        short.push('…');
+    }
+    short
+}

@@ -1,0 +1,174 @@
+//! What is suspicious in a document and stored all the same.
+
+use std::collections::HashSet;
+use std::fmt;
+
+use super::Node;
+use super::refusal::Path;
+
+/// Something suspicious, and where. The document is stored as it is; links are never dropped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Warning {
+    /// The JSON path of the suspicious value.
+    pub path: Path,
+    /// What is suspicious about it.
+    pub suspicion: Suspicion,
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}`: {}", self.path, self.suspicion)
+    }
+}
+
+/// What is suspicious about a value.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Suspicion {
+    /// A known member of another type than engines expect.
+    #[error("engines expect {expected}, this is {found}")]
+    Unexpected {
+        /// The type or values that engines expect.
+        expected: &'static str,
+        /// The type that is there.
+        found: &'static str,
+    },
+    /// A second element or block with the same id.
+    #[error("the id `{0}` is taken by another element or block")]
+    DuplicateId(String),
+    /// The end of a link that no element or block answers to.
+    #[error("no element or block has the id of this end, `{0}`")]
+    DanglingLink(String),
+    /// A position, or one of its coordinates, that is null: an older Strom makes it of an infinite one.
+    #[error("the position is null")]
+    NullPosition,
+}
+
+/// All warnings of a document, in the order of elements, blocks, links and the rest.
+pub(super) fn find(node: &Node<'_>) -> Vec<Warning> {
+    let mut found = Warnings(Vec::new());
+    let mut ids = HashSet::new();
+    for list in ["elements", "blocks"] {
+        found.check_type(node, Path::default(), list, "an array", |value| matches!(value, Node::Array(_)));
+        for (index, item) in array(node, list).iter().enumerate() {
+            let path = Path::member(list).then_index(index);
+            match item.get("id") {
+                Some(Node::String(id)) if !ids.insert(id.as_ref()) => {
+                    found.add(path.clone().then_member("id"), Suspicion::DuplicateId(id.to_string()));
+                }
+                Some(Node::String(_)) => {}
+                other => found.unexpected(path.clone().then_member("id"), "a string", other),
+            }
+            found.check_position(item, path.then_member("position"));
+        }
+    }
+    found.check_type(node, Path::default(), "links", "an array", |value| matches!(value, Node::Array(_)));
+    for (index, link) in array(node, "links").iter().enumerate() {
+        for end in ["from", "to"] {
+            let path = Path::member("links").then_index(index).then_member(end);
+            match link.get(end) {
+                Some(Node::String(text)) if node_ids(text).iter().any(|id| ids.contains(id)) => {}
+                Some(Node::String(text)) => found.add(path, Suspicion::DanglingLink(text.to_string())),
+                other => found.unexpected(path, "a string", other),
+            }
+        }
+    }
+    for state in ["gst_state", "state"] {
+        found.check_type(node, Path::default(), state, "`Null`, `Ready`, `Paused`, `Playing` or null", |value| {
+            *value == Node::Null || value.as_str().is_some_and(|text| text.parse::<super::GstState>().is_ok())
+        });
+    }
+    found.check_type(node, Path::default(), "properties", "an object", |value| matches!(value, Node::Object(_)));
+    if let Some(properties) = node.get("properties") {
+        let is_bool = |value: &Node<'_>| matches!(value, Node::Bool(_));
+        found.check_type(properties, Path::member("properties"), "auto_restart", "a boolean", is_bool);
+    }
+    found.0
+}
+
+struct Warnings(Vec<Warning>);
+
+impl Warnings {
+    fn add(&mut self, path: Path, suspicion: Suspicion) {
+        self.0.push(Warning { path, suspicion });
+    }
+
+    fn unexpected(&mut self, path: Path, expected: &'static str, found: Option<&Node<'_>>) {
+        self.add(path, Suspicion::Unexpected { expected, found: found.map_or("missing", Node::kind) });
+    }
+
+    fn check_type(
+        &mut self,
+        object: &Node<'_>,
+        path: Path,
+        member: &str,
+        expected: &'static str,
+        is_expected: impl Fn(&Node<'_>) -> bool,
+    ) {
+        if let Some(value) = object.get(member).filter(|value| !is_expected(value)) {
+            self.unexpected(path.then_member(member), expected, Some(value));
+        }
+    }
+
+    /// `[x, y]` in elements, `{x, y}` in blocks. Documents before 2025-11-18 have none, which is no cause for concern.
+    fn check_position(&mut self, item: &Node<'_>, path: Path) {
+        let is_null = |value: &Node<'_>| *value == Node::Null;
+        let null = match item.get("position") {
+            Some(Node::Array(coordinates)) => coordinates.iter().any(is_null),
+            Some(Node::Object(coordinates)) => coordinates.iter().any(|(_, value)| is_null(value)),
+            Some(position) => is_null(position),
+            None => false,
+        };
+        if null {
+            self.add(path, Suspicion::NullPosition);
+        }
+    }
+}
+
+fn array<'n, 'a>(node: &'n Node<'a>, member: &str) -> &'n [Node<'a>] {
+    node.get(member).map_or(&[], Node::items)
+}
+
+/// The ids that an end of a link may name: `id`, `id::`, or `id:pad` with the pad behind the last colon. An id may hold
+/// colons itself, so more than one reading is possible.
+fn node_ids(end: &str) -> [&str; 3] {
+    let without_pad = end.rsplit_once(':').map_or(end, |(id, _)| id);
+    [end, end.strip_suffix("::").unwrap_or(end), without_pad]
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::flow::Flow;
+
+    fn warnings(members: &str) -> Vec<String> {
+        let text = format!(r#"{{"id":"6f1d3c5e-0000-4000-8000-000000000001","name":"a",{members}}}"#);
+        Flow::parse(&text).unwrap().warnings().unwrap().iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn links_may_name_a_node_in_four_ways() {
+        let members = r#""elements":[{"id":"a"},{"id":"b:c"}],
+            "links":[{"from":"a:src","to":"b:c:sink"},{"from":"a","to":"b:c"},{"from":"a::","to":"b:c::"}]"#;
+        assert_eq!(warnings(members), [""; 0]);
+    }
+
+    #[test]
+    fn suspicious_values_are_named() {
+        let members = r#""elements":[{"id":"a","position":[null,0.0]},{"id":"a","position":null},{}],
+            "blocks":7,"links":[{"from":"x:src","to":"a"},{"to":1}],"gst_state":"Weird",
+            "properties":{"auto_restart":"yes"}"#;
+        let expected = [
+            "`$.elements[0].position`: the position is null",
+            "`$.elements[1].id`: the id `a` is taken by another element or block",
+            "`$.elements[1].position`: the position is null",
+            "`$.elements[2].id`: engines expect a string, this is missing",
+            "`$.blocks`: engines expect an array, this is a number",
+            "`$.links[0].from`: no element or block has the id of this end, `x:src`",
+            "`$.links[1].from`: engines expect a string, this is missing",
+            "`$.links[1].to`: engines expect a string, this is a number",
+            "`$.gst_state`: engines expect `Null`, `Ready`, `Paused`, `Playing` or null, this is a string",
+            "`$.properties.auto_restart`: engines expect a boolean, this is a string",
+        ];
+        assert_eq!(warnings(members), expected);
+    }
+}

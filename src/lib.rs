@@ -1,0 +1,8 @@
+//! Strom's flow store.
+
+pub mod clock;
+pub mod flow;
+pub mod repository;
+
+pub use flow::{Draft, Flow, FlowId, GstState, Head, Refusal};
+pub use repository::{FlowRepository, RepositoryError};
