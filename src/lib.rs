@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod flow;
+pub mod postgres;
 pub mod repository;
 
 pub use flow::{Draft, Flow, FlowId, GstState, Head, Refusal};

@@ -1,11 +1,12 @@
 //! What can be done to flows, under which condition, by whom.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::fmt;
 
 use chrono::{DateTime, SubsecRound, Utc};
 
-use super::Version;
+use super::{RepositoryError, Version};
 use crate::flow::{Flow, FlowId};
 
 /// The number of a flow's change, counted from 1.
@@ -107,6 +108,15 @@ impl Change {
         match self {
             Self::Put(flow, _) => flow.id(),
             Self::Delete(id, _) => *id,
+        }
+    }
+
+    /// Refuses a list that names a flow twice: which of the two should hold would depend on the backend.
+    pub(crate) fn check_ids(changes: &[Self]) -> Result<(), RepositoryError> {
+        let mut seen = HashSet::with_capacity(changes.len());
+        match changes.iter().find(|change| !seen.insert(change.id())) {
+            Some(repeated) => Err(RepositoryError::RepeatedId(repeated.id())),
+            None => Ok(()),
         }
     }
 

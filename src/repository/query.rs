@@ -2,6 +2,8 @@
 
 use std::str::FromStr;
 
+use serde_json::value::RawValue;
+
 use super::Cursor;
 use crate::flow::{GstState, Node, Refusal};
 
@@ -89,7 +91,7 @@ fn fold(text: &str) -> String {
 /// A JSON value that documents must contain, by the rules of PostgreSQL's `@>`.
 /// Source: <https://www.postgresql.org/docs/current/datatype-json.html#JSON-CONTAINMENT>.
 #[derive(Debug, Clone)]
-pub struct Containment(String);
+pub struct Containment(Box<RawValue>);
 
 impl Containment {
     /// Reads the value.
@@ -97,11 +99,16 @@ impl Containment {
     /// # Errors
     /// A [`Refusal`] when it is no JSON or holds what no document can hold.
     pub fn parse(text: &str) -> Result<Self, Refusal> {
-        Ok(Self(Node::parse(text)?.to_compact()))
+        let compact = Node::parse(text)?.to_compact();
+        Ok(Self(RawValue::from_string(compact).expect("the printer writes JSON")))
+    }
+
+    pub(crate) fn as_raw(&self) -> &RawValue {
+        &self.0
     }
 
     pub(crate) fn as_str(&self) -> &str {
-        &self.0
+        self.0.get()
     }
 }
 

@@ -1,0 +1,283 @@
+//! Changes: one statement for one change, one transaction for several.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use futures::FutureExt;
+use serde_json::value::RawValue;
+use sqlx::types::Json;
+use sqlx::{Connection, PgConnection};
+use uuid::Uuid;
+
+use super::error::Result;
+use super::get;
+use super::pool::Pool;
+use crate::repository::{
+    self, Applied, Author, Change, Outcome, Precondition, RepositoryError, Revision, Stamp, Version, Violation,
+    ViolationKind,
+};
+
+/// How often a call begins again when another writer was in between. Each time somebody else has got on.
+const ATTEMPTS: usize = 100;
+/// How much one statement carries, so that a large import needs no large memory on either side.
+const BATCH_FLOWS: usize = 1_000;
+const BATCH_BYTES: usize = 16 * 1024 * 1024;
+
+enum Attempt {
+    Done(Vec<Applied>),
+    Violated(Vec<Violation>),
+    /// What was seen and what was then written do not belong together: another writer was in between.
+    Raced,
+}
+
+pub(super) async fn apply(pool: &Arc<Pool>, changes: Vec<Change>, stamp: Stamp) -> repository::Result<Vec<Applied>> {
+    Change::check_ids(&changes)?;
+    let call = Arc::new((changes, stamp));
+    for _ in 0..ATTEMPTS {
+        let call = Arc::clone(&call);
+        match pool.run(move |connection| attempt(connection, Arc::clone(&call)).boxed()).await {
+            Ok(Attempt::Done(applied)) => return Ok(applied),
+            Ok(Attempt::Violated(violations)) => return Err(RepositoryError::Conflict(violations)),
+            Ok(Attempt::Raced) => {}
+            Err(error) if error.is_race() || error.is_stale_plan() => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(RepositoryError::Busy("other writers of the same flows were always faster".to_owned()))
+}
+
+async fn attempt(connection: &mut PgConnection, call: Arc<(Vec<Change>, Stamp)>) -> Result<Attempt> {
+    let (changes, stamp) = &*call;
+    if let [_] = changes[..] {
+        return write(connection, changes, stamp).await;
+    }
+    let mut transaction = connection.begin().await?;
+    let attempt = write(&mut transaction, changes, stamp).await?;
+    match attempt {
+        Attempt::Done(_) => transaction.commit().await?,
+        Attempt::Violated(_) | Attempt::Raced => transaction.rollback().await?,
+    }
+    Ok(attempt)
+}
+
+/// Tries every change under its precondition; a statement leaves out the rows that do not fulfil theirs.
+async fn write(connection: &mut PgConnection, changes: &[Change], stamp: &Stamp) -> Result<Attempt> {
+    let mut done = HashMap::with_capacity(changes.len());
+    for batch in batches(changes) {
+        delete(connection, batch, stamp, &mut done).await?;
+        update(connection, batch, stamp, &mut done).await?;
+        insert(connection, batch, stamp, &mut done).await?;
+    }
+    let missed: Vec<_> =
+        changes.iter().enumerate().filter(|(_, change)| !done.contains_key(&change.id().as_uuid())).collect();
+    if !missed.is_empty() {
+        match judge(connection, &missed, &mut done).await? {
+            Some(violations) if violations.is_empty() => {}
+            Some(violations) => return Ok(Attempt::Violated(violations)),
+            None => return Ok(Attempt::Raced),
+        }
+    }
+    Ok(Attempt::Done(changes.iter().filter_map(|change| done.remove(&change.id().as_uuid())).collect()))
+}
+
+fn batches(changes: &[Change]) -> impl Iterator<Item = &[Change]> {
+    let mut rest = changes;
+    std::iter::from_fn(move || {
+        let mut bytes = 0;
+        let fits = |change: &&Change| {
+            bytes += match change {
+                Change::Put(flow, _) => flow.document().get().len(),
+                Change::Delete(..) => 0,
+            };
+            bytes <= BATCH_BYTES
+        };
+        let count = rest.iter().take(BATCH_FLOWS).take_while(fits).count().max(1).min(rest.len());
+        let (batch, remaining) = rest.split_at(count);
+        rest = remaining;
+        (!batch.is_empty()).then_some(batch)
+    })
+}
+
+type Done = HashMap<Uuid, Applied>;
+
+/// `None` asks for any revision.
+fn expected(precondition: Precondition) -> Option<i64> {
+    match precondition {
+        Precondition::At(revision) => Some(i64::try_from(revision.number()).unwrap_or(i64::MAX)),
+        Precondition::Any | Precondition::Absent | Precondition::Present => None,
+    }
+}
+
+fn applied(id: Uuid, outcome: Outcome, revision: i64, version: impl FnOnce(Revision) -> Version) -> Result<Applied> {
+    let number = u64::try_from(revision)
+        .map_err(|_| RepositoryError::Corrupt(format!("column `revision` of `flows`, row {id}")))?;
+    Ok(Applied { id: id.into(), outcome, version: Some(version(Revision::new(number))) })
+}
+
+async fn insert(connection: &mut PgConnection, changes: &[Change], stamp: &Stamp, done: &mut Done) -> Result<()> {
+    let (mut ids, mut names, mut documents) = (Vec::new(), Vec::new(), Vec::new());
+    for change in changes {
+        if let Change::Put(flow, Precondition::Absent | Precondition::Any) = change
+            && !done.contains_key(&flow.id().as_uuid())
+        {
+            ids.push(flow.id().as_uuid());
+            names.push(flow.head().name.clone());
+            documents.push(Json(flow.document()));
+        }
+    }
+    if ids.is_empty() {
+        return Ok(());
+    }
+    // In the order of ids, so that two calls never wait for each other.
+    let rows = sqlx::query!(
+        r#"
+        WITH stamp AS MATERIALIZED (SELECT set_config('strom.author', $5, TRUE))
+        INSERT INTO flows (id, name, data, created_at, updated_at)
+        SELECT change.id, change.name, change.data, $4, $4
+        FROM stamp, UNNEST($1::UUID[], $2::TEXT[], $3::JSONB[]) AS change (id, name, data)
+        ORDER BY change.id
+        ON CONFLICT (id) DO NOTHING
+        RETURNING id, revision, created_at, updated_at, author
+        "#,
+        &ids,
+        &names,
+        &documents as &[Json<&RawValue>],
+        stamp.at,
+        stamp.author.as_str(),
+    )
+    .fetch_all(connection)
+    .await?;
+    for row in rows {
+        let version = |revision| Version {
+            revision,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+            author: Author::new(&row.author),
+        };
+        done.insert(row.id, applied(row.id, Outcome::Created, row.revision, version)?);
+    }
+    Ok(())
+}
+
+async fn update(connection: &mut PgConnection, changes: &[Change], stamp: &Stamp, done: &mut Done) -> Result<()> {
+    let (mut ids, mut revisions, mut documents) = (Vec::new(), Vec::new(), Vec::new());
+    for change in changes {
+        if let Change::Put(flow, precondition) = change
+            && *precondition != Precondition::Absent
+        {
+            ids.push(flow.id().as_uuid());
+            revisions.push(expected(*precondition));
+            documents.push(Json(flow.document()));
+        }
+    }
+    if ids.is_empty() {
+        return Ok(());
+    }
+    // `before` locks in the order of ids and reads what is committed by then; the precondition is checked against that.
+    let rows = sqlx::query!(
+        r#"
+        WITH stamp AS MATERIALIZED (SELECT set_config('strom.author', $5, TRUE)),
+        before AS MATERIALIZED (SELECT id, revision FROM flows WHERE id = ANY($1) ORDER BY id FOR UPDATE)
+        UPDATE flows
+        SET data = change.data, updated_at = $4
+        FROM stamp, before
+        JOIN UNNEST($1::UUID[], $2::BIGINT[], $3::JSONB[]) AS change (id, expected, data)
+          ON change.id = before.id AND (change.expected IS NULL OR change.expected = before.revision)
+        WHERE flows.id = before.id
+        RETURNING flows.id, before.revision AS before, flows.revision, created_at, updated_at, author
+        "#,
+        &ids,
+        &revisions as &[Option<i64>],
+        &documents as &[Json<&RawValue>],
+        stamp.at,
+        stamp.author.as_str(),
+    )
+    .fetch_all(connection)
+    .await?;
+    for row in rows {
+        let outcome = if row.revision == row.before { Outcome::Unchanged } else { Outcome::Replaced };
+        let version = |revision| Version {
+            revision,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+            author: Author::new(&row.author),
+        };
+        done.insert(row.id, applied(row.id, outcome, row.revision, version)?);
+    }
+    Ok(())
+}
+
+async fn delete(connection: &mut PgConnection, changes: &[Change], stamp: &Stamp, done: &mut Done) -> Result<()> {
+    let (mut ids, mut revisions) = (Vec::new(), Vec::new());
+    for change in changes {
+        if let Change::Delete(id, precondition) = change
+            && *precondition != Precondition::Absent
+        {
+            ids.push(id.as_uuid());
+            revisions.push(expected(*precondition));
+        }
+    }
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let rows = sqlx::query!(
+        r#"
+        WITH stamp AS MATERIALIZED (
+            SELECT set_config('strom.author', $4, TRUE), set_config('strom.at', ($3::TIMESTAMPTZ)::TEXT, TRUE)
+        ),
+        before AS MATERIALIZED (SELECT id, revision FROM flows WHERE id = ANY($1) ORDER BY id FOR UPDATE)
+        DELETE FROM flows
+        USING stamp, before
+        JOIN UNNEST($1::UUID[], $2::BIGINT[]) AS change (id, expected)
+          ON change.id = before.id AND (change.expected IS NULL OR change.expected = before.revision)
+        WHERE flows.id = before.id
+        RETURNING flows.id, flows.revision, created_at
+        "#,
+        &ids,
+        &revisions as &[Option<i64>],
+        stamp.at,
+        stamp.author.as_str(),
+    )
+    .fetch_all(connection)
+    .await?;
+    for row in rows {
+        // The deletion is a change like any other and has the next revision (migrations/0003_revisions.sql).
+        let version = |revision: Revision| Version {
+            revision: revision.next(),
+            created_at: row.created_at,
+            updated_at: stamp.at,
+            author: stamp.author.clone(),
+        };
+        done.insert(row.id, applied(row.id, Outcome::Deleted, row.revision, version)?);
+    }
+    Ok(())
+}
+
+/// Finds out why changes were not made. `None` when what is there now would not have stopped one of them.
+async fn judge(
+    connection: &mut PgConnection,
+    missed: &[(usize, &Change)],
+    done: &mut Done,
+) -> Result<Option<Vec<Violation>>> {
+    let ids: Vec<_> = missed.iter().map(|(_, change)| change.id().as_uuid()).collect();
+    let mut found: HashMap<_, _> =
+        get::some(connection, &ids).await?.into_iter().map(|flow| (flow.item.id(), flow)).collect();
+    let mut violations = Vec::new();
+    for &(index, change) in missed {
+        let id = change.id();
+        let kind = match (change, change.precondition(), found.remove(&id)) {
+            (Change::Delete(..), Precondition::Any | Precondition::Absent, None) => {
+                done.insert(id.as_uuid(), Applied { id, outcome: Outcome::Absent, version: None });
+                continue;
+            }
+            (_, Precondition::Absent, Some(_)) => ViolationKind::AlreadyExists,
+            (_, Precondition::Present | Precondition::At(_), None) => ViolationKind::NotFound,
+            (_, Precondition::At(expected), Some(current)) if current.version.revision != expected => {
+                ViolationKind::Stale { expected, current: Box::new(current) }
+            }
+            _ => return Ok(None),
+        };
+        violations.push(Violation { index, id, kind });
+    }
+    Ok(Some(violations))
+}

@@ -1,0 +1,74 @@
+//! sqlx's errors, and what they mean to a caller.
+
+use std::time::Duration;
+
+use sqlx::error::DatabaseError;
+
+use crate::repository::RepositoryError;
+
+pub(super) type Result<T> = std::result::Result<T, Error>;
+
+/// What a statement can end in. Private: SQL and the server's words stay in here, or go to the log.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Error {
+    #[error(transparent)]
+    Sqlx(#[from] sqlx::Error),
+    #[error(transparent)]
+    Repository(#[from] RepositoryError),
+}
+
+impl Error {
+    fn code(&self) -> Option<String> {
+        match self {
+            Self::Sqlx(sqlx::Error::Database(error)) => error.code().map(|code| code.into_owned()),
+            _ => None,
+        }
+    }
+
+    /// "cached plan must not change result type": a column has changed since this connection prepared the statement. It
+    /// would fail for ever on this connection and succeeds on a new one.
+    pub(super) fn is_stale_plan(&self) -> bool {
+        self.code().as_deref() == Some("0A000")
+    }
+
+    /// Serialization failure or deadlock: nothing was written, and the same again can succeed at once.
+    pub(super) fn is_race(&self) -> bool {
+        matches!(self.code().as_deref(), Some("40001" | "40P01"))
+    }
+}
+
+/// How long a client had better wait for a database that is away.
+pub(super) const RETRY_AFTER: Duration = Duration::from_secs(2);
+
+pub(super) fn unavailable(reason: impl Into<String>) -> RepositoryError {
+    RepositoryError::Unavailable { reason: reason.into(), retry_after: RETRY_AFTER }
+}
+
+impl From<Error> for RepositoryError {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Repository(error) => error,
+            Error::Sqlx(sqlx::Error::Database(error)) => from_database(error),
+            Error::Sqlx(sqlx::Error::Io(error)) => unavailable(format!("the connection was lost: {error}")),
+            Error::Sqlx(sqlx::Error::Tls(error)) => unavailable(format!("no secure connection: {error}")),
+            Error::Sqlx(sqlx::Error::PoolClosed) => unavailable("Strom is shutting down"),
+            Error::Sqlx(sqlx::Error::ColumnDecode { index, source }) => {
+                Self::Corrupt(format!("column {index} of `flows`: {source}"))
+            }
+            Error::Sqlx(other) => Self::Failed(other.into()),
+        }
+    }
+}
+
+/// By error code. Source: <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
+fn from_database(error: Box<dyn DatabaseError>) -> RepositoryError {
+    let code = error.code().unwrap_or_default();
+    let message = error.message();
+    match (&code[..code.len().min(2)], code.as_ref()) {
+        (_, "25006" | "42501") => RepositoryError::ReadOnly(message.to_owned()),
+        (_, "55P03" | "57014" | "53300") => RepositoryError::Busy(message.to_owned()),
+        // Connection lost, out of disk or memory, shutting down or starting, no access.
+        ("08" | "53" | "57" | "58" | "28" | "3D", _) => unavailable(message),
+        _ => RepositoryError::Failed(error.into()),
+    }
+}

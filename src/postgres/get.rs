@@ -1,0 +1,39 @@
+//! Single flows.
+
+use serde_json::value::RawValue;
+use sqlx::PgConnection;
+use sqlx::types::Json;
+use uuid::Uuid;
+
+use super::error::Result;
+use super::row::FlowRow;
+use crate::flow::{Flow, FlowId};
+use crate::repository::Stored;
+
+/// The flow with this id.
+pub(super) async fn one(connection: &mut PgConnection, id: FlowId) -> Result<Option<Stored<Flow>>> {
+    Ok(some(connection, &[id.as_uuid()]).await?.pop())
+}
+
+/// Those of these flows that exist, in no order.
+pub(super) async fn some(connection: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Stored<Flow>>> {
+    let rows = sqlx::query_as!(
+        FlowRow,
+        r#"
+        SELECT id, name, state, auto_restart, size, elements, blocks, links, revision, created_at, updated_at, author,
+            data AS "data: Json<Box<RawValue>>"
+        FROM flows
+        WHERE id = ANY($1)
+        "#,
+        ids,
+    )
+    .fetch_all(connection)
+    .await?;
+    rows.into_iter().map(|row| Ok(row.try_into()?)).collect()
+}
+
+/// Whether the database answers and has our table.
+pub(super) async fn nothing(connection: &mut PgConnection) -> Result<()> {
+    sqlx::query!("SELECT id FROM flows LIMIT 0").fetch_optional(connection).await?;
+    Ok(())
+}

@@ -1,0 +1,177 @@
+//! Lists: one statement for every filter, order and view.
+//!
+//! The statement names every possibility and each call switches off those it does not want: `$n IS NULL OR …`, `CASE $n
+//! WHEN 'name' …`. A plan made for the values at hand folds these away and uses the index that is left; a generic plan
+//! could use none. Connections are therefore set to `plan_cache_mode = force_custom_plan` (pool.rs).
+
+use serde_json::value::RawValue;
+use sqlx::PgConnection;
+use sqlx::types::Json;
+
+use super::error::{Error, Result};
+use super::row::FlowRow;
+use crate::flow::{Flow, Head};
+use crate::repository::{Cursor, Filter, ListQuery, NamePart, Page, RepositoryError, Stored};
+
+pub(super) async fn flows(connection: &mut PgConnection, query: ListQuery) -> Result<Page<Stored<Flow>>> {
+    page(connection, &query, true, |flow: &Stored<Flow>| Cursor::behind(&query.sort, flow.item.head(), &flow.version))
+        .await
+}
+
+pub(super) async fn summaries(connection: &mut PgConnection, query: ListQuery) -> Result<Page<Stored<Head>>> {
+    page(connection, &query, false, |head: &Stored<Head>| Cursor::behind(&query.sort, &head.item, &head.version)).await
+}
+
+async fn page<T>(
+    connection: &mut PgConnection,
+    query: &ListQuery,
+    documents: bool,
+    cursor: impl Fn(&T) -> Cursor,
+) -> Result<Page<T>>
+where
+    T: TryFrom<FlowRow, Error = RepositoryError>,
+{
+    let total = if query.count { Some(count(connection, &query.filter).await?) } else { None };
+    let mut rows = rows(connection, query, documents).await?;
+    let limit = query.limit.map_or(usize::MAX, |limit| limit as usize);
+    let more = rows.len() > limit;
+    rows.truncate(limit);
+    let items = rows.into_iter().map(T::try_from).collect::<std::result::Result<Vec<_>, _>>().map_err(Error::from)?;
+    let next = if more { items.last().map(cursor) } else { None };
+    Ok(Page { items, next, total })
+}
+
+/// At most one row more than the page holds, to know whether another page follows.
+async fn rows(connection: &mut PgConnection, query: &ListQuery, documents: bool) -> Result<Vec<FlowRow>> {
+    let filter = &query.filter;
+    let key = |index: usize| query.sort.keys().get(index).map(|key| key.as_str());
+    let after = query.after.as_ref();
+    Ok(sqlx::query_as!(
+        FlowRow,
+        r#"
+        SELECT id, name, state, auto_restart, size, elements, blocks, links, revision, created_at, updated_at, author,
+            CASE WHEN $1 THEN data END AS "data: Json<Box<RawValue>>"
+        FROM flows
+        WHERE ($2::TEXT IS NULL OR state = $2 OR ($2 = 'Null' AND state IS NULL))
+          AND ($3::BOOLEAN IS NULL OR auto_restart = $3 OR (NOT $3 AND auto_restart IS NULL))
+          AND ($4::TEXT IS NULL OR name_folded LIKE $4)
+          AND ($5::JSONB IS NULL OR data @> $5)
+          AND (
+            $9::UUID IS NULL
+            OR (
+                -- Implied by the rest; it is what an index can begin at.
+                CASE $6
+                    WHEN 'name' THEN name COLLATE "C" >= $10
+                    WHEN '-name' THEN name COLLATE "C" <= $10
+                    WHEN 'created_at' THEN created_at >= $11
+                    WHEN '-created_at' THEN created_at <= $11
+                    WHEN 'updated_at' THEN updated_at >= $12
+                    WHEN '-updated_at' THEN updated_at <= $12
+                END
+                AND (
+                    CASE $6
+                        WHEN 'name' THEN name COLLATE "C" > $10
+                        WHEN '-name' THEN name COLLATE "C" < $10
+                        WHEN 'created_at' THEN created_at > $11
+                        WHEN '-created_at' THEN created_at < $11
+                        WHEN 'updated_at' THEN updated_at > $12
+                        WHEN '-updated_at' THEN updated_at < $12
+                    END
+                    -- Equal in the first key.
+                    OR CASE $7::TEXT
+                        WHEN 'name' THEN name COLLATE "C" > $10
+                        WHEN '-name' THEN name COLLATE "C" < $10
+                        WHEN 'created_at' THEN created_at > $11
+                        WHEN '-created_at' THEN created_at < $11
+                        WHEN 'updated_at' THEN updated_at > $12
+                        WHEN '-updated_at' THEN updated_at < $12
+                        ELSE id > $9
+                    END
+                    -- Equal in the first and the second.
+                    OR (
+                        CASE $7::TEXT
+                            WHEN 'name' THEN name = $10
+                            WHEN '-name' THEN name = $10
+                            WHEN 'created_at' THEN created_at = $11
+                            WHEN '-created_at' THEN created_at = $11
+                            WHEN 'updated_at' THEN updated_at = $12
+                            WHEN '-updated_at' THEN updated_at = $12
+                        END
+                        AND CASE $8::TEXT
+                            WHEN 'name' THEN name COLLATE "C" > $10
+                            WHEN '-name' THEN name COLLATE "C" < $10
+                            WHEN 'created_at' THEN created_at > $11
+                            WHEN '-created_at' THEN created_at < $11
+                            WHEN 'updated_at' THEN updated_at > $12
+                            WHEN '-updated_at' THEN updated_at < $12
+                            ELSE id > $9
+                        END
+                    )
+                    -- Equal in all three.
+                    OR (name = $10 AND created_at = $11 AND updated_at = $12 AND id > $9)
+                )
+            )
+          )
+        ORDER BY
+            CASE $6 WHEN 'name' THEN name COLLATE "C" END,
+            CASE $6 WHEN '-name' THEN name COLLATE "C" END DESC,
+            CASE $6 WHEN 'created_at' THEN created_at WHEN 'updated_at' THEN updated_at END,
+            CASE $6 WHEN '-created_at' THEN created_at WHEN '-updated_at' THEN updated_at END DESC,
+            CASE $7 WHEN 'name' THEN name COLLATE "C" END,
+            CASE $7 WHEN '-name' THEN name COLLATE "C" END DESC,
+            CASE $7 WHEN 'created_at' THEN created_at WHEN 'updated_at' THEN updated_at END,
+            CASE $7 WHEN '-created_at' THEN created_at WHEN '-updated_at' THEN updated_at END DESC,
+            CASE $8 WHEN 'name' THEN name COLLATE "C" END,
+            CASE $8 WHEN '-name' THEN name COLLATE "C" END DESC,
+            CASE $8 WHEN 'created_at' THEN created_at WHEN 'updated_at' THEN updated_at END,
+            CASE $8 WHEN '-created_at' THEN created_at WHEN '-updated_at' THEN updated_at END DESC,
+            id
+        LIMIT $13
+        "#,
+        documents,
+        filter.state.map(|state| state.as_str()),
+        filter.auto_restart,
+        filter.name.as_ref().map(like_pattern),
+        contained(filter) as _,
+        key(0),
+        key(1),
+        key(2),
+        after.map(|after| after.id),
+        after.map(|after| after.name.as_str()),
+        after.map(|after| after.created_at),
+        after.map(|after| after.updated_at),
+        query.limit.map(|limit| i64::from(limit) + 1),
+    )
+    .fetch_all(connection)
+    .await?)
+}
+
+async fn count(connection: &mut PgConnection, filter: &Filter) -> Result<u64> {
+    let count = sqlx::query_scalar!(
+        r#"
+        SELECT COUNT(*) AS "count!" -- an aggregate, never NULL
+        FROM flows
+        WHERE ($1::TEXT IS NULL OR state = $1 OR ($1 = 'Null' AND state IS NULL))
+          AND ($2::BOOLEAN IS NULL OR auto_restart = $2 OR (NOT $2 AND auto_restart IS NULL))
+          AND ($3::TEXT IS NULL OR name_folded LIKE $3)
+          AND ($4::JSONB IS NULL OR data @> $4)
+        "#,
+        filter.state.map(|state| state.as_str()),
+        filter.auto_restart,
+        filter.name.as_ref().map(like_pattern),
+        contained(filter) as _,
+    )
+    .fetch_one(connection)
+    .await?;
+    Ok(count.unsigned_abs())
+}
+
+fn contained(filter: &Filter) -> Option<Json<&RawValue>> {
+    filter.contains.as_ref().map(|containment| Json(containment.as_raw()))
+}
+
+/// `LIKE` gives its own meaning to three characters of a name.
+fn like_pattern(part: &NamePart) -> String {
+    let escaped = part.folded().replace('\\', r"\\").replace('%', r"\%").replace('_', r"\_");
+    format!("%{escaped}%")
+}

@@ -1,0 +1,123 @@
+//! Brings the schema up to date at start.
+//!
+//! On a connection of its own, which is closed before the pool opens: sqlx's own lock would stay with the session after
+//! a failed migration, and a session of the pool lives on. The lock here is tried, not waited for: a session that waits
+//! would block `CREATE INDEX CONCURRENTLY` of the one that works.
+
+use std::time::Duration;
+
+use sqlx::migrate::MigrateError;
+use sqlx::{ConnectOptions, Connection, PgConnection};
+
+use super::DatabaseUrl;
+use crate::repository::OpenError;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// The key of the advisory lock; "STROM" in ASCII. Locks of other databases on the server do not count.
+const LOCK_KEY: i64 = 0x53_54_52_4f_4d;
+/// How long another instance may work on the schema before we give up.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(300);
+const LOCK_RETRY: Duration = Duration::from_millis(50);
+
+/// Migrates, or finds that there is nothing to do.
+pub(super) async fn run(url: &DatabaseUrl) -> Result<(), OpenError> {
+    let connecting = tokio::time::timeout(CONNECT_TIMEOUT, url.options().connect());
+    let mut connection = match connecting.await {
+        Ok(Ok(connection)) => connection,
+        Ok(Err(error)) => return Err(open_error(url, Problem::Sqlx(error))),
+        Err(_) => return Err(open_error(url, Problem::NoAnswer)),
+    };
+    let migrated = migrate(&mut connection).await;
+    // Closing gives the lock back, whatever happened.
+    let _ = connection.close().await;
+    migrated.map_err(|problem| open_error(url, problem))
+}
+
+async fn migrate(connection: &mut PgConnection) -> Result<(), Problem> {
+    let encoding = sqlx::query_scalar!(r#"SELECT current_setting('server_encoding') AS "encoding!" -- always set"#)
+        .fetch_one(&mut *connection)
+        .await?;
+    if encoding != "UTF8" {
+        return Err(Problem::Encoding(encoding));
+    }
+    lock(connection).await?;
+    // A migration that cannot get its table lock must fail rather than block every reader behind it.
+    sqlx::query!("SELECT set_config('lock_timeout', '30s', FALSE)").fetch_one(&mut *connection).await?;
+    let mut migrator = sqlx::migrate!();
+    // An older Strom works on the schema of a newer one. What it knows of must still be what was applied.
+    migrator.set_ignore_missing(true).set_locking(false);
+    Ok(migrator.run_direct(None, connection, false).await?)
+}
+
+async fn lock(connection: &mut PgConnection) -> Result<(), Problem> {
+    let locking = async {
+        while !sqlx::query_scalar!(r#"SELECT pg_try_advisory_lock($1) AS "locked!" -- never NULL"#, LOCK_KEY)
+            .fetch_one(&mut *connection)
+            .await?
+        {
+            tokio::time::sleep(LOCK_RETRY).await;
+        }
+        Ok(())
+    };
+    tokio::time::timeout(LOCK_TIMEOUT, locking).await.map_err(|_| Problem::Locked)?
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Problem {
+    #[error("the server does not answer")]
+    NoAnswer,
+    #[error("the database is encoded in {0}, not in UTF8")]
+    Encoding(String),
+    #[error("another instance has been migrating for {} s", LOCK_TIMEOUT.as_secs())]
+    Locked,
+    #[error(transparent)]
+    Sqlx(#[from] sqlx::Error),
+    #[error(transparent)]
+    Migrate(#[from] MigrateError),
+}
+
+impl Problem {
+    /// What the server said, without sqlx's words around it.
+    fn database(&self) -> Option<&sqlx::postgres::PgDatabaseError> {
+        let error = match self {
+            Self::Sqlx(error) => error,
+            Self::Migrate(MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)) => error,
+            _ => return None,
+        };
+        error.as_database_error()?.try_downcast_ref()
+    }
+}
+
+fn open_error(url: &DatabaseUrl, problem: Problem) -> OpenError {
+    let database = problem.database();
+    let remedy = match (&problem, database.map(|error| error.code())) {
+        (_, Some("28P01" | "28000")) => {
+            "Check the user and password in the URL, and pg_hba.conf on the server.".to_owned()
+        }
+        (_, Some("3D000")) => {
+            let name = url.options().get_database().unwrap_or_else(|| url.options().get_username());
+            format!("Create it with `createdb --encoding UTF8 {name}`.")
+        }
+        (_, Some("42501")) => {
+            "Let the database belong to the user of the URL: `ALTER DATABASE … OWNER TO …`.".to_owned()
+        }
+        (_, Some("55P03")) => "Another session holds a lock on the table; end it, then start again.".to_owned(),
+        (_, Some(_)) => match database.and_then(|error| error.hint()) {
+            Some(hint) => hint.to_owned(),
+            None => "The database is unchanged. Mend the cause, then start again.".to_owned(),
+        },
+        (Problem::Encoding(_), _) => {
+            "Create the database with `createdb --encoding UTF8 --template template0`.".to_owned()
+        }
+        (Problem::Locked, _) => "See `pg_stat_activity` for what it waits for, then start again.".to_owned(),
+        (Problem::Migrate(MigrateError::VersionMismatch(_)), _) => {
+            "The database was migrated by a Strom of another make. Use that one, or another database.".to_owned()
+        }
+        _ => "Check host and port in the URL, and that PostgreSQL is running there.".to_owned(),
+    };
+    let problem = match database {
+        Some(error) => error.message().to_owned(),
+        None => problem.to_string(),
+    };
+    OpenError { location: url.to_string(), problem, remedy }
+}
