@@ -50,6 +50,8 @@ impl From<Error> for RepositoryError {
             Error::Repository(error) => error,
             Error::Sqlx(sqlx::Error::Database(error)) => from_database(error),
             Error::Sqlx(sqlx::Error::Io(error)) => unavailable(format!("the connection was lost: {error}")),
+            // Half an answer, or none: a connection that was cut in the middle of it.
+            Error::Sqlx(sqlx::Error::Protocol(error)) => unavailable(format!("the connection was lost: {error}")),
             Error::Sqlx(sqlx::Error::Tls(error)) => unavailable(format!("no secure connection: {error}")),
             Error::Sqlx(sqlx::Error::PoolClosed) => unavailable("Strom is shutting down"),
             Error::Sqlx(sqlx::Error::ColumnDecode { index, source }) => {

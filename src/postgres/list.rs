@@ -58,57 +58,61 @@ async fn rows(connection: &mut PgConnection, query: &ListQuery, documents: bool)
           AND ($5::JSONB IS NULL OR data @> $5)
           AND (
             $9::UUID IS NULL
-            OR (
-                -- Implied by the rest; it is what an index can begin at.
+            -- By one key: a comparison of rows, at which an index can begin.
+            OR $7::TEXT IS NULL AND CASE $6
+                WHEN 'name' THEN (name COLLATE "C", id) > ($10, $9)
+                WHEN '-name' THEN (name COLLATE "C", id) < ($10, $9)
+                WHEN 'created_at' THEN (created_at, id) > ($11, $9)
+                WHEN '-created_at' THEN (created_at, id) < ($11, $9)
+                WHEN 'updated_at' THEN (updated_at, id) > ($12, $9)
+                WHEN '-updated_at' THEN (updated_at, id) < ($12, $9)
+            END
+            -- By several, each in its own direction: behind in the first key, or equal in it and behind in the second, ...
+            OR $7 IS NOT NULL AND CASE $6
+                WHEN 'name' THEN name COLLATE "C" >= $10
+                WHEN '-name' THEN name COLLATE "C" <= $10
+                WHEN 'created_at' THEN created_at >= $11
+                WHEN '-created_at' THEN created_at <= $11
+                WHEN 'updated_at' THEN updated_at >= $12
+                WHEN '-updated_at' THEN updated_at <= $12
+            END AND (
                 CASE $6
-                    WHEN 'name' THEN name COLLATE "C" >= $10
-                    WHEN '-name' THEN name COLLATE "C" <= $10
-                    WHEN 'created_at' THEN created_at >= $11
-                    WHEN '-created_at' THEN created_at <= $11
-                    WHEN 'updated_at' THEN updated_at >= $12
-                    WHEN '-updated_at' THEN updated_at <= $12
+                    WHEN 'name' THEN name COLLATE "C" > $10
+                    WHEN '-name' THEN name COLLATE "C" < $10
+                    WHEN 'created_at' THEN created_at > $11
+                    WHEN '-created_at' THEN created_at < $11
+                    WHEN 'updated_at' THEN updated_at > $12
+                    WHEN '-updated_at' THEN updated_at < $12
                 END
-                AND (
-                    CASE $6
+                OR CASE $7
+                    WHEN 'name' THEN name COLLATE "C" > $10
+                    WHEN '-name' THEN name COLLATE "C" < $10
+                    WHEN 'created_at' THEN created_at > $11
+                    WHEN '-created_at' THEN created_at < $11
+                    WHEN 'updated_at' THEN updated_at > $12
+                    WHEN '-updated_at' THEN updated_at < $12
+                END
+                OR CASE $7
+                    WHEN 'name' THEN name = $10
+                    WHEN '-name' THEN name = $10
+                    WHEN 'created_at' THEN created_at = $11
+                    WHEN '-created_at' THEN created_at = $11
+                    WHEN 'updated_at' THEN updated_at = $12
+                    WHEN '-updated_at' THEN updated_at = $12
+                END AND (
+                    CASE $8::TEXT
                         WHEN 'name' THEN name COLLATE "C" > $10
                         WHEN '-name' THEN name COLLATE "C" < $10
                         WHEN 'created_at' THEN created_at > $11
                         WHEN '-created_at' THEN created_at < $11
                         WHEN 'updated_at' THEN updated_at > $12
                         WHEN '-updated_at' THEN updated_at < $12
+                        ELSE CASE WHEN $14 THEN id < $9 ELSE id > $9 END
                     END
-                    -- Equal in the first key.
-                    OR CASE $7::TEXT
-                        WHEN 'name' THEN name COLLATE "C" > $10
-                        WHEN '-name' THEN name COLLATE "C" < $10
-                        WHEN 'created_at' THEN created_at > $11
-                        WHEN '-created_at' THEN created_at < $11
-                        WHEN 'updated_at' THEN updated_at > $12
-                        WHEN '-updated_at' THEN updated_at < $12
-                        ELSE id > $9
-                    END
-                    -- Equal in the first and the second.
                     OR (
-                        CASE $7::TEXT
-                            WHEN 'name' THEN name = $10
-                            WHEN '-name' THEN name = $10
-                            WHEN 'created_at' THEN created_at = $11
-                            WHEN '-created_at' THEN created_at = $11
-                            WHEN 'updated_at' THEN updated_at = $12
-                            WHEN '-updated_at' THEN updated_at = $12
-                        END
-                        AND CASE $8::TEXT
-                            WHEN 'name' THEN name COLLATE "C" > $10
-                            WHEN '-name' THEN name COLLATE "C" < $10
-                            WHEN 'created_at' THEN created_at > $11
-                            WHEN '-created_at' THEN created_at < $11
-                            WHEN 'updated_at' THEN updated_at > $12
-                            WHEN '-updated_at' THEN updated_at < $12
-                            ELSE id > $9
-                        END
+                        name = $10 AND created_at = $11 AND updated_at = $12
+                        AND CASE WHEN $14 THEN id < $9 ELSE id > $9 END
                     )
-                    -- Equal in all three.
-                    OR (name = $10 AND created_at = $11 AND updated_at = $12 AND id > $9)
                 )
             )
           )
@@ -125,6 +129,7 @@ async fn rows(connection: &mut PgConnection, query: &ListQuery, documents: bool)
             CASE $8 WHEN '-name' THEN name COLLATE "C" END DESC,
             CASE $8 WHEN 'created_at' THEN created_at WHEN 'updated_at' THEN updated_at END,
             CASE $8 WHEN '-created_at' THEN created_at WHEN '-updated_at' THEN updated_at END DESC,
+            CASE WHEN $14 THEN id END DESC,
             id
         LIMIT $13
         "#,
@@ -141,6 +146,7 @@ async fn rows(connection: &mut PgConnection, query: &ListQuery, documents: bool)
         after.map(|after| after.created_at),
         after.map(|after| after.updated_at),
         query.limit.map(|limit| i64::from(limit) + 1),
+        query.sort.ends_descending(),
     )
     .fetch_all(connection)
     .await?)

@@ -10,7 +10,8 @@
 //! 3. **Revisions.** A flow's [`Revision`] grows by one with each change to what people wrote, its deletion included,
 //!    and never starts again for an id that existed before. A change to runtime members alone is stored and makes none.
 //! 4. **Documents come back equal**: every member and every number, known or not, in any order.
-//! 5. **Order is total** and the same everywhere: names compare by bytes (UTF-8), equal keys by id.
+//! 5. **Order is total** and the same everywhere: names compare by bytes (UTF-8), equal keys by id; see
+//!    [`Sort`].
 //! 6. **No clock, no chance.** Times and ids are arguments; times have microseconds. `created_at` is set once,
 //!    `updated_at` moves with the revision.
 //! 7. **Absent is `None`**, errors are outcomes a caller can act on; see [`RepositoryError`].

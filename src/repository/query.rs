@@ -112,7 +112,8 @@ impl Containment {
     }
 }
 
-/// The order of a list: by one key, then the next; flows that are equal in all of them by id.
+/// The order of a list: by one key, then the next; flows that are equal in all of them by id, in the direction of the
+/// last key, so that an order and its reverse are each other's mirror image and one index serves both.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sort(Vec<SortKey>);
 
@@ -120,6 +121,11 @@ impl Sort {
     /// Its keys: at least one, at most three, none twice.
     pub fn keys(&self) -> &[SortKey] {
         &self.0
+    }
+
+    /// The direction of the last key, which is that of the id behind it.
+    pub(crate) fn ends_descending(&self) -> bool {
+        self.0.last().is_some_and(|key| key.descending)
     }
 }
 

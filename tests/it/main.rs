@@ -1,0 +1,6 @@
+//! All integration tests, as one program.
+
+mod migrations;
+mod postgres;
+mod sqlx_cache;
+mod support;

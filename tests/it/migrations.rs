@@ -1,0 +1,212 @@
+//! Databases as they are found: empty, of an older Strom, of somebody else, of a newer Strom.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use futures::future::join_all;
+use sqlx::migrate::Migrator;
+use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
+use strom::postgres::{DatabaseUrl, PostgresRepository};
+use strom::repository::{ListQuery, OpenError};
+use strom::{FlowRepository, GstState};
+
+use crate::support::postgres::Database;
+
+/// The statements by which an older Strom makes its table.
+const GIVEN_TABLE: &str = "
+    CREATE TABLE IF NOT EXISTS flows (
+        id UUID PRIMARY KEY, name TEXT NOT NULL, state TEXT, auto_restart BOOLEAN DEFAULT false, data JSONB NOT NULL,
+        created_at TIMESTAMPTZ NOT NULL DEFAULT NOW(), updated_at TIMESTAMPTZ NOT NULL DEFAULT NOW()
+    );
+    CREATE INDEX IF NOT EXISTS idx_flows_name ON flows (name);
+    CREATE INDEX IF NOT EXISTS idx_flows_state ON flows (state);
+    CREATE INDEX IF NOT EXISTS idx_flows_auto_restart ON flows (auto_restart);
+    CREATE INDEX IF NOT EXISTS idx_flows_data ON flows USING GIN (data);";
+
+async fn open(database: &Database) -> Result<PostgresRepository, OpenError> {
+    PostgresRepository::open(&DatabaseUrl::parse(&database.url())?).await
+}
+
+async fn run(connection: &mut PgConnection, sql: &str) {
+    sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(connection).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_table_of_an_older_strom_is_adopted_with_every_row() {
+    let database = Database::empty().await;
+    let mut connection = database.connect().await;
+    run(&mut connection, GIVEN_TABLE).await;
+    run(
+        &mut connection,
+        r#"
+        INSERT INTO flows (id, name, state, auto_restart, data, created_at, updated_at) VALUES
+            ('00000000-0000-4000-8000-0000000000b1', 'one', 'Playing', true,
+             '{"id": "00000000-0000-4000-8000-0000000000b1", "name": "one", "gst_state": "Playing",
+               "properties": {"auto_restart": true}, "n": 18446744073709551617}',
+             '2025-11-14 10:00:00+00', '2025-11-15 11:00:00+00'),
+            ('00000000-0000-4000-8000-0000000000b2', 'two', NULL, NULL,
+             '{"id": "00000000-0000-4000-8000-0000000000b2", "name": "two", "state": "Paused"}',
+             '2025-12-14 10:00:00.123456+01', '2025-12-14 10:00:00.123456+01'),
+            ('00000000-0000-4000-8000-0000000000b3', 'three', NULL, false, '{"made": "by hand"}',
+             '2026-01-01 00:00:00+00', '2026-01-01 00:00:00+00');"#,
+    )
+    .await;
+    let repository = open(&database).await.unwrap();
+    let flows = repository.list(&ListQuery::default()).await.unwrap().items;
+    let found: Vec<_> = flows
+        .iter()
+        .map(|flow| {
+            let head = flow.item.head();
+            let version = &flow.version;
+            (head.name.as_str(), head.state, version.created_at.to_rfc3339(), version.revision.number())
+        })
+        .collect();
+    let expected = [
+        ("one", GstState::Playing, "2025-11-14T10:00:00+00:00", 1),
+        ("three", GstState::Null, "2026-01-01T00:00:00+00:00", 1),
+        ("two", GstState::Paused, "2025-12-14T09:00:00.123456+00:00", 1),
+    ];
+    assert_eq!(found, expected.map(|(name, state, at, revision)| (name, state, at.to_owned(), revision)));
+    assert!(flows[0].item.document().get().contains("18446744073709551617"));
+    let documents =
+        "SELECT data->>'id' = id::text AND data->>'name' = name AND data ? 'made' = (name = 'three') FROM flows";
+    let agree: Vec<bool> = sqlx::query_scalar(documents).fetch_all(&mut connection).await.unwrap();
+    assert_eq!(agree, [true, true, true]);
+    let updated: Vec<String> =
+        sqlx::query_scalar("SELECT extract(year from updated_at)::text FROM flows ORDER BY name")
+            .fetch_all(&mut connection)
+            .await
+            .unwrap();
+    assert_eq!(updated, ["2025", "2026", "2025"], "adopting is no edit");
+}
+
+#[tokio::test]
+async fn eight_instances_start_at_once_on_an_empty_database() {
+    let database = Database::empty().await;
+    let opened = join_all((0..8).map(|_| open(&database))).await;
+    for repository in opened {
+        assert!(repository.unwrap().list(&ListQuery::default()).await.unwrap().items.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_foreign_table_is_refused_and_its_database_left_alone() {
+    let database = Database::empty().await;
+    let mut connection = database.connect().await;
+    run(&mut connection, "CREATE TABLE flows (id BIGINT, litres NUMERIC); INSERT INTO flows VALUES (1, 2.5)").await;
+    let error = open(&database).await.unwrap_err();
+    assert_eq!(
+        error.problem,
+        "this database has a table \"flows\" that is not Strom's: it lacks auto_restart boolean, created_at timestamp \
+         with time zone, data jsonb, id uuid, name text, state text, updated_at timestamp with time zone"
+    );
+    assert_eq!(error.remedy, "Give Strom a database of its own.");
+    let row = sqlx::query("SELECT id, litres::TEXT FROM flows").fetch_one(&mut connection).await.unwrap();
+    assert_eq!((row.get::<i64, _>(0), row.get::<String, _>(1)), (1, "2.5".to_owned()));
+    let locks = "SELECT COUNT(*) FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database
+                 WHERE datname = current_database())";
+    // The server takes a moment to notice that a session is over.
+    let mut held = 1;
+    for _ in 0..100 {
+        held = sqlx::query_scalar::<_, i64>(locks).fetch_one(&mut connection).await.unwrap();
+        if held == 0 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(held, 0, "no lock is left");
+    run(&mut connection, "DROP TABLE flows").await;
+    open(&database).await.expect("the next start is fine");
+}
+
+#[tokio::test]
+async fn an_older_strom_works_on_a_newer_schema() {
+    let database = Database::migrated().await;
+    let mut connection = database.connect().await;
+    run(
+        &mut connection,
+        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+         VALUES (9999, 'from the future', TRUE, '\\x00', 1);
+         ALTER TABLE flows ADD COLUMN colour TEXT",
+    )
+    .await;
+    let repository = open(&database).await.unwrap();
+    assert!(repository.list(&ListQuery::default()).await.unwrap().items.is_empty());
+}
+
+#[tokio::test]
+async fn a_migration_of_another_make_is_refused() {
+    let database = Database::migrated().await;
+    let mut connection = database.connect().await;
+    run(&mut connection, "UPDATE _sqlx_migrations SET checksum = '\\x00' WHERE version = 1").await;
+    let error = open(&database).await.unwrap_err();
+    assert!(error.problem.contains("migration 1"), "{error}");
+    assert!(error.remedy.contains("another make"), "{error}");
+}
+
+#[tokio::test]
+async fn a_database_that_cannot_hold_all_text_is_refused() {
+    let database = Database::empty().await;
+    let mut connection = database.connect().await;
+    let name = format!("strom_test_latin_{}", std::process::id());
+    run(&mut connection, &format!("CREATE DATABASE {name} TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'")).await;
+    let url = database.url().replace(database.name(), &name);
+    let error = PostgresRepository::open(&DatabaseUrl::parse(&url).unwrap()).await.unwrap_err();
+    run(&mut connection, &format!("DROP DATABASE {name}")).await;
+    assert_eq!(error.problem, "the database is encoded in LATIN1, not in UTF8");
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_the_url_is_said() {
+    let database = Database::empty().await;
+    let missing = database.url().replace(database.name(), "strom_test_missing");
+    let error = PostgresRepository::open(&DatabaseUrl::parse(&missing).unwrap()).await.unwrap_err();
+    assert_eq!(error.problem, "database \"strom_test_missing\" does not exist");
+    assert_eq!(error.remedy, "Create it with `createdb --encoding UTF8 strom_test_missing`.");
+
+    let nobody = DatabaseUrl::parse("postgresql://strom:s3cret@127.0.0.1:1/flows").unwrap();
+    let error = PostgresRepository::open(&nobody).await.unwrap_err();
+    assert_eq!(error.location, "postgresql://strom@127.0.0.1:1/flows");
+    assert_eq!(error.remedy, "Check host and port in the URL, and that PostgreSQL is running there.");
+    assert!(!format!("{error} {error:?}").contains("s3cret"));
+}
+
+/// A released migration never changes. Add a line for a new one; never alter one.
+#[tokio::test]
+async fn released_migrations_do_not_change() {
+    let migrations = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations");
+    let migrator = Migrator::new(migrations.as_path()).await.unwrap();
+    let checksums: Vec<_> = migrator
+        .iter()
+        .map(|migration| {
+            let start: String = migration.checksum.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+            (migration.version, start)
+        })
+        .collect();
+    let pinned: [(i64, &str); 0] = [];
+    assert_eq!(checksums, pinned.map(|(version, start)| (version, start.to_owned())));
+    for file in fs::read_dir(migrations).unwrap() {
+        let text = fs::read(file.unwrap().path()).unwrap();
+        assert!(!text.contains(&b'\r'), "checksums are of raw bytes, so line ends must be LF");
+    }
+}
+
+#[tokio::test]
+async fn no_lock_or_session_of_a_start_stays_behind() {
+    let database = Database::empty().await;
+    let repository = open(&database).await.unwrap();
+    let mut connection = database.connect().await;
+    let others = "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    let mut sessions = 1;
+    for _ in 0..100 {
+        sessions = sqlx::query_scalar::<_, i64>(others).fetch_one(&mut connection).await.unwrap();
+        if sessions == 0 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(sessions, 0, "the pool opens no connection before it is used");
+    repository.close().await;
+    connection.close().await.unwrap();
+}

@@ -1,0 +1,328 @@
+//! Promises of the PostgreSQL backend beyond the contract: other writers, connections, outages.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::StreamExt;
+use futures::future::join_all;
+use sqlx::{AssertSqlSafe, PgConnection, Row};
+use strom::postgres::{DatabaseUrl, PostgresRepository};
+use strom::repository::{
+    Author, Change, Filter, FlowRepository, ListQuery, NamePart, RepositoryError, Revision, Stamp, Status,
+};
+use strom::{Flow, FlowId, GstState, clock};
+
+use crate::support::postgres::Database;
+use crate::support::proxy::Proxy;
+
+fn stamp() -> Stamp {
+    Stamp::new(clock::now(), Author::new("test"))
+}
+
+fn flow(name: &str) -> Flow {
+    Flow::parse(&format!(r#"{{"id": "{}", "name": "{name}"}}"#, clock::new_id())).unwrap()
+}
+
+async fn run(connection: &mut PgConnection, sql: &str) {
+    sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(connection).await.unwrap();
+}
+
+/// The document, state, revision and author that the repository gives for a flow.
+async fn seen(repository: &Arc<dyn FlowRepository>, id: FlowId) -> (String, GstState, bool, u64, String) {
+    let flow = repository.get(id).await.unwrap().unwrap();
+    let head = flow.item.head();
+    let author = flow.version.author.as_str().to_owned();
+    (flow.item.document().get().to_owned(), head.state, head.auto_restart, flow.version.revision.number(), author)
+}
+
+const ID: &str = "00000000-0000-4000-8000-0000000000a1";
+
+#[tokio::test]
+async fn columns_and_document_agree_whatever_psql_writes() {
+    let database = Database::migrated().await;
+    let repository = database.repository().await;
+    let mut psql = database.connect().await;
+    let id = ID.parse().unwrap();
+
+    run(
+        &mut psql,
+        &format!(r#"INSERT INTO flows (id, name, data) VALUES ('{ID}', 'by hand', '{{"gst_state": "Ready"}}')"#),
+    )
+    .await;
+    let document = format!(r#"{{"id": "{ID}", "name": "by hand", "gst_state": "Ready"}}"#);
+    assert_eq!(seen(&repository, id).await, (document, GstState::Ready, false, 1, "sql".to_owned()));
+
+    run(&mut psql, "UPDATE flows SET name = 'renamed'").await;
+    let document = format!(r#"{{"id": "{ID}", "name": "renamed", "gst_state": "Ready"}}"#);
+    assert_eq!(seen(&repository, id).await, (document, GstState::Ready, false, 2, "sql".to_owned()));
+
+    run(&mut psql, "UPDATE flows SET state = 'Playing', auto_restart = TRUE").await;
+    let document = format!(
+        r#"{{"id": "{ID}", "name": "renamed", "gst_state": "Playing", "properties": {{"auto_restart": true}}}}"#
+    );
+    assert_eq!(seen(&repository, id).await, (document, GstState::Playing, true, 3, "sql".to_owned()));
+
+    run(&mut psql, r#"UPDATE flows SET data = data || '{"gst_state": "Paused", "running": true}'"#).await;
+    assert_eq!(seen(&repository, id).await.3, 3, "a report of the engine is no edit");
+
+    run(&mut psql, r#"UPDATE flows SET data = '{"name": "whole"}'"#).await;
+    let document = format!(r#"{{"id": "{ID}", "name": "whole"}}"#);
+    assert_eq!(seen(&repository, id).await, (document, GstState::Null, false, 4, "sql".to_owned()));
+
+    let error = sqlx::query("UPDATE flows SET data = '[]'").execute(&mut psql).await.unwrap_err();
+    assert!(error.to_string().contains("a flow is a JSON object"), "{error}");
+}
+
+#[tokio::test]
+async fn an_older_strom_may_write_to_the_same_table() {
+    let database = Database::migrated().await;
+    let repository = database.repository().await;
+    let mut older = database.connect().await;
+    let id = ID.parse().unwrap();
+    let upsert = |name: &str| {
+        format!(
+            r#"INSERT INTO flows (id, name, state, auto_restart, data, created_at, updated_at)
+               VALUES ('{ID}', '{name}', 'Null', false, '{{"id": "{ID}", "name": "{name}"}}', NOW(), NOW())
+               ON CONFLICT (id) DO UPDATE SET name = EXCLUDED.name, state = EXCLUDED.state, data = EXCLUDED.data,
+                   auto_restart = EXCLUDED.auto_restart, created_at = EXCLUDED.created_at, updated_at = NOW()"#
+        )
+    };
+    run(&mut older, &upsert("one")).await;
+    let created_at = repository.get(id).await.unwrap().unwrap().version.created_at;
+    run(&mut older, &upsert("two")).await;
+    let version = repository.get(id).await.unwrap().unwrap().version;
+    assert_eq!((version.revision, version.created_at), (Revision::new(2), created_at));
+    run(&mut older, &upsert("two")).await;
+    assert_eq!(repository.get(id).await.unwrap().unwrap().version, version, "the same again is no edit");
+
+    // Its other way: everything out and in again.
+    run(&mut older, &format!("BEGIN; DELETE FROM flows; {}; COMMIT", upsert("three"))).await;
+    let version = repository.get(id).await.unwrap().unwrap().version;
+    assert_eq!(version.revision, Revision::new(4), "revisions go on; the deletion was one");
+    let stale = repository.apply(vec![Change::replace_at(flow_with_id("mine"), Revision::new(2))], stamp()).await;
+    assert!(matches!(stale, Err(RepositoryError::Conflict(_))), "an editor that saw revision 2 overwrites nothing");
+}
+
+fn flow_with_id(name: &str) -> Flow {
+    Flow::parse(&format!(r#"{{"id": "{ID}", "name": "{name}"}}"#)).unwrap()
+}
+
+#[tokio::test]
+async fn names_fold_in_sql_as_they_do_in_rust() {
+    let database = Database::migrated().await;
+    let repository = database.repository().await;
+    let letters: Vec<char> = ('!'..='\u{5ff}').chain('\u{1e00}'..='\u{1fff}').filter(|c| !c.is_control()).collect();
+    let names: Vec<String> = letters.chunks(60).map(|chunk| chunk.iter().collect()).collect();
+    let changes = names.iter().map(|name| {
+        let text = serde_json::json!({"id": clock::new_id(), "name": name}).to_string();
+        Change::create(Flow::parse(&text).unwrap())
+    });
+    repository.apply(changes.collect(), stamp()).await.unwrap();
+    for name in &names {
+        let filter = Filter { name: Some(NamePart::parse(name).unwrap()), ..Filter::default() };
+        let found = repository.summaries(&ListQuery { filter, ..ListQuery::default() }).await.unwrap().items;
+        assert!(found.iter().any(|flow| flow.item.name == *name), "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sixty_four_clients_share_five_connections() {
+    let database = Database::migrated().await;
+    let repository = database.repository().await;
+    let mut observer = database.connect().await;
+    let clients = join_all((0..64).map(|_| {
+        let repository = Arc::clone(&repository);
+        tokio::spawn(async move {
+            for _ in 0..20 {
+                let flow = flow("busy");
+                let id = flow.id();
+                repository.apply(vec![Change::create(flow)], stamp()).await.unwrap();
+                repository.get(id).await.unwrap().unwrap();
+            }
+        })
+    }));
+    let count = "SELECT COUNT(*) FROM pg_stat_activity WHERE application_name LIKE 'strom/%' AND
+                 datname = current_database() AND pid <> pg_backend_pid()";
+    let mut most = 0;
+    tokio::pin!(clients);
+    loop {
+        tokio::select! {
+            results = &mut clients => break results.into_iter().for_each(|result| result.unwrap()),
+            () = tokio::time::sleep(Duration::from_millis(5)) => {
+                let now: i64 = sqlx::query_scalar(count).fetch_one(&mut observer).await.unwrap();
+                most = most.max(now);
+            }
+        }
+    }
+    assert!((1..=5).contains(&most), "{most} connections");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn callers_who_hang_up_poison_no_connection() {
+    let database = Database::migrated().await;
+    let repository = database.repository().await;
+    let mut observer = database.connect().await;
+    for i in 0..400_u64 {
+        let repository = Arc::clone(&repository);
+        let caller = tokio::spawn(async move {
+            let pair = vec![Change::create(flow("a")), Change::create(flow("b"))];
+            let _ = repository.apply(pair, stamp()).await;
+            let _ = repository.list(&ListQuery { limit: Some(5), ..ListQuery::default() }).await;
+        });
+        tokio::time::sleep(Duration::from_micros(i * 7 % 2_000)).await;
+        caller.abort();
+    }
+    let survivor = flow("after");
+    repository.apply(vec![Change::create(survivor.clone())], stamp()).await.unwrap();
+    let idle = "SELECT COUNT(*) FROM pg_stat_activity WHERE state LIKE 'idle in transaction%'
+                AND datname = current_database()";
+    let mut stuck = 0_i64;
+    for _ in 0..50 {
+        stuck = sqlx::query_scalar(idle).fetch_one(&mut observer).await.unwrap();
+        if stuck == 0 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(stuck, 0);
+    let stored: i64 =
+        sqlx::query_scalar("SELECT COUNT(*) FROM flows WHERE name = 'after'").fetch_one(&mut observer).await.unwrap();
+    assert_eq!(stored, 1, "what was acknowledged is committed");
+    let halves: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM flows WHERE name IN ('a', 'b')")
+        .fetch_one(&mut observer)
+        .await
+        .unwrap();
+    assert_eq!(halves % 2, 0, "both or none");
+}
+
+/// What a `pool.begin()` leaves behind that was cancelled between sending `BEGIN` and noting it.
+#[tokio::test]
+async fn a_connection_inside_a_transaction_is_not_handed_out() {
+    let database = Database::migrated().await;
+    let pool = sqlx::postgres::PgPoolOptions::new()
+        .max_connections(1)
+        .test_before_acquire(false)
+        .before_acquire(|connection, _| {
+            Box::pin(async move {
+                sqlx::query("DO $$ BEGIN ROLLBACK; END $$").execute(connection).await?;
+                Ok(true)
+            })
+        })
+        .connect(&database.url())
+        .await
+        .unwrap();
+    let first: i32 = {
+        let mut connection = pool.acquire().await.unwrap();
+        sqlx::raw_sql("BEGIN").execute(&mut *connection).await.unwrap();
+        sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(&mut *connection).await.unwrap()
+    };
+    let mut connection = pool.acquire().await.unwrap();
+    let second: i32 = sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(&mut *connection).await.unwrap();
+    assert_ne!(first, second, "the poisoned connection was thrown away");
+}
+
+#[tokio::test]
+async fn a_change_of_the_table_costs_no_call() {
+    let database = Database::migrated().await;
+    let repository = database.repository().await;
+    let flow = flow("kept");
+    repository.apply(vec![Change::create(flow.clone())], stamp()).await.unwrap();
+    repository.get(flow.id()).await.unwrap().unwrap();
+    run(&mut database.connect().await, "ALTER TABLE flows ALTER COLUMN author TYPE VARCHAR(200)").await;
+    for _ in 0..10 {
+        repository.get(flow.id()).await.unwrap().unwrap();
+        repository.apply(vec![Change::replace(flow.clone())], stamp()).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outage_is_told_at_once_and_ends_by_itself() {
+    let database = Database::migrated().await;
+    let proxy = Proxy::before(&database.url()).await;
+    let url = DatabaseUrl::parse(&proxy.url()).unwrap();
+    let repository = PostgresRepository::open(&url).await.unwrap();
+    let flow = flow("on air");
+    repository.apply(vec![Change::create(flow.clone())], stamp()).await.unwrap();
+
+    proxy.cut().await;
+    let first = repository.get(flow.id()).await.unwrap_err();
+    assert!(first.is_retryable(), "{first}");
+    repository.get(flow.id()).await.unwrap_err();
+    let asked = Instant::now();
+    let error = repository.apply(vec![Change::delete(flow.id())], stamp()).await.unwrap_err();
+    assert!(matches!(error, RepositoryError::Unavailable { .. }), "{error}");
+    assert!(asked.elapsed() < Duration::from_millis(100), "{:?}", asked.elapsed());
+    assert!(matches!(repository.health().await.status, Status::Unavailable(_)));
+
+    proxy.restore();
+    let restored = Instant::now();
+    while repository.get(flow.id()).await.is_err() {
+        assert!(restored.elapsed() < Duration::from_secs(5), "it comes back by itself");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(repository.health().await.status, Status::Ready);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_busy_pool_is_not_taken_for_an_outage() {
+    let database = Database::migrated().await;
+    let repository = database.repository().await;
+    let mut blocker = database.connect().await;
+    // Another session: inside a transaction the activity view stands still.
+    let mut observer = database.connect().await;
+    run(&mut blocker, "BEGIN; LOCK TABLE flows IN ACCESS EXCLUSIVE MODE").await;
+    let waiting: Vec<_> = (0..5)
+        .map(|_| {
+            let repository = Arc::clone(&repository);
+            tokio::spawn(async move { repository.get(ID.parse().unwrap()).await })
+        })
+        .collect();
+    let locked =
+        "SELECT COUNT(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
+    while sqlx::query(locked).fetch_one(&mut observer).await.unwrap().get::<i64, _>(0) < 5 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let error = repository.get(ID.parse().unwrap()).await.unwrap_err();
+    assert!(matches!(error, RepositoryError::Busy(_)), "{error}");
+    run(&mut blocker, "ROLLBACK").await;
+    for call in waiting {
+        assert!(call.await.unwrap().unwrap().is_none());
+    }
+    assert!(repository.get(ID.parse().unwrap()).await.unwrap().is_none());
+}
+
+/// A page far behind must not read what is before it, in any order, nor a search the documents of others.
+#[tokio::test]
+async fn pages_and_searches_use_an_index() {
+    let database = Database::migrated().await;
+    let repository = database.repository().await;
+    let flows = (0..3_000).map(|i| Change::create(flow(&format!("flow {i:05}"))));
+    repository.apply(flows.collect(), stamp()).await.unwrap();
+    let mut psql = database.connect().await;
+    run(&mut psql, "ANALYZE flows; SELECT pg_stat_reset()").await;
+    for sort in ["name", "-name", "created_at", "-updated_at"] {
+        let mut query = ListQuery { sort: sort.parse().unwrap(), limit: Some(100), ..ListQuery::default() };
+        for _ in 0..8 {
+            query.after = repository.summaries(&query).await.unwrap().next;
+        }
+    }
+    repository.close().await;
+    let statistics =
+        "SELECT seq_scan, pg_stat_get_tuples_returned(relid) FROM pg_stat_user_tables WHERE relname = 'flows'";
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let row = sqlx::query(statistics).fetch_one(&mut psql).await.unwrap();
+    assert_eq!(row.get::<i64, _>(0), 0, "no page read the whole table");
+}
+
+#[tokio::test]
+async fn a_snapshot_that_is_dropped_half_way_gives_its_connection_back() {
+    let database = Database::migrated().await;
+    let repository = database.repository().await;
+    let flows = (0..2_000).map(|i| Change::create(flow(&format!("flow {i:05}"))));
+    repository.apply(flows.collect(), stamp()).await.unwrap();
+    for _ in 0..12 {
+        let mut snapshot = repository.snapshot();
+        assert_eq!(snapshot.next().await.unwrap().unwrap().item.head().name, "flow 00000");
+    }
+    assert_eq!(repository.snapshot().count().await, 2_000);
+}

@@ -1,0 +1,32 @@
+//! The committed `.sqlx` and the sources belong together: `cargo sqlx prepare` only warns of files that no macro uses.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn files(directory: &Path, extension: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files(&path, extension));
+        } else if path.extension().is_some_and(|found| found == extension) {
+            found.push(path);
+        }
+    }
+    found
+}
+
+#[test]
+fn every_cached_query_is_in_the_sources_and_every_macro_is_cached() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let sources: String = files(&root.join("src"), "rs").iter().map(|path| fs::read_to_string(path).unwrap()).collect();
+    let cached = files(&root.join(".sqlx"), "json");
+    for path in &cached {
+        let cache: serde_json::Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
+        let query = cache["query"].as_str().unwrap();
+        assert!(sources.contains(query), "no macro uses {}; run `just prepare`", path.display());
+    }
+    let macros = ["query!(", "query_as!(", "query_scalar!("];
+    let uses: usize = macros.iter().map(|name| sources.matches(&format!("sqlx::{name}")).count()).sum();
+    assert_eq!(uses, cached.len(), "macros in src and files in .sqlx; run `just prepare`");
+}

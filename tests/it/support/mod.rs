@@ -1,0 +1,4 @@
+//! What the tests stand on: databases and files of their own.
+
+pub mod postgres;
+pub mod proxy;
