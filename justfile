@@ -1,0 +1,74 @@
+# Every command that a person or CI runs. `just` alone lists them.
+
+# The macros check against `.sqlx` unless a recipe says otherwise, whatever DATABASE_URL the shell happens to have.
+export SQLX_OFFLINE := "true"
+
+_default:
+    @just --list --unsorted
+
+# Build the library and the program
+build *args:
+    cargo build --locked {{ args }}
+
+# Run the program: `just run`, `just run serve --port 9000`
+run *args:
+    cargo run --locked -- {{ args }}
+
+# Format, clippy, docs and the invariants of the architecture
+check: forbid
+    cargo fmt --check
+    cargo clippy --locked --all-targets --all-features -- --deny warnings
+    RUSTDOCFLAGS="--deny warnings" cargo doc --locked --no-deps --all-features
+
+# All tests; they find or fetch their PostgreSQL (tests/it/support/postgres.rs)
+test *args:
+    cargo test --locked {{ args }}
+
+# The tests that need neither a database nor Docker
+test-offline:
+    cargo test --locked --lib --bins --examples
+    cargo test --locked --doc
+    cargo test --locked --test it -- --skip postgres --skip migrations
+
+# Check the queries against a throw-away PostgreSQL and write .sqlx
+prepare: _sqlx-cli
+    rm -f .sqlx/query-*.json
+    tests/throwaway-postgres sh -c 'cargo sqlx migrate run && \
+        SQLX_OFFLINE=false cargo sqlx prepare -- --all-targets --all-features'
+
+# Fail when `just prepare` would change anything
+prepare-check: prepare
+    git diff --exit-code -- .sqlx
+    test -z "$(git status --porcelain -- .sqlx)"
+
+_sqlx-cli:
+    @cargo sqlx --version | grep -qF 0.9.0 || \
+        cargo install sqlx-cli --version 0.9.0 --locked --no-default-features --features postgres,rustls
+
+# Measure; figures are only comparable within one run
+bench *args:
+    cargo bench --locked --all-features {{ args }}
+
+# Licences, sources and doubled versions of the dependencies (advisories too, where the network allows: `just deny advisories`)
+deny *checks="bans licenses sources":
+    @cargo deny --version > /dev/null || cargo install cargo-deny --version 0.20.2 --locked
+    cargo deny --all-features check {{ checks }}
+
+# The invariants of ARCHITECTURE.md that no lint knows
+forbid:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    # forbid WHAT PATTERN ALLOWED-FILES: no line of src outside the allowed files matches, comments left aside.
+    forbid() {
+        if grep -rnE "$2" src --include='*.rs' | grep -vE "^($3)" | grep -vE '^[^:]+:[0-9]+: *//'; then
+            echo "error: $1" >&2
+            exit 1
+        fi
+    }
+    forbid 'sqlx belongs in src/postgres' '\bsqlx::' 'src/postgres/'
+    forbid 'axum belongs in src/http' '\baxum::' 'src/http/'
+    forbid 'clap belongs in src/cli and src/config.rs' '\bclap::' 'src/cli/|src/config.rs'
+    forbid 'the clock and new ids belong in src/clock.rs' '::now\(\)|new_v4\(' 'src/clock.rs|src/postgres/breaker.rs'
+    forbid 'both backends are named in src/storage.rs only' 'JsonRepository|PostgresRepository' 'src/(storage|lib).rs|src/json/|src/postgres/|src/testkit/'
+    forbid 'SQL is checked by macros: query!, query_as!, query_scalar!' 'sqlx::(query|query_as|query_scalar|raw_sql)(::<|\()|AssertSqlSafe' 'none'
+    forbid 'unfinished work' '\b(todo|dbg|unimplemented)!' 'none'
