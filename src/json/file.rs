@@ -60,7 +60,7 @@ pub(super) fn read(bytes: &[u8], found: &Stamp) -> Result<State, Fault> {
     let mut state = State::new(members.iter().map(member).collect());
     let mut places = HashMap::new();
     for (index, text) in array(flows)?.into_iter().enumerate() {
-        let at = |refusal: Refusal| fault(&format!("{}", inside(refusal, index)), CORRECT);
+        let at = |refusal: Refusal| fault(&inside(refusal, index).to_string(), CORRECT);
         let flow = Flow::parse(text.get()).map_err(at)?;
         if let Some(first) = places.insert(flow.id(), index) {
             return Err(duplicate(flow.id(), first, index));
@@ -175,7 +175,9 @@ fn check_version(version: Option<&RawValue>) -> Result<(), Fault> {
             "Open it with the newer Strom that wrote it, or restore a file of version 1.",
         )),
         Some(_) => Err(fault("`$.version`: expected 1", CORRECT)),
-        None => Err(fault("`$.version`: missing", "If this is a file of flows, add `\"version\": 1` at its top level.")),
+        None => {
+            Err(fault("`$.version`: missing", "If this is a file of flows, add `\"version\": 1` at its top level."))
+        }
     }
 }
 

@@ -50,12 +50,7 @@ struct Keys<'a> {
 impl<'a> Keys<'a> {
     fn of(entry: &'a Entry) -> Self {
         let (head, version) = (entry.stored.item.head(), &entry.stored.version);
-        Self {
-            name: &head.name,
-            created_at: version.created_at,
-            updated_at: version.updated_at,
-            id: head.id.as_uuid(),
-        }
+        Self { name: &head.name, created_at: version.created_at, updated_at: version.updated_at, id: head.id.as_uuid() }
     }
 
     fn at(cursor: &'a Cursor) -> Self {

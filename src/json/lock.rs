@@ -32,7 +32,9 @@ impl Lock {
             .truncate(false)
             .mode(0o600)
             .open(lock_path(path))
-            .map_err(|error| if is_read_only(&error) { LockError::ReadOnly(error) } else { LockError::Failed(error) })?;
+            .map_err(
+                |error| if is_read_only(&error) { LockError::ReadOnly(error) } else { LockError::Failed(error) },
+            )?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(LockError::Held(owner(&mut file))),

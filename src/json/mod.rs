@@ -129,7 +129,8 @@ impl FlowRepository for JsonRepository {
 
     async fn summaries(&self, query: &ListQuery) -> Result<Page<Stored<Head>>> {
         let page = self.list_entries(query).await?;
-        let head = |Stored { item, version }: &Stored<Flow>| Stored { item: item.head().clone(), version: version.clone() };
+        let head =
+            |Stored { item, version }: &Stored<Flow>| Stored { item: item.head().clone(), version: version.clone() };
         let items = page.items.iter().map(|entry| head(&entry.stored)).collect();
         Ok(Page { items, next: page.next, total: page.total })
     }

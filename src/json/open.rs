@@ -9,10 +9,10 @@ use chrono::{DateTime, Utc};
 use rustix::fs::OFlags;
 
 use super::durable::Identity;
+use super::file;
 use super::lock::{Lock, LockError, real_path};
 use super::state::State;
 use super::writer::Writer;
-use super::file;
 use crate::repository::{Author, OpenError, Stamp};
 
 const CHECK_DISK: &str = "Check the path, the disk and the permissions, then try again.";

@@ -9,8 +9,8 @@ use chrono::{DateTime, Utc};
 use super::file::Member;
 use crate::flow::{Flow, FlowId, Runtime};
 use crate::repository::{
-    Applied, Author, Change, Outcome, Precondition, RepositoryError, Result, Revision, Stamp, Stored, Version, Violation,
-    ViolationKind,
+    Applied, Author, Change, Outcome, Precondition, RepositoryError, Result, Revision, Stamp, Stored, Version,
+    Violation, ViolationKind,
 };
 
 /// SHA-256 of what people wrote in a document.
