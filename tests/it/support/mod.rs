@@ -1,0 +1,3 @@
+//! What tests open and hold.
+
+pub(crate) mod json;
