@@ -44,7 +44,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
 /// Prints each flow that has changed last. A feed that misses nothing in between is still to come.
 async fn watch(flows: Arc<dyn FlowRepository>) -> Result<(), RepositoryError> {
-    let latest_first = ListQuery { sort: "-updated_at".parse().expect("a sort key"), limit: Some(1), ..ListQuery::default() };
+    let latest_first =
+        ListQuery { sort: "-updated_at".parse().expect("a sort key"), limit: Some(1), ..ListQuery::default() };
     let mut last = None;
     loop {
         for flow in flows.summaries(&latest_first).await?.items {

@@ -1,6 +1,11 @@
-//! All integration tests, as one program.
+//! All integration tests, in one binary. Those that need a PostgreSQL have `postgres` or `migrations` in their names.
 
+mod contract;
+mod json_file;
+mod json_refusals;
 mod migrations;
+mod model;
 mod postgres;
+mod samples;
 mod sqlx_cache;
 mod support;

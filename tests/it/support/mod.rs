@@ -1,4 +1,5 @@
 //! What the tests stand on: databases and files of their own.
 
-pub mod postgres;
-pub mod proxy;
+pub(crate) mod json;
+pub(crate) mod postgres;
+pub(crate) mod proxy;

@@ -9,6 +9,7 @@
 //! database fails without one; it is never skipped. Each test has its own database, cloned from a migrated template.
 
 use std::io::{BufRead, BufReader, Write};
+use std::ops::Deref;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -30,43 +31,63 @@ static SERVER: Mutex<Weak<Server>> = Mutex::new(Weak::new());
 
 /// A database of one test. It is gone with the server, or dropped where the server stays.
 #[derive(Debug)]
-pub struct Database {
+pub(crate) struct Database {
     server: Arc<Server>,
     name: String,
 }
 
 impl Database {
     /// With nothing in it.
-    pub async fn empty() -> Self {
+    pub(crate) async fn empty() -> Self {
         let server = Server::shared().await;
         let name = server.create_database("template0").await;
         Self { server, name }
     }
 
     /// With the schema of today.
-    pub async fn migrated() -> Self {
+    pub(crate) async fn migrated() -> Self {
         let server = Server::shared().await;
         let template = server.template.get_or_init(|| server.make_template()).await;
         let name = server.create_database(template).await;
         Self { server, name }
     }
 
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         self.server.url_of(&self.name)
     }
 
-    pub async fn connect(&self) -> PgConnection {
+    pub(crate) async fn connect(&self) -> PgConnection {
         connect(&self.url()).await
     }
 
-    pub async fn repository(&self) -> Arc<dyn FlowRepository> {
+    pub(crate) async fn repository(&self) -> Arc<dyn FlowRepository> {
         let url = DatabaseUrl::parse(&self.url()).unwrap();
         Arc::new(PostgresRepository::open(&url).await.unwrap())
     }
+}
+
+/// A repository over a database that goes away with it.
+pub(crate) struct Opened {
+    repository: Arc<dyn FlowRepository>,
+    _database: Database,
+}
+
+impl Deref for Opened {
+    type Target = Arc<dyn FlowRepository>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.repository
+    }
+}
+
+/// An empty repository.
+pub(crate) async fn open() -> Opened {
+    let database = Database::migrated().await;
+    Opened { repository: database.repository().await, _database: database }
 }
 
 impl Drop for Database {

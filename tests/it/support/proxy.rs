@@ -8,13 +8,13 @@ use tokio::sync::watch;
 use url::Url;
 
 /// Passes bytes between a port of its own and a database.
-pub struct Proxy {
+pub(crate) struct Proxy {
     url: Url,
     intact: Arc<watch::Sender<bool>>,
 }
 
 impl Proxy {
-    pub async fn before(database: &str) -> Self {
+    pub(crate) async fn before(database: &str) -> Self {
         let mut url = Url::parse(database).unwrap();
         let target = format!("{}:{}", url.host_str().unwrap(), url.port().unwrap_or(5432));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -25,16 +25,16 @@ impl Proxy {
         Self { url, intact }
     }
 
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         self.url.to_string()
     }
 
     /// Ends all connections, and new ones as soon as they are made.
-    pub async fn cut(&self) {
+    pub(crate) async fn cut(&self) {
         self.intact.send_replace(false);
     }
 
-    pub fn restore(&self) {
+    pub(crate) fn restore(&self) {
         self.intact.send_replace(true);
     }
 }

@@ -1,0 +1,90 @@
+//! One process at a time: an advisory lock beside the file.
+
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+/// Holds `<file>.lock` until it is dropped. The lock file stays: to remove it would let two processes hold two locks
+/// of one name. The lock itself goes with its process, so one that was killed is no obstacle.
+#[derive(Debug)]
+pub(super) struct Lock {
+    _file: File,
+}
+
+/// Why there is no lock.
+#[derive(Debug)]
+pub(super) enum LockError {
+    /// Another one holds it, the process of this id as far as is known.
+    Held(Option<u32>),
+    /// The directory or the lock file cannot be written, so this process cannot write the flows either.
+    ReadOnly(io::Error),
+    /// Something else.
+    Failed(io::Error),
+}
+
+impl Lock {
+    pub(super) fn take(path: &Path) -> Result<Self, LockError> {
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(lock_path(path))
+            .map_err(
+                |error| if is_read_only(&error) { LockError::ReadOnly(error) } else { LockError::Failed(error) },
+            )?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(LockError::Held(owner(&mut file))),
+            Err(TryLockError::Error(error)) => return Err(LockError::Failed(error)),
+        }
+        write_owner(&mut file).map_err(LockError::Failed)?;
+        Ok(Self { _file: file })
+    }
+}
+
+/// The file itself behind symbolic links, so that one file has one lock by whatever name. The directory is made when
+/// it is missing, for its owner alone.
+pub(super) fn real_path(path: &Path) -> io::Result<PathBuf> {
+    const MAX_LINKS: usize = 40;
+    let mut path = std::path::absolute(path)?;
+    for _ in 0..MAX_LINKS {
+        let directory = path.parent().ok_or(io::ErrorKind::IsADirectory)?;
+        match path.read_link() {
+            Ok(target) => path = directory.join(target),
+            Err(_) => {
+                let name = path.file_name().ok_or(io::ErrorKind::IsADirectory)?;
+                if !directory.exists() {
+                    DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+                }
+                return Ok(directory.canonicalize()?.join(name));
+            }
+        }
+    }
+    Err(io::Error::other("too many symbolic links"))
+}
+
+/// Whether the operating system forbids the write.
+pub(super) fn is_read_only(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
+}
+
+fn lock_path(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    name.into()
+}
+
+fn owner(file: &mut File) -> Option<u32> {
+    let mut text = String::new();
+    file.read_to_string(&mut text).ok()?;
+    text.trim().parse().ok()
+}
+
+/// Only for people and messages; what counts is the lock.
+fn write_owner(file: &mut File) -> io::Result<()> {
+    file.set_len(0)?;
+    writeln!(file, "{}", std::process::id())
+}

@@ -1,0 +1,90 @@
+//! The contract of [`FlowRepository`](crate::FlowRepository) as functions, for whoever writes a backend.
+//!
+//! Each function takes an **empty** repository, keeps one promise in its name, and panics when the backend does not.
+//! [`contract_tests!`](crate::contract_tests) makes a test of each; what a backend promises across a restart is checked
+//! by [`reopening`], since only the backend knows how it is opened again.
+//!
+//! ```
+//! use std::sync::Arc;
+//! # use strom::json::JsonRepository as YourRepository;
+//!
+//! async fn open() -> Arc<dyn strom::FlowRepository> {
+//!     // Empty, and another one at each call.
+//! #   let now = strom::testkit::samples::time(0);
+//! #   let open = async |place: &str| YourRepository::open(place.as_ref(), now).await;
+//!     Arc::new(open("somewhere").await.unwrap())
+//! }
+//!
+//! strom::contract_tests!(open);
+//! # fn main() {}
+//! ```
+
+pub mod atomicity;
+pub mod concurrency;
+pub mod fidelity;
+pub mod filters;
+pub mod lists;
+pub mod paging;
+pub mod preconditions;
+pub mod reopening;
+pub mod revisions;
+pub mod samples;
+pub mod service;
+pub mod snapshots;
+
+/// A `#[tokio::test]` for each function of the contract.
+///
+/// The argument is called without arguments and awaited; it gives an `Arc<dyn FlowRepository>` or something that
+/// dereferences to one and keeps alive what the repository needs, such as a temporary directory.
+#[macro_export]
+macro_rules! contract_tests {
+    ($open:expr) => {
+        $crate::contract_tests! { @each $open;
+            preconditions::puts_check_their_precondition,
+            preconditions::deletions_check_their_precondition,
+            preconditions::a_stale_change_is_told_the_current_flow,
+            revisions::a_new_flow_has_revision_one,
+            revisions::changes_to_content_count,
+            revisions::deletions_count_and_revisions_never_start_again,
+            revisions::runtime_changes_are_stored_without_a_revision,
+            revisions::the_same_content_makes_no_revision,
+            revisions::times_have_microseconds,
+            atomicity::several_changes_are_made_at_once,
+            atomicity::one_violation_stops_every_change,
+            atomicity::all_violations_are_reported_in_order,
+            atomicity::two_changes_to_one_flow_are_refused,
+            atomicity::no_changes_are_no_error,
+            fidelity::documents_come_back_equal,
+            fidelity::names_come_back_exactly,
+            fidelity::the_deepest_document_comes_back,
+            fidelity::heads_are_those_of_the_documents,
+            lists::the_default_order_is_by_name_and_id,
+            lists::names_compare_by_bytes,
+            lists::every_order_is_total,
+            lists::summaries_agree_with_lists,
+            filters::filters_select_flows,
+            filters::name_parts_are_literal,
+            filters::containment_follows_postgresql,
+            paging::pages_make_up_the_whole_list,
+            paging::pages_stay_true_while_flows_come_and_go,
+            paging::totals_count_every_page,
+            snapshots::snapshots_are_complete_and_in_order,
+            snapshots::snapshots_show_one_moment,
+            concurrency::savers_at_once_lose_nothing,
+            concurrency::one_of_many_wins_each_revision,
+            concurrency::dropped_calls_leave_a_good_store,
+            service::an_open_store_is_ready,
+            service::a_closed_store_refuses_calls,
+        }
+    };
+    (@each $open:expr; $($area:ident::$promise:ident,)*) => {
+        $(
+            #[tokio::test(flavor = "multi_thread")]
+            async fn $promise() {
+                let opened = $open().await;
+                let repository = ::std::sync::Arc::<dyn $crate::FlowRepository>::clone(&opened);
+                $crate::testkit::$area::$promise(repository).await;
+            }
+        )*
+    };
+}
