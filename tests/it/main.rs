@@ -1,6 +1,7 @@
 //! All integration tests, in one binary. Those that need a PostgreSQL have `postgres` or `migrations` in their names.
 
 mod contract;
+mod documents;
 mod json_file;
 mod json_refusals;
 mod migrations;
