@@ -45,9 +45,9 @@ _sqlx-cli:
     @cargo sqlx --version | grep -qF 0.9.0 || \
         cargo install sqlx-cli --version 0.9.0 --locked --no-default-features --features postgres,rustls
 
-# Measure; figures are only comparable within one run
+# Measure, each thing beside its floor; figures are only comparable within one run
 bench *args:
-    cargo bench --locked --all-features {{ args }}
+    tests/throwaway-postgres cargo bench --bench store -- {{ args }}
 
 # Licences, sources and doubled versions of the dependencies (advisories too, where the network allows: `just deny advisories`)
 deny *checks="bans licenses sources":
