@@ -84,6 +84,8 @@ impl<'a> Node<'a> {
         match self {
             Self::Null => 4,
             Self::Bool(value) => 5 - usize::from(*value),
+            // Most numbers are plain already; only `-0` loses its sign.
+            Self::Number(text) if !text.contains(['e', 'E']) && !text.starts_with("-0") => text.len(),
             Self::Number(text) => Decimal::new(text).plain_len(),
             Self::String(string) => string_len(string),
             Self::Array(items) => 2 + separators(items.len()) + items.iter().map(Self::jsonb_len).sum::<usize>(),
