@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use futures::FutureExt;
 use serde_json::value::RawValue;
 use sqlx::types::Json;
@@ -108,10 +109,31 @@ fn expected(precondition: Precondition) -> Option<i64> {
     }
 }
 
-fn applied(id: Uuid, outcome: Outcome, revision: i64, version: impl FnOnce(Revision) -> Version) -> Result<Applied> {
-    let number = u64::try_from(revision)
-        .map_err(|_| RepositoryError::Corrupt(format!("column `revision` of `flows`, row {id}")))?;
-    Ok(Applied { id: id.into(), outcome, version: Some(version(Revision::new(number))) })
+/// A row that a statement has written.
+struct Written {
+    id: Uuid,
+    /// The revision before, where there was one.
+    before: Option<i64>,
+    revision: i64,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+    author: String,
+}
+
+fn note(done: &mut Done, rows: Vec<Written>, outcome: impl Fn(&Written) -> Outcome) -> Result<()> {
+    for row in rows {
+        let number = u64::try_from(row.revision)
+            .map_err(|_| RepositoryError::Corrupt(format!("column `revision` of `flows`, row {}", row.id)))?;
+        let outcome = outcome(&row);
+        let version = Version {
+            revision: Revision::new(number),
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+            author: Author::new(&row.author),
+        };
+        done.insert(row.id, Applied { id: row.id.into(), outcome, version: Some(version) });
+    }
+    Ok(())
 }
 
 async fn insert(connection: &mut PgConnection, changes: &[Change], stamp: &Stamp, done: &mut Done) -> Result<()> {
@@ -129,7 +151,8 @@ async fn insert(connection: &mut PgConnection, changes: &[Change], stamp: &Stamp
         return Ok(());
     }
     // In the order of ids, so that two calls never wait for each other.
-    let rows = sqlx::query!(
+    let rows = sqlx::query_as!(
+        Written,
         r#"
         WITH stamp AS MATERIALIZED (SELECT set_config('strom.author', $5, TRUE))
         INSERT INTO flows (id, name, data, created_at, updated_at)
@@ -137,7 +160,7 @@ async fn insert(connection: &mut PgConnection, changes: &[Change], stamp: &Stamp
         FROM stamp, UNNEST($1::UUID[], $2::TEXT[], $3::JSONB[]) AS change (id, name, data)
         ORDER BY change.id
         ON CONFLICT (id) DO NOTHING
-        RETURNING id, revision, created_at, updated_at, author
+        RETURNING id, NULL::BIGINT AS before, revision, created_at, updated_at, author
         "#,
         &ids,
         &names,
@@ -147,16 +170,7 @@ async fn insert(connection: &mut PgConnection, changes: &[Change], stamp: &Stamp
     )
     .fetch_all(connection)
     .await?;
-    for row in rows {
-        let version = |revision| Version {
-            revision,
-            created_at: row.created_at,
-            updated_at: row.updated_at,
-            author: Author::new(&row.author),
-        };
-        done.insert(row.id, applied(row.id, Outcome::Created, row.revision, version)?);
-    }
-    Ok(())
+    note(done, rows, |_| Outcome::Created)
 }
 
 async fn update(connection: &mut PgConnection, changes: &[Change], stamp: &Stamp, done: &mut Done) -> Result<()> {
@@ -174,7 +188,8 @@ async fn update(connection: &mut PgConnection, changes: &[Change], stamp: &Stamp
         return Ok(());
     }
     // `before` locks in the order of ids and reads what is committed by then; the precondition is checked against that.
-    let rows = sqlx::query!(
+    let rows = sqlx::query_as!(
+        Written,
         r#"
         WITH stamp AS MATERIALIZED (SELECT set_config('strom.author', $5, TRUE)),
         before AS MATERIALIZED (SELECT id, revision FROM flows WHERE id = ANY($1) ORDER BY id FOR UPDATE)
@@ -194,17 +209,7 @@ async fn update(connection: &mut PgConnection, changes: &[Change], stamp: &Stamp
     )
     .fetch_all(connection)
     .await?;
-    for row in rows {
-        let outcome = if row.revision == row.before { Outcome::Unchanged } else { Outcome::Replaced };
-        let version = |revision| Version {
-            revision,
-            created_at: row.created_at,
-            updated_at: row.updated_at,
-            author: Author::new(&row.author),
-        };
-        done.insert(row.id, applied(row.id, outcome, row.revision, version)?);
-    }
-    Ok(())
+    note(done, rows, |row| if row.before == Some(row.revision) { Outcome::Unchanged } else { Outcome::Replaced })
 }
 
 async fn delete(connection: &mut PgConnection, changes: &[Change], stamp: &Stamp, done: &mut Done) -> Result<()> {
@@ -220,7 +225,10 @@ async fn delete(connection: &mut PgConnection, changes: &[Change], stamp: &Stamp
     if ids.is_empty() {
         return Ok(());
     }
-    let rows = sqlx::query!(
+    // The deletion is a change like any other and has the next revision (migrations/0003_revisions.sql). Neither it nor
+    // the two parameters are ever NULL.
+    let rows = sqlx::query_as!(
+        Written,
         r#"
         WITH stamp AS MATERIALIZED (
             SELECT set_config('strom.author', $4, TRUE), set_config('strom.at', ($3::TIMESTAMPTZ)::TEXT, TRUE)
@@ -231,7 +239,8 @@ async fn delete(connection: &mut PgConnection, changes: &[Change], stamp: &Stamp
         JOIN UNNEST($1::UUID[], $2::BIGINT[]) AS change (id, expected)
           ON change.id = before.id AND (change.expected IS NULL OR change.expected = before.revision)
         WHERE flows.id = before.id
-        RETURNING flows.id, flows.revision, created_at
+        RETURNING flows.id, before.revision AS before, flows.revision + 1 AS "revision!", created_at,
+            $3 AS "updated_at!", $4 AS "author!"
         "#,
         &ids,
         &revisions as &[Option<i64>],
@@ -240,17 +249,7 @@ async fn delete(connection: &mut PgConnection, changes: &[Change], stamp: &Stamp
     )
     .fetch_all(connection)
     .await?;
-    for row in rows {
-        // The deletion is a change like any other and has the next revision (migrations/0003_revisions.sql).
-        let version = |revision: Revision| Version {
-            revision: revision.next(),
-            created_at: row.created_at,
-            updated_at: stamp.at,
-            author: stamp.author.clone(),
-        };
-        done.insert(row.id, applied(row.id, Outcome::Deleted, row.revision, version)?);
-    }
-    Ok(())
+    note(done, rows, |_| Outcome::Deleted)
 }
 
 /// Finds out why changes were not made. `None` when what is there now would not have stopped one of them.

@@ -37,3 +37,10 @@ pub(super) async fn nothing(connection: &mut PgConnection) -> Result<()> {
     sqlx::query!("SELECT id FROM flows LIMIT 0").fetch_optional(connection).await?;
     Ok(())
 }
+
+/// See `PostgresRepository::leave_a_transaction_open`.
+#[cfg(feature = "testkit")]
+pub(super) async fn begin_and_forget(connection: &mut PgConnection) -> Result<()> {
+    sqlx::query!("BEGIN").execute(connection).await?;
+    Ok(())
+}

@@ -47,6 +47,14 @@ impl PostgresRepository {
         migrate::run(url).await?;
         Ok(Self { pool: Pool::new(url), location: url.to_string() })
     }
+
+    /// Puts a connection back while a transaction is open on it, as a cancelled `BEGIN` would. For tests: no call may
+    /// ever work inside of it.
+    #[cfg(feature = "testkit")]
+    #[doc(hidden)]
+    pub async fn leave_a_transaction_open(&self) -> Result<()> {
+        self.pool.read(|connection| get::begin_and_forget(connection).boxed()).await
+    }
 }
 
 #[async_trait]
