@@ -106,8 +106,9 @@ BEGIN
     NEW.auto_restart := coalesce(NEW.data #> '{properties,auto_restart}' = 'true', FALSE);
 
     IF TG_OP = 'INSERT' THEN
-        NEW.revision := 1 + coalesce((SELECT revision FROM flow_tombstones WHERE id = NEW.id), 0);
-        NEW.author := coalesce(writer, 'sql');
+        -- A restored dump brings revision and author along.
+        NEW.revision := greatest(NEW.revision, 1 + (SELECT revision FROM flow_tombstones WHERE id = NEW.id));
+        NEW.author := coalesce(writer, NEW.author);
         RETURN NEW;
     END IF;
     NEW.created_at := OLD.created_at;

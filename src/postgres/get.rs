@@ -38,9 +38,9 @@ pub(super) async fn nothing(connection: &mut PgConnection) -> Result<()> {
     Ok(())
 }
 
-/// See `PostgresRepository::leave_a_transaction_open`.
+/// See `PostgresRepository::leave_transactions_open`.
 #[cfg(feature = "testkit")]
-pub(super) async fn begin_and_forget(connection: &mut PgConnection) -> Result<()> {
+pub(super) async fn begin(connection: &mut PgConnection) -> Result<()> {
     sqlx::query!("BEGIN").execute(connection).await?;
     Ok(())
 }

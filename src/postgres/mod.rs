@@ -48,12 +48,18 @@ impl PostgresRepository {
         Ok(Self { pool: Pool::new(url), location: url.to_string() })
     }
 
-    /// Puts a connection back while a transaction is open on it, as a cancelled `BEGIN` would. For tests: no call may
-    /// ever work inside of it.
+    /// Puts every connection back while a transaction is open on it, as a cancelled `BEGIN` would. For tests: no call
+    /// may ever work inside of it.
     #[cfg(feature = "testkit")]
     #[doc(hidden)]
-    pub async fn leave_a_transaction_open(&self) -> Result<()> {
-        self.pool.read(|connection| get::begin_and_forget(connection).boxed()).await
+    pub async fn leave_transactions_open(&self) -> Result<()> {
+        let mut all = Vec::new();
+        for _ in 0..pool::MAX_CONNECTIONS {
+            let mut connection = self.pool.acquire().await?;
+            get::begin(&mut connection.inner).await?;
+            all.push(connection);
+        }
+        Ok(())
     }
 }
 

@@ -17,7 +17,7 @@ use super::error::{self, Error, unavailable};
 use crate::repository::{RepositoryError, Result};
 
 /// All that one instance may hold, whatever for.
-const MAX_CONNECTIONS: u32 = 5;
+pub(super) const MAX_CONNECTIONS: u32 = 5;
 /// How long a caller waits for a free connection, or for a new one.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 /// How often the return of a database is looked for.
