@@ -29,6 +29,7 @@
 
 pub mod clock;
 pub mod flow;
+pub mod http;
 pub mod json;
 pub mod postgres;
 pub mod repository;

@@ -6,6 +6,7 @@
 //! a refused save. Everything else is kept, known to us or not; what looks wrong but can be kept is a [`Warning`].
 
 mod draft;
+mod edit;
 mod head;
 mod node;
 mod number;

@@ -2,11 +2,13 @@
 
 mod contract;
 mod documents;
+mod http;
 mod json_file;
 mod json_refusals;
 mod migrations;
 mod model;
 mod postgres;
 mod samples;
+mod serve;
 mod sqlx_cache;
 mod support;

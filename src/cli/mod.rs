@@ -1,0 +1,64 @@
+//! The command line: one file per subcommand.
+
+mod serve;
+mod signals;
+
+use std::net::SocketAddr;
+
+use clap::{Parser, Subcommand};
+use strom::repository::OpenError;
+
+use crate::config::{ConfigError, Flags};
+
+/// Strom's flow store
+#[derive(Debug, Parser)]
+#[command(name = "strom", version, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    flags: Flags,
+
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server; what `strom` does without a command
+    Serve,
+}
+
+impl Cli {
+    /// What the process was started with. Prints help and versions, and ends the process with 2 for what makes no sense.
+    pub(crate) fn from_arguments() -> Self {
+        Self::parse()
+    }
+
+    /// Does what the command says.
+    pub(crate) async fn run(self) -> Result<(), Failure> {
+        match self.command {
+            None | Some(Command::Serve) => serve::run(&self.flags).await,
+        }
+    }
+}
+
+/// Why a command failed: what happened, and on the next line what to do about it.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    #[error("the host `{host}` has no address: {source}\nname another one with --host or STROM_HOST")]
+    Resolve { host: String, source: std::io::Error },
+    #[error(
+        "without a key only loopback addresses are served, and {0} is none\nset STROM_API_KEY, or give \
+         --allow-anonymous to serve everybody who can reach it"
+    )]
+    NotLoopback(SocketAddr),
+    #[error("cannot listen on `{host}`, port {port}: {source}\nchoose others with --host and --port")]
+    Listen { host: String, port: u16, source: std::io::Error },
+    #[error("the server ended: {0}")]
+    Serve(std::io::Error),
+    #[error("cannot wait for signals: {0}")]
+    Signals(std::io::Error),
+}

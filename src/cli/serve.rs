@@ -1,0 +1,69 @@
+//! `strom serve`: opens the storage, serves it, lets go of it.
+
+use std::io::{self, Write};
+use std::net::SocketAddr;
+
+use strom::clock::now;
+use strom::http::{self, Access};
+use tokio::net::{TcpListener, lookup_host};
+use tokio::sync::oneshot;
+
+use super::Failure;
+use super::signals::Signals;
+use crate::config::{Flags, Server};
+
+pub(super) async fn run(flags: &Flags) -> Result<(), Failure> {
+    let env = |name: &str| std::env::var_os(name);
+    let server = flags.server(env)?;
+    let storage = flags.storage(env)?;
+    // Before the storage is opened, which may migrate a database: a port that is taken changes nothing anywhere.
+    let (listener, address) = listen(&server).await?;
+    let repository = storage.open(now()).await?;
+    let stop = until_stopped().map_err(Failure::Signals)?;
+    say_where(&format!("strom {}: flows in {storage}, listening on http://{address}", env!("CARGO_PKG_VERSION")));
+    let routes = http::router(repository.clone(), server.access);
+    let ended = http::serve(listener, routes, stop).await;
+    repository.close().await;
+    ended.map_err(Failure::Serve)
+}
+
+/// The socket, on a loopback address unless there is a key or it was said that none is wanted.
+async fn listen(server: &Server) -> Result<(TcpListener, SocketAddr), Failure> {
+    let Server { host, port, .. } = server;
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    let found = lookup_host((bare, *port)).await;
+    let addresses: Vec<_> = found.map_err(|source| Failure::Resolve { host: host.clone(), source })?.collect();
+    if matches!(server.access, Access::Anonymous) && !server.allow_anonymous {
+        // All of them: a name that has one address elsewhere is not ours alone.
+        let elsewhere = addresses.iter().find(|address| !address.ip().to_canonical().is_loopback());
+        elsewhere.map_or(Ok(()), |address| Err(Failure::NotLoopback(*address)))?;
+    }
+    let bound = async {
+        let listener = TcpListener::bind(addresses.as_slice()).await?;
+        let address = listener.local_addr()?;
+        Ok((listener, address))
+    };
+    bound.await.map_err(|source| Failure::Listen { host: host.clone(), port: *port, source })
+}
+
+/// Done at the first signal. A second one ends the process at once: what was answered is durable.
+fn until_stopped() -> io::Result<impl Future<Output = ()> + Send + 'static> {
+    let mut signals = Signals::listen()?;
+    let (first, stopped) = oneshot::channel();
+    tokio::spawn(async move {
+        signals.next().await;
+        let _ = first.send(());
+        signals.next().await;
+        eprintln!("error: stopped by a second signal before running requests were finished");
+        std::process::exit(2);
+    });
+    Ok(async {
+        let _ = stopped.await;
+    })
+}
+
+/// On stdout, whatever the log says; nobody listening there is no reason not to serve.
+fn say_where(line: &str) {
+    let mut stdout = io::stdout().lock();
+    let _ = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
+}

@@ -1,0 +1,293 @@
+//! The settings: flags win over the environment, the environment over defaults, and a blank value counts as not set.
+//!
+//! clap reads the flags only. It knows one variable per flag and takes a blank one for a value; here some settings have
+//! two names, so the environment is asked here.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::path::PathBuf;
+
+use etcetera::BaseStrategy;
+use strom::http::{Access, ApiKey};
+use strom::storage::Storage;
+
+/// The flags that every command takes.
+#[derive(Debug, Default, clap::Args)]
+pub(crate) struct Flags {
+    /// Keep the flows in this PostgreSQL database; wins over --flows-path [env: STROM_DATABASE_URL,
+    /// STROM_STORAGE_DATABASE_URL]
+    #[arg(long, global = true, value_name = "URL")]
+    database_url: Option<Secret>,
+
+    /// Keep the flows in this JSON file [env: STROM_FLOWS_PATH, STROM_STORAGE_FLOWS_PATH] [default: flows.json in the
+    /// data directory]
+    #[arg(long, global = true, value_name = "FILE")]
+    flows_path: Option<OsString>,
+
+    /// The data directory [env: STROM_DATA_DIR, STROM_STORAGE_DATA_DIR] [default: the platform's, and in it `strom`]
+    #[arg(long, global = true, value_name = "DIR")]
+    data_dir: Option<OsString>,
+
+    /// The address or host name to listen on [env: STROM_HOST] [default: 127.0.0.1]
+    #[arg(long, global = true, value_name = "HOST")]
+    host: Option<String>,
+
+    /// The port to listen on; 0 takes a free one [env: STROM_PORT, STROM_SERVER_PORT] [default: 8080]
+    #[arg(long, global = true, value_name = "PORT")]
+    port: Option<String>,
+
+    /// Serve only those who send this key; in the environment it is hidden from other users of the machine [env:
+    /// STROM_API_KEY]
+    #[arg(long, global = true, value_name = "KEY")]
+    api_key: Option<Secret>,
+
+    /// Without a key, listen on other addresses than loopback all the same [env: STROM_ALLOW_ANONYMOUS] [default: false]
+    #[arg(
+        long,
+        global = true,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true"
+    )]
+    allow_anonymous: Option<String>,
+}
+
+/// A value that is not printed.
+#[derive(Clone)]
+struct Secret(OsString);
+
+impl From<OsString> for Secret {
+    fn from(value: OsString) -> Self {
+        Self(value)
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// A setting by all its names.
+struct Setting {
+    flag: &'static str,
+    env: &'static [&'static str],
+}
+
+const DATABASE_URL: Setting =
+    Setting { flag: "--database-url", env: &["STROM_DATABASE_URL", "STROM_STORAGE_DATABASE_URL"] };
+const FLOWS_PATH: Setting = Setting { flag: "--flows-path", env: &["STROM_FLOWS_PATH", "STROM_STORAGE_FLOWS_PATH"] };
+const DATA_DIR: Setting = Setting { flag: "--data-dir", env: &["STROM_DATA_DIR", "STROM_STORAGE_DATA_DIR"] };
+const HOST: Setting = Setting { flag: "--host", env: &["STROM_HOST"] };
+const PORT: Setting = Setting { flag: "--port", env: &["STROM_PORT", "STROM_SERVER_PORT"] };
+const API_KEY: Setting = Setting { flag: "--api-key", env: &["STROM_API_KEY"] };
+const ALLOW_ANONYMOUS: Setting = Setting { flag: "--allow-anonymous", env: &["STROM_ALLOW_ANONYMOUS"] };
+
+/// Where to listen, and for whom.
+#[derive(Debug)]
+pub(crate) struct Server {
+    /// An address or a host name.
+    pub(crate) host: String,
+    /// 0 takes a free one.
+    pub(crate) port: u16,
+    pub(crate) access: Access,
+    /// Whether addresses other than loopback may be listened on without a key.
+    pub(crate) allow_anonymous: bool,
+}
+
+/// A setting that cannot be used; says which one and what to do. Values are not repeated: they may be secret.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct ConfigError(String);
+
+impl Flags {
+    /// The storage. `env` looks a variable up.
+    pub(crate) fn storage(&self, env: impl Fn(&str) -> Option<OsString>) -> Result<Storage, ConfigError> {
+        let flag = self.database_url.as_ref().map(|Secret(value)| value.clone());
+        if let Some(url) = DATABASE_URL.find(flag, &env) {
+            let name = url.name;
+            let url = url.text()?;
+            if !url.contains("://") {
+                return Err(ConfigError(format!(
+                    "{name} is not a URL\nsend one such as postgresql://user@host/database"
+                )));
+            }
+            return Storage::parse(&url).map_err(|error| ConfigError(error.to_string()));
+        }
+        if let Some(path) = FLOWS_PATH.find(self.flows_path.clone(), &env) {
+            return Ok(Storage::Json(path.value.into()));
+        }
+        let directory = match DATA_DIR.find(self.data_dir.clone(), &env) {
+            Some(found) => PathBuf::from(found.value),
+            None => platform_data_dir()?,
+        };
+        Ok(Storage::Json(directory.join("flows.json")))
+    }
+
+    /// The server's settings. `env` looks a variable up.
+    pub(crate) fn server(&self, env: impl Fn(&str) -> Option<OsString>) -> Result<Server, ConfigError> {
+        let host = HOST.find(self.host.clone().map(Into::into), &env).map(Found::text).transpose()?;
+        let port = PORT.find(self.port.clone().map(Into::into), &env).map(Found::port).transpose()?;
+        let key = API_KEY.find(self.api_key.as_ref().map(|Secret(value)| value.clone()), &env);
+        let anonymous = ALLOW_ANONYMOUS.find(self.allow_anonymous.clone().map(Into::into), &env);
+        Ok(Server {
+            host: host.unwrap_or_else(|| "127.0.0.1".to_owned()),
+            port: port.unwrap_or(8080),
+            access: match key.map(Found::text).transpose()? {
+                Some(key) => Access::Key(ApiKey::new(&key)),
+                None => Access::Anonymous,
+            },
+            allow_anonymous: anonymous.map(Found::boolean).transpose()?.unwrap_or(false),
+        })
+    }
+}
+
+fn platform_data_dir() -> Result<PathBuf, ConfigError> {
+    let strategy = etcetera::base_strategy::choose_native_strategy();
+    strategy.map(|platform| platform.data_dir().join("strom")).map_err(|_| {
+        ConfigError(format!("there is no home directory\nsay where the flows are with {}", FLOWS_PATH.names()))
+    })
+}
+
+impl Setting {
+    /// The first value that is not blank: of the flag, else of the variables in their order.
+    fn find(&self, flag: Option<OsString>, env: impl Fn(&str) -> Option<OsString>) -> Option<Found> {
+        let given = |name, value: Option<OsString>| {
+            let value = value.filter(|value| !value.to_string_lossy().trim().is_empty())?;
+            Some(Found { name, value })
+        };
+        given(self.flag, flag).or_else(|| self.env.iter().find_map(|name| given(name, env(name))))
+    }
+
+    fn names(&self) -> String {
+        format!("{} or {}", self.flag, self.env[0])
+    }
+}
+
+/// A value, and the name under which it was found.
+struct Found {
+    name: &'static str,
+    value: OsString,
+}
+
+impl Found {
+    /// The text without surrounding blanks, such as the line end of a file that a variable was read from.
+    fn text(self) -> Result<String, ConfigError> {
+        let text = self.value.into_string().map_err(|_| ConfigError(format!("{} is not UTF-8", self.name)))?;
+        Ok(text.trim().to_owned())
+    }
+
+    fn port(self) -> Result<u16, ConfigError> {
+        let name = self.name;
+        let port = self.text()?.parse();
+        port.map_err(|_| ConfigError(format!("{name} is not a port\na port is a number from 0 to 65535")))
+    }
+
+    fn boolean(self) -> Result<bool, ConfigError> {
+        let name = self.name;
+        match self.text()?.to_ascii_lowercase().as_str() {
+            "true" | "1" | "yes" | "on" => Ok(true),
+            "false" | "0" | "no" | "off" => Ok(false),
+            _ => Err(ConfigError(format!("{name} is neither true nor false"))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+
+    use clap::{CommandFactory, Parser};
+
+    use super::{
+        ALLOW_ANONYMOUS, API_KEY, Access, ConfigError, DATA_DIR, DATABASE_URL, FLOWS_PATH, Flags, HOST, PORT, Server,
+    };
+
+    #[derive(Debug, Parser)]
+    struct Command {
+        #[command(flatten)]
+        flags: Flags,
+    }
+
+    fn flags(arguments: &[&str]) -> Flags {
+        Command::try_parse_from([&["strom"], arguments].concat()).unwrap().flags
+    }
+
+    fn env(pairs: &[(&str, &str)]) -> impl Fn(&str) -> Option<OsString> {
+        move |name| pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| value.into())
+    }
+
+    fn server(arguments: &[&str], variables: &[(&str, &str)]) -> Result<Server, ConfigError> {
+        flags(arguments).server(env(variables))
+    }
+
+    fn storage(arguments: &[&str], variables: &[(&str, &str)]) -> String {
+        flags(arguments).storage(env(variables)).unwrap().to_string()
+    }
+
+    #[test]
+    fn flags_win_over_the_environment_and_that_over_defaults() {
+        let port = |arguments: &[&str], variables: &[(&str, &str)]| server(arguments, variables).unwrap().port;
+        assert_eq!(port(&["--port", "1"], &[("STROM_PORT", "2"), ("STROM_SERVER_PORT", "3")]), 1);
+        assert_eq!(port(&[], &[("STROM_PORT", "2"), ("STROM_SERVER_PORT", "3")]), 2);
+        assert_eq!(port(&[], &[("STROM_SERVER_PORT", "3")]), 3);
+        assert_eq!(port(&[], &[]), 8080);
+    }
+
+    #[test]
+    fn blank_is_not_set() {
+        let variables =
+            [("STROM_PORT", " "), ("STROM_SERVER_PORT", "3"), ("STROM_HOST", ""), ("STROM_API_KEY", "\t")].as_slice();
+        let arguments = ["--port", "", "--host", " ", "--api-key", "", "--allow-anonymous="];
+        let server = server(&arguments, variables).unwrap();
+        assert_eq!((server.host.as_str(), server.port, server.allow_anonymous), ("127.0.0.1", 3, false));
+        assert!(matches!(server.access, Access::Anonymous));
+        let paths = [("STROM_DATABASE_URL", " "), ("STROM_FLOWS_PATH", ""), ("STROM_STORAGE_DATA_DIR", "d")];
+        assert_eq!(storage(&["--data-dir", ""], &paths), "d/flows.json");
+    }
+
+    #[test]
+    fn a_file_is_named_directly_or_by_its_directory() {
+        assert_eq!(storage(&["--data-dir", "d"], &[("STROM_DATA_DIR", "e")]), "d/flows.json");
+        assert_eq!(storage(&["--data-dir", "d"], &[("STROM_STORAGE_FLOWS_PATH", "f")]), "f");
+        assert!(storage(&[], &[]).ends_with("strom/flows.json"));
+    }
+
+    #[test]
+    fn a_boolean_is_read_like_people_write_it() {
+        let allowed = |arguments: &[&str], value| {
+            server(arguments, &[("STROM_ALLOW_ANONYMOUS", value)]).map(|server| server.allow_anonymous)
+        };
+        assert_eq!(allowed(&["--allow-anonymous"], "false"), Ok(true));
+        assert_eq!(allowed(&["--allow-anonymous=no"], "true"), Ok(false));
+        assert_eq!(allowed(&[], "1"), Ok(true));
+        assert_eq!(allowed(&[], ""), Ok(false));
+        assert_eq!(allowed(&[], "maybe").unwrap_err().to_string(), "STROM_ALLOW_ANONYMOUS is neither true nor false");
+    }
+
+    #[test]
+    fn errors_name_the_setting_and_keep_its_value() {
+        let error = server(&["--port", "65536"], &[]).unwrap_err().to_string();
+        assert_eq!(error, "--port is not a port\na port is a number from 0 to 65535");
+        let error = flags(&[]).storage(env(&[("STROM_DATABASE_URL", "user:hunter2@host")])).unwrap_err().to_string();
+        assert_eq!(error, "STROM_DATABASE_URL is not a URL\nsend one such as postgresql://user@host/database");
+    }
+
+    #[test]
+    fn secrets_are_not_printed() {
+        let flags = flags(&["--api-key", "hunter2", "--database-url", "postgresql://u:hunter2@h/d"]);
+        let server = flags.server(env(&[])).unwrap();
+        assert!(!format!("{flags:?}{server:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn the_help_names_every_variable() {
+        let help = Command::command().render_long_help().to_string();
+        let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+        for setting in [DATABASE_URL, FLOWS_PATH, DATA_DIR, HOST, PORT, API_KEY, ALLOW_ANONYMOUS] {
+            let text = format!("[env: {}]", setting.env.join(", "));
+            assert!(help.contains(setting.flag) && help.contains(&text), "{text} in {help}");
+        }
+    }
+}

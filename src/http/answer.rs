@@ -1,0 +1,107 @@
+//! Flows on their way out. Documents are copied as they are stored, never parsed again.
+
+use std::convert::Infallible;
+use std::{iter, mem};
+
+use axum::body::{Body, Bytes};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use chrono::{DateTime, Utc};
+use futures::stream;
+use serde::Serialize;
+
+use super::condition;
+use crate::flow::{Flow, FlowId, GstState, Head};
+use crate::repository::{Page, Revision, Stored};
+
+/// Flows may hold passphrases and are for those who asked; who keeps them asks whether they are still true.
+const CACHE_CONTROL: &str = "private, no-cache";
+
+/// `{"flow": …}` with its entity tag.
+pub(super) fn flow(status: StatusCode, flow: &Flow, revision: Revision) -> Response {
+    let body = format!(r#"{{"flow":{}}}"#, flow.document().get());
+    let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, CACHE_CONTROL)];
+    (status, headers, [(header::ETAG, condition::etag(revision))], body).into_response()
+}
+
+/// 304: the client has this revision.
+pub(super) fn not_modified(revision: Revision) -> Response {
+    let cache = [(header::CACHE_CONTROL, CACHE_CONTROL)];
+    (StatusCode::NOT_MODIFIED, cache, [(header::ETAG, condition::etag(revision))]).into_response()
+}
+
+/// `{"flows": […]}` with whole documents.
+pub(super) fn flows(page: Page<Stored<Flow>>) -> Response {
+    list(page, |piece, stored| piece.extend_from_slice(stored.item.document().get().as_bytes()))
+}
+
+/// `{"flows": […]}` with summaries.
+pub(super) fn summaries(page: Page<Stored<Head>>) -> Response {
+    list(page, |piece, stored| {
+        serde_json::to_writer(piece, &Summary::of(stored)).expect("a summary becomes JSON, and memory takes it");
+    })
+}
+
+#[derive(Serialize)]
+struct Summary<'a> {
+    id: FlowId,
+    name: &'a str,
+    state: GstState,
+    auto_restart: bool,
+    revision: u64,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+    size: u64,
+    elements: u32,
+    blocks: u32,
+    links: u32,
+}
+
+impl<'a> Summary<'a> {
+    fn of(Stored { item: head, version }: &'a Stored<Head>) -> Self {
+        Self {
+            id: head.id,
+            name: &head.name,
+            state: head.state,
+            auto_restart: head.auto_restart,
+            revision: version.revision.number(),
+            created_at: version.created_at,
+            updated_at: version.updated_at,
+            size: head.size,
+            elements: head.elements,
+            blocks: head.blocks,
+            links: head.links,
+        }
+    }
+}
+
+/// Sends the list piece by piece, letting go of each flow behind it: never the list twice in memory.
+fn list<T: Send + 'static>(page: Page<T>, write: fn(&mut Vec<u8>, &T)) -> Response {
+    const PIECE: usize = 64 * 1024;
+    let mut opening = br#"{"flows":["#.to_vec();
+    let mut closing = Some(closing(&page));
+    let mut items = page.items.into_iter();
+    let mut separator = "";
+    let pieces = iter::from_fn(move || {
+        closing.as_ref()?;
+        let mut piece = mem::take(&mut opening);
+        while piece.len() < PIECE {
+            let Some(item) = items.next() else {
+                piece.extend(closing.take().unwrap_or_default().into_bytes());
+                break;
+            };
+            piece.extend_from_slice(mem::replace(&mut separator, ",").as_bytes());
+            write(&mut piece, &item);
+        }
+        Some(Ok::<_, Infallible>(Bytes::from(piece)))
+    });
+    let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, CACHE_CONTROL)];
+    (headers, Body::from_stream(stream::iter(pieces))).into_response()
+}
+
+/// What follows the last flow. A cursor is URL-safe text and needs no escapes.
+fn closing<T>(page: &Page<T>) -> String {
+    let next = page.next.as_ref().map(|cursor| format!(r#","next_cursor":"{cursor}""#)).unwrap_or_default();
+    let total = page.total.map(|total| format!(r#","total":{total}"#)).unwrap_or_default();
+    format!("]{next}{total}}}")
+}

@@ -1,0 +1,56 @@
+//! Bodies on their way in: of a JSON type, not too large, not too slow, UTF-8.
+
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::extract::{FromRequest, Request};
+use axum::http::{HeaderMap, StatusCode, header};
+use tokio::time::timeout;
+
+use super::problem::{Kind, Problem};
+use crate::flow::MAX_SIZE;
+
+/// The largest body, in bytes.
+pub(super) const MAX_BODY: usize = MAX_SIZE;
+
+/// How long a body may take: a client that sends one byte a minute must not hold a request for ever.
+const READ_TIME: Duration = Duration::from_secs(60);
+
+/// A body that says it is JSON. Whether it is, the parser tells.
+#[derive(Debug)]
+pub(super) struct JsonText(pub(super) String);
+
+impl<S: Send + Sync> FromRequest<S> for JsonText {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        check_type(request.headers())?;
+        let bytes = timeout(READ_TIME, Bytes::from_request(request, state)).await.map_err(|_| {
+            Problem::new(Kind::SlowBody, format!("it was not there after {} seconds", READ_TIME.as_secs()))
+        })?;
+        let bytes = bytes.map_err(|rejection| match rejection.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => {
+                Problem::new(Kind::TooLarge, format!("the body has over {MAX_BODY} bytes"))
+            }
+            _ => Problem::new(Kind::InvalidBody, "the body broke off"),
+        })?;
+        let text = String::from_utf8(bytes.into()).map_err(|error| {
+            let position = error.utf8_error().valid_up_to();
+            Problem::new(Kind::InvalidBody, format!("not UTF-8 at byte {position}, counted from 0"))
+        })?;
+        Ok(Self(text))
+    }
+}
+
+/// `application/json` or any type that ends in `+json` (RFC 6839). Nothing else, for more than tidiness: a web page of a
+/// stranger may send text and forms to a server on the loopback address of its visitor, but no JSON without asking
+/// first (CORS preflight), which we never grant.
+fn check_type(headers: &HeaderMap) -> Result<(), Problem> {
+    let value = headers.get(header::CONTENT_TYPE).map(|value| String::from_utf8_lossy(value.as_bytes()));
+    let essence = value.as_deref().and_then(|value| value.split(';').next()).map(|e| e.trim().to_ascii_lowercase());
+    match essence.as_deref() {
+        Some("application/json") => Ok(()),
+        Some(other) if other.ends_with("+json") => Ok(()),
+        _ => Err(Problem::new(Kind::UnsupportedMediaType, "send `Content-Type: application/json`")),
+    }
+}

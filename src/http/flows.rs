@@ -1,0 +1,192 @@
+//! The routes of flows: list, create, read, replace, change the properties, delete.
+
+use axum::Extension;
+use axum::extract::{FromRequestParts, Path, RawQuery, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+use super::body::JsonText;
+use super::condition::{self, Condition};
+use super::problem::{Kind, Problem};
+use super::query::{Listing, View};
+use super::{App, answer};
+use crate::clock::{new_id, now};
+use crate::flow::{Draft, Flow, FlowId};
+use crate::repository::{
+    Applied, Author, Change, Precondition, RepositoryError, Revision, Stamp, Stored, Version, ViolationKind,
+};
+
+type Answer = Result<Response, Problem>;
+
+/// The id in a path: a UUID in any of its spellings.
+pub(super) struct PathId(FlowId);
+
+impl<S: Send + Sync> FromRequestParts<S> for PathId {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let text = Path::<String>::from_request_parts(parts, state).await.map(|Path(text)| text);
+        let id = text.ok().and_then(|text| text.parse().ok());
+        id.map(Self).ok_or_else(|| Problem::new(Kind::InvalidId, "the path needs a UUID"))
+    }
+}
+
+pub(super) async fn list(State(app): State<App>, RawQuery(query): RawQuery) -> Answer {
+    let Listing { query, view } = Listing::parse(query.as_deref().unwrap_or_default())?;
+    Ok(match view {
+        View::Full => answer::flows(app.repository.list(&query).await?),
+        View::Summary => answer::summaries(app.repository.summaries(&query).await?),
+    })
+}
+
+pub(super) async fn create(
+    State(app): State<App>,
+    Extension(author): Extension<Author>,
+    JsonText(text): JsonText,
+) -> Answer {
+    let flow = Draft::parse(&text)?.into_flow(new_id())?;
+    let version = put(&app, flow.clone(), Precondition::Absent, author).await?;
+    Ok(created(&flow, version.revision))
+}
+
+pub(super) async fn read(State(app): State<App>, PathId(id): PathId, headers: HeaderMap) -> Answer {
+    let Stored { item, version } = app.flow(id).await?;
+    if condition::is_known(&headers, version.revision)? {
+        return Ok(answer::not_modified(version.revision));
+    }
+    Ok(answer::flow(StatusCode::OK, &item, version.revision))
+}
+
+pub(super) async fn replace(
+    State(app): State<App>,
+    PathId(id): PathId,
+    Extension(author): Extension<Author>,
+    headers: HeaderMap,
+    JsonText(text): JsonText,
+) -> Answer {
+    let condition = Condition::of_change(&headers)?;
+    replace_if(&app, id, &text, condition, author).await
+}
+
+/// As [`replace`], and creates with `If-None-Match: *`.
+pub(super) async fn put_flow(
+    State(app): State<App>,
+    PathId(id): PathId,
+    Extension(author): Extension<Author>,
+    headers: HeaderMap,
+    JsonText(text): JsonText,
+) -> Answer {
+    let condition = Condition::of_put(&headers)?;
+    if condition != Condition::Absent {
+        return replace_if(&app, id, &text, condition, author).await;
+    }
+    let flow = parse_as(id, &text)?;
+    match put(&app, flow.clone(), Precondition::Absent, author).await {
+        Ok(version) => Ok(created(&flow, version.revision)),
+        Err(error) if is_only(&error, |kind| matches!(kind, ViolationKind::AlreadyExists)) => {
+            let current = app.repository.get(id).await?.map(Box::new);
+            Err(Problem::precondition_failed("the flow exists already", current))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn replace_if(app: &App, id: FlowId, text: &str, condition: Condition, author: Author) -> Answer {
+    let flow = parse_as(id, text)?;
+    let mut precondition = condition.precondition();
+    loop {
+        match put(app, flow.clone(), precondition, author.clone()).await {
+            Ok(version) => return Ok(answer::flow(StatusCode::OK, &flow, version.revision)),
+            Err(error) => precondition = condition.again(&error).ok_or(error)?,
+        }
+    }
+}
+
+/// Replaces the member `properties`. Without `If-Match` it is read and written again when somebody else was faster.
+///
+/// A change of runtime members between the two is no new revision and therefore not noticed; the state it reported is
+/// then the older one until the engine's next report.
+pub(super) async fn replace_properties(
+    State(app): State<App>,
+    PathId(id): PathId,
+    Extension(author): Extension<Author>,
+    headers: HeaderMap,
+    JsonText(text): JsonText,
+) -> Answer {
+    const ATTEMPTS: usize = 8;
+    let condition = Condition::of_change(&headers)?;
+    for _ in 0..ATTEMPTS {
+        let current = app.flow(id).await?;
+        let revision = current.version.revision;
+        if !condition.allows(revision) {
+            return Err(Problem::stale(Box::new(current)));
+        }
+        let flow = current.item.with_properties(&text)?;
+        match put(&app, flow.clone(), Precondition::At(revision), author.clone()).await {
+            Ok(version) => return Ok(answer::flow(StatusCode::OK, &flow, version.revision)),
+            Err(error) if is_only(&error, |kind| matches!(kind, ViolationKind::Stale { .. })) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(RepositoryError::Busy(format!("the flow {id} changed {ATTEMPTS} times in a row")).into())
+}
+
+pub(super) async fn delete(
+    State(app): State<App>,
+    PathId(id): PathId,
+    Extension(author): Extension<Author>,
+    headers: HeaderMap,
+) -> Answer {
+    let condition = Condition::of_change(&headers)?;
+    let mut precondition = condition.precondition();
+    loop {
+        match app.apply(Change::Delete(id, precondition), author.clone()).await {
+            Ok(_) => return Ok(StatusCode::NO_CONTENT.into_response()),
+            Err(error) => precondition = condition.again(&error).ok_or(error)?,
+        }
+    }
+}
+
+/// `start` and `stop`.
+pub(super) async fn run(State(app): State<App>, PathId(id): PathId) -> Answer {
+    app.flow(id).await?;
+    Err(Problem::new(Kind::NoEngine, "flows are stored here; an engine starts and stops them"))
+}
+
+fn parse_as(id: FlowId, text: &str) -> Result<Flow, Problem> {
+    let flow = Flow::parse(text)?;
+    if flow.id() == id {
+        Ok(flow)
+    } else {
+        Err(Problem::new(Kind::IdMismatch, format!("the path names {id}, `$.id` is {}", flow.id())))
+    }
+}
+
+async fn put(app: &App, flow: Flow, precondition: Precondition, author: Author) -> Result<Version, RepositoryError> {
+    let applied = app.apply(Change::Put(flow, precondition), author).await?;
+    applied.version.ok_or_else(|| RepositoryError::Failed("a stored flow without a version".into()))
+}
+
+fn created(flow: &Flow, revision: Revision) -> Response {
+    let location = [(header::LOCATION, format!("/api/flows/{}", flow.id()))];
+    (location, answer::flow(StatusCode::CREATED, flow, revision)).into_response()
+}
+
+fn is_only(error: &RepositoryError, is: fn(&ViolationKind) -> bool) -> bool {
+    matches!(error, RepositoryError::Conflict(violations) if matches!(violations.as_slice(), [only] if is(&only.kind)))
+}
+
+impl App {
+    async fn flow(&self, id: FlowId) -> Result<Stored<Flow>, Problem> {
+        let flow = self.repository.get(id).await?;
+        flow.ok_or_else(|| Problem::new(Kind::NoSuchFlow, format!("there is no flow {id}")))
+    }
+
+    async fn apply(&self, change: Change, author: Author) -> Result<Applied, RepositoryError> {
+        let applied = self.repository.apply(vec![change], Stamp::new(now(), author)).await?;
+        let [only] = <[Applied; 1]>::try_from(applied)
+            .map_err(|_| RepositoryError::Failed("another number of answers than of changes".into()))?;
+        Ok(only)
+    }
+}

@@ -1,0 +1,104 @@
+//! The HTTP interface over a repository: routes, conditions, the one error shape, access.
+//!
+//! | file | what |
+//! |---|---|
+//! | `flows` | the routes of flows |
+//! | `service` | health, readiness, version, whether a key is wanted |
+//! | `access` | who may |
+//! | `body`, `query`, `condition` | what comes in: documents, parameters, `If-Match` |
+//! | `answer`, `problem` | what goes out: flows, errors |
+//! | `server` | the socket and its end |
+//!
+//! What it refuses: to answer other origins (there are no CORS headers), to take bodies that do not say they are JSON,
+//! and to show what a storage said when it failed.
+
+mod access;
+mod answer;
+mod body;
+mod condition;
+mod flows;
+mod problem;
+mod query;
+mod server;
+mod service;
+
+pub use access::{Access, ApiKey};
+pub use server::{GRACE, serve};
+
+use std::any::Any;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, patch, post};
+use axum::{Router, middleware};
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::trace::TraceLayer;
+use tracing::Span;
+
+use crate::repository::FlowRepository;
+use problem::{Kind, Problem};
+
+/// What every handler can reach.
+#[derive(Clone)]
+struct App {
+    repository: Arc<dyn FlowRepository>,
+    access: Access,
+}
+
+/// All routes over this repository.
+pub fn router(repository: Arc<dyn FlowRepository>, access: Access) -> Router {
+    let app = App { repository, access };
+    open().merge(guarded(&app)).with_state(app).layer(CatchPanicLayer::custom(panicked)).layer(
+        TraceLayer::new_for_http()
+            .make_span_with(|request: &Request| {
+                // The path alone: a query may hold a key.
+                tracing::info_span!("http", method = %request.method(), path = request.uri().path())
+            })
+            .on_request(())
+            .on_response(|response: &Response, took: Duration, _: &Span| {
+                tracing::info!(status = response.status().as_u16(), ms = took.as_millis() as u64, "answered");
+            })
+            .on_body_chunk(())
+            .on_eos(())
+            .on_failure(()),
+    )
+}
+
+/// The routes that need no key. None of them shows what is stored.
+fn open() -> Router<App> {
+    Router::new()
+        .route("/health", get(service::health))
+        .route("/ready", get(service::ready))
+        .route("/api/version", get(service::version))
+        .route("/api/auth/status", get(service::auth_status))
+        .method_not_allowed_fallback(method_not_allowed)
+}
+
+/// The routes that need the key where there is one; a path that does not exist is among them.
+fn guarded(app: &App) -> Router<App> {
+    Router::new()
+        .route("/api/flows", get(flows::list).post(flows::create))
+        .route("/api/flows/{id}", get(flows::read).put(flows::put_flow).post(flows::replace).delete(flows::delete))
+        .route("/api/flows/{id}/properties", patch(flows::replace_properties))
+        .route("/api/flows/{id}/start", post(flows::run))
+        .route("/api/flows/{id}/stop", post(flows::run))
+        .method_not_allowed_fallback(method_not_allowed)
+        .fallback(no_such_route)
+        .layer(DefaultBodyLimit::max(body::MAX_BODY))
+        .layer(middleware::from_fn_with_state(app.clone(), access::require))
+}
+
+async fn no_such_route(request: Request) -> Problem {
+    Problem::new(Kind::NoSuchRoute, format!("there is nothing at `{}`", request.uri().path()))
+}
+
+async fn method_not_allowed(request: Request) -> Problem {
+    Problem::new(Kind::MethodNotAllowed, format!("`{}` is not a method of this path", request.method()))
+}
+
+/// The panic hook has told the log what happened.
+fn panicked(_: Box<dyn Any + Send>) -> Response {
+    Problem::new(Kind::Internal, "the operator finds the reason in the log").into_response()
+}

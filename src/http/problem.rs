@@ -1,0 +1,218 @@
+//! The one error shape, and the one place where errors become HTTP.
+//!
+//! The body is a problem document (RFC 9457) that also has the members `error` and `details`, which clients read that
+//! are older than the RFC. What comes from inside a storage goes to the log and never into an answer.
+
+use std::time::Duration;
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use crate::flow::{Flow, Reason, Refusal};
+use crate::repository::{RepositoryError, Stored, ViolationKind};
+
+/// An answer that is no success.
+#[derive(Debug)]
+pub(super) struct Problem {
+    kind: Kind,
+    detail: String,
+    path: Option<String>,
+    current: Option<Box<Stored<Flow>>>,
+    retry_after: Option<Duration>,
+}
+
+/// What went wrong. Each kind has one status, one type and one title.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    InvalidId,
+    InvalidParameter,
+    InvalidHeader,
+    InvalidBody,
+    IdMismatch,
+    NoSuchFlow,
+    NoSuchRoute,
+    MethodNotAllowed,
+    SlowBody,
+    FlowExists,
+    PreconditionFailed,
+    TooLarge,
+    UnsupportedMediaType,
+    Refused,
+    Internal,
+    Corrupt,
+    NoEngine,
+    Unavailable,
+    Busy,
+    ReadOnly,
+    Diverged,
+}
+
+impl Kind {
+    /// Status, type and title.
+    fn parts(self) -> (StatusCode, &'static str, &'static str) {
+        match self {
+            Self::InvalidId => (StatusCode::BAD_REQUEST, "invalid-id", "not the id of a flow"),
+            Self::InvalidParameter => (StatusCode::BAD_REQUEST, "invalid-parameter", "a query parameter is wrong"),
+            Self::InvalidHeader => (StatusCode::BAD_REQUEST, "invalid-header", "a header field is wrong"),
+            Self::InvalidBody => (StatusCode::BAD_REQUEST, "invalid-body", "the body is not JSON"),
+            Self::IdMismatch => (StatusCode::BAD_REQUEST, "id-mismatch", "the body and the path name different flows"),
+            Self::NoSuchFlow => (StatusCode::NOT_FOUND, "no-such-flow", "no such flow"),
+            Self::NoSuchRoute => (StatusCode::NOT_FOUND, "no-such-route", "no such route"),
+            Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "method not allowed"),
+            Self::SlowBody => (StatusCode::REQUEST_TIMEOUT, "slow-body", "the body took too long"),
+            Self::FlowExists => (StatusCode::CONFLICT, "flow-exists", "the flow exists already"),
+            Self::PreconditionFailed => {
+                (StatusCode::PRECONDITION_FAILED, "precondition-failed", "the flow is not as you expect it")
+            }
+            Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too-large", "too large"),
+            Self::UnsupportedMediaType => {
+                (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "unsupported media type")
+            }
+            Self::Refused => (StatusCode::UNPROCESSABLE_ENTITY, "refused", "the document cannot be stored"),
+            Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "internal error"),
+            Self::Corrupt => (StatusCode::INTERNAL_SERVER_ERROR, "corrupt", "stored data cannot be read"),
+            Self::NoEngine => (StatusCode::NOT_IMPLEMENTED, "no-engine", "this build has no engine"),
+            Self::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "the storage is not available"),
+            Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy", "the storage is busy"),
+            Self::ReadOnly => (StatusCode::SERVICE_UNAVAILABLE, "read-only", "the storage is read-only"),
+            Self::Diverged => {
+                (StatusCode::SERVICE_UNAVAILABLE, "diverged", "the storage was changed by another program")
+            }
+        }
+    }
+}
+
+impl Problem {
+    pub(super) fn new(kind: Kind, detail: impl Into<String>) -> Self {
+        Self { kind, detail: detail.into(), path: None, current: None, retry_after: None }
+    }
+
+    /// A query parameter that cannot be taken.
+    pub(super) fn parameter(name: &str, problem: impl std::fmt::Display) -> Self {
+        let name: String = name.chars().take(64).collect();
+        Self::new(Kind::InvalidParameter, format!("`{name}`: {problem}"))
+    }
+
+    /// A condition that does not hold, with the flow as it is where there is one.
+    pub(super) fn precondition_failed(detail: impl Into<String>, current: Option<Box<Stored<Flow>>>) -> Self {
+        Self { current, ..Self::new(Kind::PreconditionFailed, detail) }
+    }
+}
+
+/// A document that cannot be stored is 422; one that is no JSON at all 400, and one that is too large 413.
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        let kind = match refusal.reason {
+            Reason::NotJson { .. } => Kind::InvalidBody,
+            Reason::TooLarge => Kind::TooLarge,
+            _ => Kind::Refused,
+        };
+        Self { path: Some(refusal.path.to_string()), ..Self::new(kind, refusal.reason.to_string()) }
+    }
+}
+
+/// A storage that is read-only or has diverged is 503 without `Retry-After`: the request is right and its sender can do
+/// nothing about it. 403 would ask for another key, 409 for another document.
+impl From<RepositoryError> for Problem {
+    fn from(error: RepositoryError) -> Self {
+        match error {
+            RepositoryError::Conflict(violations) => {
+                let detail = violations.first().map_or_else(String::new, ToString::to_string);
+                match violations.into_iter().next().map(|violation| violation.kind) {
+                    Some(ViolationKind::AlreadyExists) => Self::new(Kind::FlowExists, detail),
+                    Some(ViolationKind::NotFound) => Self::new(Kind::NoSuchFlow, detail),
+                    Some(ViolationKind::Stale { current, .. }) => Self::stale(current),
+                    None => Self::internal(&RepositoryError::Conflict(Vec::new())),
+                }
+            }
+            RepositoryError::Unavailable { ref reason, retry_after } => {
+                tracing::warn!(reason, "the storage is not available");
+                let detail = "it does not answer just now; whether a write has happened is open, so read again";
+                Self { retry_after: Some(retry_after), ..Self::new(Kind::Unavailable, detail) }
+            }
+            RepositoryError::Busy(ref reason) => {
+                tracing::warn!(reason, "the storage is busy");
+                let detail = "nothing was written; try again";
+                Self { retry_after: Some(Duration::from_secs(1)), ..Self::new(Kind::Busy, detail) }
+            }
+            RepositoryError::ReadOnly(ref reason) => {
+                tracing::warn!(reason, "the storage is read-only");
+                Self::new(Kind::ReadOnly, "nothing was written; the operator finds the reason in the log")
+            }
+            RepositoryError::Diverged(ref reason) => {
+                tracing::error!(reason, "the storage was changed by another program");
+                Self::new(Kind::Diverged, "nothing was written; the operator finds the reason in the log")
+            }
+            RepositoryError::Corrupt(ref reason) => {
+                tracing::error!(reason, "stored data cannot be read");
+                Self::new(Kind::Corrupt, "it was left as it is; the operator finds the place in the log")
+            }
+            other => Self::internal(&other),
+        }
+    }
+}
+
+impl Problem {
+    /// The flow is at another revision than the condition names.
+    pub(super) fn stale(current: Box<Stored<Flow>>) -> Self {
+        let detail = format!("the flow is at revision {}", current.version.revision);
+        Self::precondition_failed(detail, Some(current))
+    }
+
+    fn internal(error: &(dyn std::error::Error + 'static)) -> Self {
+        let chain = std::iter::successors(Some(error), |error| error.source());
+        let chain = chain.map(ToString::to_string).collect::<Vec<_>>().join(": ");
+        tracing::error!(error = chain, "internal error");
+        Self::new(Kind::Internal, "the operator finds the reason in the log")
+    }
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    error: &'a str,
+    details: &'a str,
+    r#type: String,
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    current: Option<Current<'a>>,
+}
+
+#[derive(Serialize)]
+struct Current<'a> {
+    revision: u64,
+    flow: &'a RawValue,
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let (status, slug, title) = self.kind.parts();
+        let current = self
+            .current
+            .as_ref()
+            .map(|current| Current { revision: current.version.revision.number(), flow: current.item.document() });
+        let body = Body {
+            error: title,
+            details: &self.detail,
+            r#type: format!("urn:strom:problem:{slug}"),
+            title,
+            status: status.as_u16(),
+            detail: &self.detail,
+            path: self.path.as_deref(),
+            current,
+        };
+        let body = serde_json::to_vec(&body).expect("strings and JSON become JSON");
+        let mut response = (status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response();
+        if let Some(wait) = self.retry_after {
+            // Whole seconds, and never 0, which would be an invitation to hammer.
+            let seconds = wait.as_secs_f64().ceil().max(1.0) as u64;
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
+    }
+}

@@ -1,0 +1,89 @@
+//! The query parameters of `GET /api/flows`.
+//!
+//! A parameter we do not know is refused: a misspelled filter that silently lists everything does harm. Names that begin
+//! with `_` are passed over, because some clients append such ones to get around caches.
+
+use url::form_urlencoded;
+
+use super::problem::Problem;
+use crate::repository::{Containment, InvalidCursor, ListQuery, NamePart};
+
+/// The most flows on one page. Without `limit` there is no page and all flows come.
+const MAX_LIMIT: u32 = 10_000;
+
+/// What to list, and how much of each flow to show.
+#[derive(Debug, Default)]
+pub(super) struct Listing {
+    pub(super) query: ListQuery,
+    pub(super) view: View,
+}
+
+/// How much of each flow to show.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum View {
+    #[default]
+    Full,
+    Summary,
+}
+
+impl Listing {
+    /// Reads the part of the address behind the `?`.
+    pub(super) fn parse(text: &str) -> Result<Self, Problem> {
+        let mut listing = Self::default();
+        let mut seen = Vec::new();
+        for (name, value) in form_urlencoded::parse(text.as_bytes()) {
+            if name.starts_with('_') {
+                continue;
+            }
+            if seen.contains(&name) {
+                return Err(Problem::parameter(&name, "given twice"));
+            }
+            listing.set(&name, &value)?;
+            seen.push(name);
+        }
+        match &listing.query.after {
+            Some(cursor) if !cursor.belongs_to(&listing.query.sort) => {
+                Err(Problem::parameter("cursor", "it belongs to a list with another `sort`"))
+            }
+            _ => Ok(listing),
+        }
+    }
+
+    fn set(&mut self, name: &str, value: &str) -> Result<(), Problem> {
+        let filter = &mut self.query.filter;
+        match name {
+            "state" => filter.state = Some(value.parse().map_err(|error| Problem::parameter(name, error))?),
+            "auto_restart" => filter.auto_restart = Some(boolean(name, value)?),
+            "name" => filter.name = Some(NamePart::parse(value).map_err(|error| Problem::parameter(name, error))?),
+            "contains" => {
+                let json = Containment::parse(value).map_err(|refusal| Problem::parameter(name, refusal))?;
+                filter.contains = Some(json);
+            }
+            "sort" => self.query.sort = value.parse().map_err(|error| Problem::parameter(name, error))?,
+            "limit" => self.query.limit = Some(limit(value)?),
+            "cursor" => {
+                let cursor = value.parse().map_err(|error: InvalidCursor| Problem::parameter(name, error))?;
+                self.query.after = Some(cursor);
+            }
+            "count" => self.query.count = boolean(name, value)?,
+            "view" => {
+                self.view = match value {
+                    "full" => View::Full,
+                    "summary" => View::Summary,
+                    _ => return Err(Problem::parameter(name, "a view is `full` or `summary`")),
+                }
+            }
+            _ => return Err(Problem::parameter(name, "there is no such parameter")),
+        }
+        Ok(())
+    }
+}
+
+fn boolean(name: &str, value: &str) -> Result<bool, Problem> {
+    value.parse().map_err(|_| Problem::parameter(name, "either `true` or `false`"))
+}
+
+fn limit(value: &str) -> Result<u32, Problem> {
+    let limit = value.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit));
+    limit.ok_or_else(|| Problem::parameter("limit", format!("a number from 1 to {MAX_LIMIT}")))
+}

@@ -1,0 +1,96 @@
+//! What the server says about itself: alive, ready, which version, whether it wants a key. All of it without a key.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use chrono::{DateTime, SecondsFormat, TimeDelta};
+use serde::Serialize;
+
+use super::{Access, App};
+use crate::clock::now;
+use crate::repository::Status;
+
+/// Alive. Never touches the storage: a server must not be killed because its database is away.
+pub(super) async fn health() -> &'static str {
+    "OK"
+}
+
+#[derive(Serialize)]
+struct Ready {
+    storage: &'static str,
+    /// Where it is and why it fails: paths and hosts are for those who hold the key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    location: Option<String>,
+    reachable: bool,
+    /// `null` while nobody can ask it.
+    migrated: Option<bool>,
+    since: String,
+    degraded: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
+/// Whether requests would be served. Load balancers ask this, and have no keys.
+pub(super) async fn ready(State(app): State<App>, headers: HeaderMap) -> Response {
+    let health = app.repository.health().await;
+    let ready = health.status == Status::Ready;
+    let is_trusted = app.access.author(&headers).is_some();
+    let reason = match health.status {
+        Status::Ready => None,
+        Status::Unavailable(reason) => Some(reason),
+    };
+    let since = TimeDelta::from_std(health.for_the_last).ok().and_then(|time| now().checked_sub_signed(time));
+    let body = Ready {
+        storage: health.kind,
+        location: is_trusted.then_some(health.location),
+        reachable: ready,
+        migrated: ready.then_some(true),
+        since: since.unwrap_or(DateTime::UNIX_EPOCH).to_rfc3339_opts(SecondsFormat::Millis, true),
+        degraded: !ready,
+        reason: reason.filter(|_| is_trusted),
+    };
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, [(header::CACHE_CONTROL, "no-store")], Json(body)).into_response()
+}
+
+#[derive(Serialize)]
+pub(super) struct VersionInfo {
+    version: &'static str,
+    git_hash: &'static str,
+    git_tag: &'static str,
+    git_branch: &'static str,
+    git_dirty: bool,
+    build_timestamp: String,
+}
+
+/// What this binary was built from. Clients expect strings and a boolean: what is not known is `unknown`, a commit
+/// without a tag has the tag `""`, and a tree that nobody could look at counts as clean.
+pub(super) async fn version() -> Json<VersionInfo> {
+    let built = env!("STROM_BUILD_EPOCH").parse().ok().and_then(|seconds| DateTime::from_timestamp(seconds, 0));
+    Json(VersionInfo {
+        version: env!("CARGO_PKG_VERSION"),
+        git_hash: env!("STROM_GIT_HASH"),
+        git_tag: env!("STROM_GIT_TAG"),
+        git_branch: env!("STROM_GIT_BRANCH"),
+        git_dirty: env!("STROM_GIT_DIRTY") == "true",
+        build_timestamp: built.unwrap_or(DateTime::UNIX_EPOCH).to_rfc3339_opts(SecondsFormat::Secs, true),
+    })
+}
+
+#[derive(Serialize)]
+pub(super) struct AuthStatus {
+    authenticated: bool,
+    auth_required: bool,
+    methods: &'static [&'static str],
+}
+
+/// Whether a key is wanted, and whether this request has the right one.
+pub(super) async fn auth_status(State(app): State<App>, headers: HeaderMap) -> Json<AuthStatus> {
+    let auth_required = matches!(app.access, Access::Key(_));
+    Json(AuthStatus {
+        authenticated: app.access.author(&headers).is_some(),
+        auth_required,
+        methods: if auth_required { &["api_key"] } else { &[] },
+    })
+}

@@ -1,0 +1,141 @@
+//! `If-Match` and `If-None-Match` (RFC 9110, section 13).
+
+use std::sync::Arc;
+
+use futures::future::join_all;
+use serde_json::{Value, json};
+use strom::FlowRepository;
+
+use super::client::{Client, ID, OTHER_ID, created, flow, no_such_flow, problem, problem_with};
+
+type Repository = Arc<dyn FlowRepository>;
+
+fn document(name: &str) -> String {
+    format!(r#"{{"id":"{ID}","name":"{name}"}}"#)
+}
+
+/// A client of a repository that holds [`ID`] at revision 2, named `two`.
+async fn client(repository: Repository) -> Client {
+    let client = Client::new(repository);
+    client.send("POST /api/flows", &[], &document("one")).await;
+    client.send(&format!("PUT /api/flows/{ID}"), &[], &document("two")).await;
+    client
+}
+
+fn stale(revision: u64, document: &str) -> String {
+    let current = json!({ "revision": revision, "flow": serde_json::from_str::<Value>(document).unwrap() });
+    let detail = format!("the flow is at revision {revision}");
+    failed(&detail, json!({ "current": current }))
+}
+
+fn failed(detail: &str, further: Value) -> String {
+    problem_with(412, "precondition-failed", "the flow is not as you expect it", detail, further)
+}
+
+pub(super) async fn a_replacement_can_ask_for_a_revision(repository: Repository) {
+    let client = client(repository).await;
+    for method in ["PUT", "POST"] {
+        let line = format!("{method} /api/flows/{ID}");
+        for wrong in ["\"1\"", "\"3\", \"1\"", "W/\"2\"", "\"02\"", "\"99999999999999999999\"", "\"two\""] {
+            let answer = client.send(&line, &[("if-match", wrong)], &document("three")).await;
+            assert_eq!(answer.shown(), stale(2, &document("two")), "{wrong}");
+        }
+    }
+    let line = format!("PUT /api/flows/{ID}");
+    let answer = client.send(&line, &[("if-match", "\"7\", W/\"1\""), ("if-match", "\"2\"")], &document("three")).await;
+    assert_eq!(answer.shown(), flow(200, 3, &document("three")));
+    let answer = client.send(&line, &[("if-match", "*")], &document("four")).await;
+    assert_eq!(answer.shown(), flow(200, 4, &document("four")));
+
+    let other = document("x").replace(ID, OTHER_ID);
+    for condition in ["\"1\"", "*", "W/\"1\"", "\"1\",\"2\""] {
+        let answer = client.send(&format!("PUT /api/flows/{OTHER_ID}"), &[("if-match", condition)], &other).await;
+        assert_eq!(answer.shown(), no_such_flow(OTHER_ID), "{condition}");
+    }
+}
+
+pub(super) async fn a_put_can_create(repository: Repository) {
+    let client = Client::new(repository);
+    let line = format!("PUT /api/flows/{ID}");
+    let absent = [("if-none-match", "*")];
+    assert_eq!(client.send(&line, &absent, &document("one")).await.shown(), created(ID, 1, &document("one")));
+    let current = json!({ "revision": 1, "flow": { "id": ID, "name": "one" } });
+    let exists = failed("the flow exists already", json!({ "current": current }));
+    assert_eq!(client.send(&line, &absent, &document("two")).await.shown(), exists);
+    assert_eq!(client.shown(&format!("GET /api/flows/{ID}")).await, flow(200, 1, &document("one")));
+}
+
+pub(super) async fn a_deletion_can_ask_for_a_revision(repository: Repository) {
+    let client = client(repository).await;
+    let line = format!("DELETE /api/flows/{ID}");
+    assert_eq!(client.send(&line, &[("if-match", "\"1\"")], "").await.shown(), stale(2, &document("two")));
+    assert_eq!(client.send(&line, &[("if-match", "\"1\", \"2\"")], "").await.shown(), "204");
+    assert_eq!(client.send(&line, &[("if-match", "\"2\"")], "").await.shown(), no_such_flow(ID));
+}
+
+pub(super) async fn new_properties_can_ask_for_a_revision(repository: Repository) {
+    let client = client(repository).await;
+    let line = format!("PATCH /api/flows/{ID}/properties");
+    let body = r#"{"properties":{"x":1}}"#;
+    assert_eq!(client.send(&line, &[("if-match", "\"1\"")], body).await.shown(), stale(2, &document("two")));
+    let answer = client.send(&line, &[("if-match", "\"2\"")], body).await;
+    assert_eq!(answer.shown(), flow(200, 3, &format!(r#"{{"id":"{ID}","name":"two","properties":{{"x":1}}}}"#)));
+}
+
+pub(super) async fn what_is_known_is_not_sent(repository: Repository) {
+    let client = client(repository).await;
+    let line = format!("GET /api/flows/{ID}");
+    for known in ["\"2\"", "W/\"2\"", "\"1\", \"2\"", "*"] {
+        let answer = client.send(&line, &[("if-none-match", known)], "").await;
+        assert_eq!(answer.shown(), "304\netag: \"2\"", "{known}");
+    }
+    let answer = client.send(&line, &[("if-none-match", "\"1\"")], "").await;
+    assert_eq!(answer.shown(), flow(200, 2, &document("two")));
+    let unknown = client.send(&format!("GET /api/flows/{OTHER_ID}"), &[("if-none-match", "*")], "").await;
+    assert_eq!(unknown.shown(), no_such_flow(OTHER_ID));
+
+    // The price of tags that are revisions: a report of an engine goes unseen.
+    let playing = document("two").replace("}", ",\"gst_state\":\"Playing\"}");
+    client.send(&format!("PUT /api/flows/{ID}"), &[], &playing).await;
+    assert_eq!(client.send(&line, &[("if-none-match", "\"2\"")], "").await.status, 304);
+    assert_eq!(client.shown(&line).await, flow(200, 2, &playing));
+}
+
+pub(super) async fn conditions_that_make_no_sense_are_refused(repository: Repository) {
+    let client = client(repository).await;
+    let refused = |detail: &str| problem(400, "invalid-header", "a header field is wrong", detail);
+    let path = format!("/api/flows/{ID}");
+
+    let tags = "is `*` or a list of entity tags such as `\"3\"`, with its quotes";
+    for (line, name) in [("PUT", "if-match"), ("DELETE", "if-match"), ("GET", "if-none-match")] {
+        let body = if line == "PUT" { document("three") } else { String::new() };
+        let answer = client.send(&format!("{line} {path}"), &[(name, "2")], &body).await;
+        assert_eq!(answer.shown(), refused(&format!("`{name}` {tags}")));
+    }
+    let put = |headers: &'static [(&'static str, &'static str)]| {
+        let (client, line) = (&client, format!("PUT {path}"));
+        async move { client.send(&line, headers, &document("three")).await.shown() }
+    };
+    let only_any = refused("the only `If-None-Match` to write with is `*`");
+    assert_eq!(put(&[("if-none-match", "\"1\"")]).await, only_any);
+    let not_both = refused("send `If-Match` or `If-None-Match`, not both");
+    assert_eq!(put(&[("if-none-match", "*"), ("if-match", "\"1\"")]).await, not_both);
+    let meaningless = refused("`If-None-Match` has no meaning here");
+    let answer = client.send(&format!("POST {path}"), &[("if-none-match", "*")], &document("three")).await;
+    assert_eq!(answer.shown(), meaningless);
+    assert_eq!(client.send(&format!("DELETE {path}"), &[("if-none-match", "*")], "").await.shown(), meaningless);
+
+    assert_eq!(client.shown(&format!("GET {path}")).await, flow(200, 2, &document("two")), "nothing was written");
+}
+
+pub(super) async fn concurrent_properties_are_all_stored(repository: Repository) {
+    let client = client(repository).await;
+    let line = format!("PATCH /api/flows/{ID}/properties");
+    let answers = join_all((0..4).map(|n| {
+        let (client, line) = (&client, &line);
+        async move { client.send(line, &[], &format!(r#"{{"properties":{{"n":{n}}}}}"#)).await.status }
+    }));
+    assert_eq!(answers.await, [200; 4]);
+    let answer = client.send(&format!("GET /api/flows/{ID}"), &[], "").await;
+    assert_eq!(answer.headers["etag"], "\"6\"");
+}

@@ -1,0 +1,54 @@
+//! The routes, whole answers compared, over each backend.
+
+mod access;
+mod bodies;
+mod client;
+mod conditions;
+mod failures;
+mod lists;
+mod routes;
+
+/// Runs each function over an empty repository of each backend.
+macro_rules! over_both_backends {
+    ($($module:ident::$test:ident,)*) => {
+        mod json {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $test() {
+                let opened = crate::support::json::open().await;
+                super::$module::$test(opened.clone()).await;
+            })*
+        }
+
+        mod postgres {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $test() {
+                let opened = crate::support::postgres::open().await;
+                super::$module::$test(opened.clone()).await;
+            })*
+        }
+    };
+}
+
+over_both_backends! {
+    routes::the_server_tells_about_itself,
+    routes::a_flow_is_created_read_replaced_and_deleted,
+    routes::an_old_client_creates_with_name_and_description,
+    routes::properties_are_replaced_and_two_of_them_kept,
+    routes::flows_are_not_started_here,
+    routes::what_is_not_there_is_said_in_json,
+    routes::numbers_are_kept,
+    conditions::a_replacement_can_ask_for_a_revision,
+    conditions::a_put_can_create,
+    conditions::a_deletion_can_ask_for_a_revision,
+    conditions::new_properties_can_ask_for_a_revision,
+    conditions::what_is_known_is_not_sent,
+    conditions::conditions_that_make_no_sense_are_refused,
+    conditions::concurrent_properties_are_all_stored,
+    lists::filters_and_pages,
+    lists::summaries,
+    lists::wrong_parameters_are_named,
+    bodies::bad_documents_are_refused_and_nothing_is_written,
+    bodies::bodies_must_be_json,
+    bodies::bodies_have_a_limit,
+    access::without_the_key_nothing_is_shown,
+}

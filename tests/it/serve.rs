@@ -1,0 +1,248 @@
+//! The real program on a JSON file: start, restart, signals, settings.
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use reqwest::Client;
+use reqwest::header::CONTENT_TYPE;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// `strom` without the variables of whoever runs the tests.
+fn strom(arguments: &[&str], variables: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_strom"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("STROM_") {
+            command.env_remove(name);
+        }
+    }
+    command.env_remove("RUST_LOG").args(arguments).envs(variables.iter().copied());
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// A running server; it ends with the value.
+struct Running {
+    child: Child,
+    line: String,
+    address: String,
+}
+
+impl Running {
+    fn start(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
+        let mut child = strom(arguments, variables).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        let address = line.trim_end().rsplit_once("http://").map(|(_, address)| address.to_owned());
+        let mut running = Self { child, line, address: address.unwrap_or_default() };
+        assert!(!running.address.is_empty(), "it did not start: {}", running.stderr());
+        running
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Waits for the end, but not for ever.
+    fn wait(&mut self) -> ExitStatus {
+        let begin = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(begin.elapsed() < Duration::from_secs(20), "it does not end");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    fn stderr(&mut self) -> String {
+        let mut text = String::new();
+        self.child.stderr.take().unwrap().read_to_string(&mut text).unwrap();
+        text
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn directory() -> (TempDir, String) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().to_str().unwrap().to_owned();
+    (directory, path)
+}
+
+fn failure(output: &Output) -> (Option<i32>, String, String) {
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    (output.status.code(), text(&output.stdout), text(&output.stderr))
+}
+
+fn sample() -> String {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/flows/legacy-2026-03-13-state-and-affinity.json");
+    std::fs::read_to_string(path).unwrap()
+}
+
+async fn post(server: &Running, body: String) -> reqwest::Response {
+    let request = Client::new().post(server.url("/api/flows")).header(CONTENT_TYPE, "application/json");
+    request.body(body).send().await.unwrap()
+}
+
+#[tokio::test]
+async fn a_flow_outlives_the_server() {
+    let (_directory, path) = directory();
+    let sample: Value = serde_json::from_str(&sample()).unwrap();
+    for signal in [Signal::TERM, Signal::INT] {
+        let mut server = Running::start(&["--data-dir", &path, "serve", "--port", "0"], &[]);
+        let line = format!(
+            "strom {}: flows in {path}/flows.json, listening on http://{}\n",
+            env!("CARGO_PKG_VERSION"),
+            server.address
+        );
+        assert_eq!(server.line, line);
+        assert!(server.address.starts_with("127.0.0.1:"));
+        if signal == Signal::TERM {
+            assert_eq!(post(&server, sample.to_string()).await.status(), 201);
+        }
+        let list: Value = reqwest::get(server.url("/api/flows")).await.unwrap().json().await.unwrap();
+        assert_eq!(list, json!({ "flows": [sample] }));
+        server.signal(signal);
+        assert_eq!(server.wait().code(), Some(0), "{signal:?}");
+    }
+}
+
+#[tokio::test]
+async fn running_requests_finish_and_new_ones_do_not_begin() {
+    let (_directory, path) = directory();
+    let mut server = Running::start(&["--data-dir", &path, "--port", "0"], &[]);
+    let body = sample();
+    let head = format!(
+        "POST /api/flows HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\
+         Connection: close\r\nExpect: 100-continue\r\n\r\n",
+        body.len()
+    );
+    let mut slow = TcpStream::connect(&server.address).await.unwrap();
+    slow.write_all(head.as_bytes()).await.unwrap();
+    // "100 Continue": the handler has begun to read.
+    let mut first = [0; 12];
+    slow.read_exact(&mut first).await.unwrap();
+    assert_eq!(&first, b"HTTP/1.1 100");
+
+    server.signal(Signal::TERM);
+    while TcpStream::connect(&server.address).await.is_ok() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    slow.write_all(body.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    slow.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.contains("HTTP/1.1 201 Created"), "{answer}");
+    assert_eq!(server.wait().code(), Some(0));
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_it_at_once() {
+    let (_directory, path) = directory();
+    let mut server = Running::start(&["--data-dir", &path, "--port", "0"], &[("RUST_LOG", "off")]);
+    let mut slow = TcpStream::connect(&server.address).await.unwrap();
+    slow.write_all(b"POST /api/flows HTTP/1.1\r\nHost: x\r\n").await.unwrap();
+    assert_eq!(reqwest::get(server.url("/health")).await.unwrap().status(), 200);
+    server.signal(Signal::TERM);
+    while TcpStream::connect(&server.address).await.is_ok() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    server.signal(Signal::INT);
+    assert_eq!(server.wait().code(), Some(2));
+    assert_eq!(server.stderr(), "error: stopped by a second signal before running requests were finished\n");
+}
+
+#[tokio::test]
+async fn blank_variables_are_not_set_and_the_second_name_counts() {
+    let (_directory, path) = directory();
+    let variables = [
+        ("STROM_DATABASE_URL", ""),
+        ("STROM_FLOWS_PATH", " "),
+        ("STROM_DATA_DIR", ""),
+        ("STROM_STORAGE_DATA_DIR", path.as_str()),
+        ("STROM_HOST", ""),
+        ("STROM_PORT", ""),
+        ("STROM_SERVER_PORT", "0"),
+        ("STROM_API_KEY", ""),
+        ("STROM_ALLOW_ANONYMOUS", ""),
+    ];
+    let server = Running::start(&[], &variables);
+    assert!(server.line.contains(&format!("flows in {path}/flows.json, listening on http://127.0.0.1:")));
+    assert_eq!(reqwest::get(server.url("/api/flows")).await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn a_key_opens_other_addresses_and_is_not_shown() {
+    let (_directory, path) = directory();
+    let arguments = ["--data-dir", &path, "--port", "0", "--host", "0.0.0.0"];
+    let mut server = Running::start(&arguments, &[("STROM_API_KEY", "hunter2"), ("RUST_LOG", "trace")]);
+    let url = server.url("/api/flows?auth_token=hunter2").replace("0.0.0.0", "127.0.0.1");
+    assert_eq!(reqwest::get(&url).await.unwrap().status(), 401);
+    let with_key = Client::new().get(&url).bearer_auth("hunter2").send().await.unwrap();
+    assert_eq!(with_key.status(), 400, "a parameter that this route does not have");
+    server.signal(Signal::TERM);
+    assert_eq!(server.wait().code(), Some(0));
+    let log = server.stderr();
+    assert!(log.contains("/api/flows"), "{log}");
+    assert!(!log.lines().filter(|line| line.contains("strom")).any(|line| line.contains("hunter2")), "{log}");
+}
+
+#[test]
+fn without_a_key_only_loopback_is_served() {
+    let (_directory, path) = directory();
+    for host in ["0.0.0.0", "::", "[::]", "192.0.2.1"] {
+        let output = strom(&["--data-dir", &path, "--port", "0", "--host", host], &[]).output().unwrap();
+        let (code, stdout, stderr) = failure(&output);
+        assert_eq!((code, stdout.as_str()), (Some(2), ""));
+        let begin = "error: without a key only loopback addresses are served, and ";
+        assert!(stderr.starts_with(begin) && stderr.contains("\nset STROM_API_KEY, or give --allow-anonymous"));
+    }
+    assert!(!std::path::Path::new(&path).join("flows.json").exists(), "nothing was opened");
+    for arguments in [["--host", "localhost"], ["--host", "127.0.0.2"], ["--host=0.0.0.0", "--allow-anonymous"]] {
+        Running::start(&[&["--data-dir", &path, "--port", "0"], &arguments[..]].concat(), &[]);
+    }
+}
+
+#[test]
+fn a_second_server_on_the_same_file_is_refused() {
+    let (_directory, path) = directory();
+    let arguments = ["--data-dir", path.as_str(), "--port", "0"];
+    let first = Running::start(&arguments, &[]);
+    let (code, stdout, stderr) = failure(&strom(&arguments, &[]).output().unwrap());
+    assert_eq!((code, stdout.as_str()), (Some(2), ""));
+    assert!(stderr.starts_with(&format!("error: cannot open {path}/flows.json: ")), "{stderr}");
+    assert!(stderr.contains(&first.child.id().to_string()), "it says who has it: {stderr}");
+}
+
+#[test]
+fn mistakes_are_named_and_secrets_are_not_repeated() {
+    let (_directory, path) = directory();
+    let taken = Running::start(&["--data-dir", &path, "--port", "0"], &[]);
+    let port = taken.address.rsplit_once(':').unwrap().1;
+    for (arguments, expected) in [
+        (["--port", "x"], "error: --port is not a port\n".to_owned()),
+        (["--port", port], format!("error: cannot listen on `127.0.0.1`, port {port}: ")),
+        (["--host", "host.invalid"], "error: the host `host.invalid` has no address: ".to_owned()),
+        (["--database-url", "hunter2"], "error: --database-url is not a URL\n".to_owned()),
+        (["--nonsense", "1"], "error: unexpected argument '--nonsense' found".to_owned()),
+    ] {
+        let (code, stdout, stderr) = failure(&strom(&arguments, &[("STROM_DATA_DIR", &path)]).output().unwrap());
+        assert_eq!((code, stdout.as_str()), (Some(2), ""), "{arguments:?}");
+        assert!(stderr.starts_with(&expected) && !stderr.contains("hunter2"), "{stderr}");
+    }
+    let (code, help, _) = failure(&strom(&["--help"], &[("STROM_API_KEY", "hunter2")]).output().unwrap());
+    assert!(code == Some(0) && help.contains("STROM_API_KEY") && !help.contains("hunter2"), "{help}");
+}
