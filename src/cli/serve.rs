@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::net::SocketAddr;
 
-use strom::clock::now;
+use strom::clock;
 use strom::http::{self, Access};
 use tokio::net::{TcpListener, lookup_host};
 use tokio::sync::oneshot;
@@ -18,7 +18,7 @@ pub(super) async fn run(flags: &Flags) -> Result<(), Failure> {
     let storage = flags.storage(env)?;
     // Before the storage is opened, which may migrate a database: a port that is taken changes nothing anywhere.
     let (listener, address) = listen(&server).await?;
-    let repository = storage.open(now()).await?;
+    let repository = storage.open(clock::now()).await?;
     let stop = until_stopped().map_err(Failure::Signals)?;
     say_where(&format!("strom {}: flows in {storage}, listening on http://{address}", env!("CARGO_PKG_VERSION")));
     let routes = http::router(repository.clone(), server.access);

@@ -11,7 +11,7 @@ use super::condition::{self, Condition};
 use super::problem::{Kind, Problem};
 use super::query::{Listing, View};
 use super::{App, answer};
-use crate::clock::{new_id, now};
+use crate::clock;
 use crate::flow::{Draft, Flow, FlowId};
 use crate::repository::{
     Applied, Author, Change, Precondition, RepositoryError, Revision, Stamp, Stored, Version, ViolationKind,
@@ -45,7 +45,7 @@ pub(super) async fn create(
     Extension(author): Extension<Author>,
     JsonText(text): JsonText,
 ) -> Answer {
-    let flow = Draft::parse(&text)?.into_flow(new_id())?;
+    let flow = Draft::parse(&text)?.into_flow(clock::new_id())?;
     let version = put(&app, flow.clone(), Precondition::Absent, author).await?;
     Ok(created(&flow, version.revision))
 }
@@ -184,7 +184,7 @@ impl App {
     }
 
     async fn apply(&self, change: Change, author: Author) -> Result<Applied, RepositoryError> {
-        let applied = self.repository.apply(vec![change], Stamp::new(now(), author)).await?;
+        let applied = self.repository.apply(vec![change], Stamp::new(clock::now(), author)).await?;
         let [only] = <[Applied; 1]>::try_from(applied)
             .map_err(|_| RepositoryError::Failed("another number of answers than of changes".into()))?;
         Ok(only)

@@ -8,7 +8,7 @@ use chrono::{DateTime, SecondsFormat, TimeDelta};
 use serde::Serialize;
 
 use super::{Access, App};
-use crate::clock::now;
+use crate::clock;
 use crate::repository::Status;
 
 /// Alive. Never touches the storage: a server must not be killed because its database is away.
@@ -40,7 +40,7 @@ pub(super) async fn ready(State(app): State<App>, headers: HeaderMap) -> Respons
         Status::Ready => None,
         Status::Unavailable(reason) => Some(reason),
     };
-    let since = TimeDelta::from_std(health.for_the_last).ok().and_then(|time| now().checked_sub_signed(time));
+    let since = TimeDelta::from_std(health.for_the_last).ok().and_then(|time| clock::now().checked_sub_signed(time));
     let body = Ready {
         storage: health.kind,
         location: is_trusted.then_some(health.location),

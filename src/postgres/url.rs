@@ -11,7 +11,7 @@ use crate::repository::OpenError;
 /// Source: <https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING-URIS>.
 #[derive(Clone)]
 pub struct DatabaseUrl {
-    options: PgConnectOptions,
+    options: Box<PgConnectOptions>,
 }
 
 impl DatabaseUrl {
@@ -38,7 +38,8 @@ impl DatabaseUrl {
         }
         let named = options.get_application_name().is_some_and(|name| !name.is_empty());
         let name = format!("strom/{} [{}]", env!("CARGO_PKG_VERSION"), std::process::id());
-        Ok(Self { options: if named { options } else { options.application_name(&name) } })
+        let options = if named { options } else { options.application_name(&name) };
+        Ok(Self { options: Box::new(options) })
     }
 
     /// What sqlx connects with.

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use strom::Flow;
 use strom::flow::Runtime;
-use strom::repository::{Change, Containment, Filter, FlowRepository, ListQuery, Precondition};
+use strom::repository::{Change, Containment, Filter, ListQuery, Precondition};
 use strom::testkit::samples::{change, change_all, flow_with, numbers, stamp};
 use tokio::runtime::Runtime as TokioRuntime;
 

@@ -17,13 +17,12 @@ use std::thread::JoinHandle;
 
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection};
-use strom::FlowRepository;
 use strom::postgres::{DatabaseUrl, PostgresRepository};
+use strom::{FlowRepository, clock};
 use testcontainers::core::{IntoContainerPort, WaitFor};
 use testcontainers::runners::AsyncRunner;
 use testcontainers::{GenericImage, ImageExt};
 use tokio::sync::OnceCell;
-use uuid::Uuid;
 
 /// One server for all tests of this process that run at one time. A static is never dropped, so it only holds on to
 /// the server weakly: the last test that uses it stops it.
@@ -155,7 +154,7 @@ impl Server {
     }
 
     async fn create_database(&self, template: &str) -> String {
-        let name = format!("strom_test_{}", Uuid::new_v4().simple());
+        let name = format!("strom_test_{}", clock::new_id().as_uuid().simple());
         let create = format!("CREATE DATABASE {name} TEMPLATE {template} ENCODING 'UTF8'");
         let mut connection = connect(&self.url).await;
         sqlx::raw_sql(AssertSqlSafe(create)).execute(&mut connection).await.unwrap();
