@@ -109,7 +109,7 @@ impl From<Refusal> for Problem {
             Reason::TooLarge => Kind::TooLarge,
             _ => Kind::Refused,
         };
-        Self { path: Some(refusal.path.to_string()), ..Self::new(kind, refusal.reason.to_string()) }
+        Self { path: Some(refusal.path.to_string()), ..Self::new(kind, refusal.to_string()) }
     }
 }
 

@@ -1,4 +1,4 @@
-//! The real program on a JSON file: start, restart, signals, settings.
+//! The real program: start, restart, signals, settings.
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -11,6 +11,9 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use url::Url;
+
+use crate::support::postgres::Database;
 
 /// `strom` without the variables of whoever runs the tests.
 fn strom(arguments: &[&str], variables: &[(&str, &str)]) -> Command {
@@ -98,17 +101,14 @@ async fn post(server: &Running, body: String) -> reqwest::Response {
     request.body(body).send().await.unwrap()
 }
 
-#[tokio::test]
-async fn a_flow_outlives_the_server() {
-    let (_directory, path) = directory();
+/// Starts the server, stores a flow, ends the server, starts it again, reads the flow.
+async fn outlives(storage: &[&str], shown: &str) {
     let sample: Value = serde_json::from_str(&sample()).unwrap();
+    let arguments = [storage, &["serve", "--port", "0"]].concat();
     for signal in [Signal::TERM, Signal::INT] {
-        let mut server = Running::start(&["--data-dir", &path, "serve", "--port", "0"], &[]);
-        let line = format!(
-            "strom {}: flows in {path}/flows.json, listening on http://{}\n",
-            env!("CARGO_PKG_VERSION"),
-            server.address
-        );
+        let mut server = Running::start(&arguments, &[]);
+        let version = env!("CARGO_PKG_VERSION");
+        let line = format!("strom {version}: flows in {shown}, listening on http://{}\n", server.address);
         assert_eq!(server.line, line);
         assert!(server.address.starts_with("127.0.0.1:"));
         if signal == Signal::TERM {
@@ -119,6 +119,33 @@ async fn a_flow_outlives_the_server() {
         server.signal(signal);
         assert_eq!(server.wait().code(), Some(0), "{signal:?}");
     }
+}
+
+#[tokio::test]
+async fn a_flow_outlives_the_server() {
+    let (_directory, path) = directory();
+    outlives(&["--data-dir", &path], &format!("{path}/flows.json")).await;
+}
+
+#[tokio::test]
+async fn a_flow_outlives_the_server_on_postgres() {
+    let database = Database::empty().await;
+    let url = Url::parse(&database.url()).unwrap();
+    let (host, port) = (url.host_str().unwrap(), url.port().unwrap());
+    let shown = format!("postgresql://{}@{host}:{port}/{}", url.username(), database.name());
+    outlives(&["--database-url", url.as_str()], &shown).await;
+}
+
+#[tokio::test]
+async fn a_server_that_was_killed_is_no_obstacle() {
+    let (_directory, path) = directory();
+    let mut server = Running::start(&["--data-dir", &path, "--port", "0"], &[]);
+    assert_eq!(post(&server, sample()).await.status(), 201);
+    server.signal(Signal::KILL);
+    server.wait();
+    let server = Running::start(&["--data-dir", &path, "--port", "0"], &[]);
+    let list: Value = reqwest::get(server.url("/api/flows?view=summary")).await.unwrap().json().await.unwrap();
+    assert_eq!(list["flows"][0]["name"], "legacy just before gst_state");
 }
 
 #[tokio::test]

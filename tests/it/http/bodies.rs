@@ -46,7 +46,8 @@ fn refused() -> Vec<(String, &'static str, String)> {
 }
 
 fn refusal(path: &str, reason: &str) -> String {
-    problem_with(422, "refused", "the document cannot be stored", reason, json!({ "path": path }))
+    let detail = format!("`{path}`: {reason}");
+    problem_with(422, "refused", "the document cannot be stored", &detail, json!({ "path": path }))
 }
 
 pub(super) async fn bad_documents_are_refused_and_nothing_is_written(repository: Repository) {
@@ -102,7 +103,8 @@ pub(super) async fn bodies_must_be_json(repository: Repository) {
         let problem = answer.json();
         let kind = "urn:strom:problem:invalid-body";
         assert_eq!((answer.status, &problem["path"], &problem["type"]), (400, &json!(path), &json!(kind)));
-        assert!(problem["detail"].as_str().unwrap().starts_with("not JSON at line 1, column "), "{problem}");
+        let start = format!("`{path}`: not JSON at line 1, column ");
+        assert!(problem["detail"].as_str().unwrap().starts_with(&start), "{problem}");
     }
     assert!(repository.list(&ListQuery::default()).await.unwrap().items.is_empty(), "nothing was written");
 
@@ -125,7 +127,7 @@ pub(super) async fn bodies_have_a_limit(repository: Repository) {
     // Short enough as a body, too long when the number is written out.
     let numbers = vec!["1e100000"; 200].join(",");
     let document = format!(r#"{{{NAME},"x":[{numbers}]}}"#);
-    let detail = format!("the document has over {MAX_SIZE} bytes, numbers written out");
+    let detail = format!("`$`: the document has over {MAX_SIZE} bytes, numbers written out");
     let too_large = problem_with(413, "too-large", "too large", &detail, json!({ "path": "$" }));
     assert_eq!(client.shown_with("POST /api/flows", &document).await, too_large);
 }
