@@ -19,6 +19,7 @@ mod url;
 pub use url::DatabaseUrl;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::FutureExt;
@@ -29,6 +30,9 @@ use crate::repository::{
     Applied, Change, FlowRepository, Health, ListQuery, OpenError, Page, RepositoryError, Result, Stamp, Status, Stored,
 };
 use pool::Pool;
+
+/// How long a question for the health may take: a little longer than it takes to find that no connection is to be had.
+const HEALTH_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Flows in a PostgreSQL database: at most five connections, migrations included.
 #[derive(Debug)]
@@ -92,9 +96,11 @@ impl FlowRepository for PostgresRepository {
     }
 
     async fn health(&self) -> Health {
-        let status = match self.pool.read(|connection| get::nothing(connection).boxed()).await {
-            Ok(()) => Status::Ready,
-            Err(error) => Status::Unavailable(error.to_string()),
+        let asking = self.pool.read(|connection| get::nothing(connection).boxed());
+        let status = match tokio::time::timeout(HEALTH_TIMEOUT, asking).await {
+            Ok(Ok(())) => Status::Ready,
+            Ok(Err(error)) => Status::Unavailable(error.to_string()),
+            Err(_) => Status::Unavailable(format!("no answer within {} s", HEALTH_TIMEOUT.as_secs())),
         };
         let for_the_last = self.pool.since();
         Health { kind: "postgresql", location: self.location.clone(), status, for_the_last }

@@ -31,11 +31,11 @@ impl DatabaseUrl {
         if !matches!(scheme, "postgres" | "postgresql") {
             return Err(refused(format!("`{scheme}://` is not a PostgreSQL URL")));
         }
-        let options =
-            PgConnectOptions::from_str(text).map_err(|error| refused(format!("the URL is not valid: {error}")))?;
-        if options.get_host().contains(',') {
+        if names_several_hosts(text) {
             return Err(refused("the URL names several hosts, which this version does not support".to_owned()));
         }
+        let options =
+            PgConnectOptions::from_str(text).map_err(|error| refused(format!("the URL is not valid: {error}")))?;
         let named = options.get_application_name().is_some_and(|name| !name.is_empty());
         let name = format!("strom/{} [{}]", env!("CARGO_PKG_VERSION"), std::process::id());
         let options = if named { options } else { options.application_name(&name) };
@@ -46,6 +46,12 @@ impl DatabaseUrl {
     pub(super) fn options(&self) -> &PgConnectOptions {
         &self.options
     }
+}
+
+/// `host1:port1,host2:port2`; a password may hold a comma as well, and stands before the last `@`.
+fn names_several_hosts(url: &str) -> bool {
+    let authority = url.split_once("://").map_or("", |(_, rest)| rest.split(['/', '?']).next().unwrap_or_default());
+    authority.rsplit('@').next().is_some_and(|hosts| hosts.contains(','))
 }
 
 impl fmt::Display for DatabaseUrl {
@@ -69,6 +75,15 @@ impl fmt::Debug for DatabaseUrl {
 #[cfg(test)]
 mod tests {
     use super::DatabaseUrl;
+
+    #[test]
+    fn several_hosts_are_refused_and_not_taken_for_one() {
+        for several in ["postgresql://strom@a,b/flows", "postgresql://a:5432,b:5433/flows"] {
+            let error = DatabaseUrl::parse(several).unwrap_err();
+            assert_eq!(error.problem, "the URL names several hosts, which this version does not support");
+        }
+        DatabaseUrl::parse("postgresql://strom:a,b@db/flows").unwrap();
+    }
 
     #[test]
     fn the_password_is_never_printed() {

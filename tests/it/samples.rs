@@ -40,6 +40,18 @@ async fn postgres_gives_every_sample_back() {
     all_come_back_equal(postgres::open().await.clone()).await;
 }
 
+/// What an infinite coordinate becomes in an older Strom, which does not start on it ever after.
+#[test]
+fn the_poisoned_sample_is_taken_with_a_warning() {
+    let warned = all().into_iter().filter_map(|(_, flow)| {
+        let warnings = flow.warnings().unwrap();
+        (!warnings.is_empty()).then(|| (flow.head().name.clone(), warnings.iter().map(ToString::to_string).collect()))
+    });
+    let expected: (String, Vec<String>) =
+        ("stored from position 1e39".to_owned(), vec!["`$.elements[0].position`: the position is null".to_owned()]);
+    assert_eq!(warned.collect::<Vec<_>>(), [expected]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_of_samples_opens_as_it_is() {
     let file = json::File::holding(include_str!("../flows/storage-file-v1-envelope.json"));
