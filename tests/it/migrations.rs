@@ -2,16 +2,15 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
 
 use futures::future::join_all;
 use sqlx::migrate::Migrator;
-use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
+use sqlx::{Connection, Row};
 use strom::postgres::{DatabaseUrl, PostgresRepository};
 use strom::repository::{ListQuery, OpenError};
 use strom::{FlowRepository, GstState};
 
-use crate::support::postgres::Database;
+use crate::support::postgres::{Database, run, wait_for_count};
 
 /// The statements by which an older Strom makes its table.
 const GIVEN_TABLE: &str = "
@@ -26,10 +25,6 @@ const GIVEN_TABLE: &str = "
 
 async fn open(database: &Database) -> Result<PostgresRepository, OpenError> {
     PostgresRepository::open(&DatabaseUrl::parse(&database.url())?).await
-}
-
-async fn run(connection: &mut PgConnection, sql: &str) {
-    sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(connection).await.unwrap();
 }
 
 #[tokio::test]
@@ -106,16 +101,7 @@ async fn a_foreign_table_is_refused_and_its_database_left_alone() {
     assert_eq!((row.get::<i64, _>(0), row.get::<String, _>(1)), (1, "2.5".to_owned()));
     let locks = "SELECT COUNT(*) FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database
                  WHERE datname = current_database())";
-    // The server takes a moment to notice that a session is over.
-    let mut held = 1;
-    for _ in 0..100 {
-        held = sqlx::query_scalar::<_, i64>(locks).fetch_one(&mut connection).await.unwrap();
-        if held == 0 {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    assert_eq!(held, 0, "no lock is left");
+    wait_for_count(&mut connection, locks, 0).await;
     run(&mut connection, "DROP TABLE flows").await;
     open(&database).await.expect("the next start is fine");
 }
@@ -198,15 +184,7 @@ async fn no_lock_or_session_of_a_start_stays_behind() {
     let repository = open(&database).await.unwrap();
     let mut connection = database.connect().await;
     let others = "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
-    let mut sessions = 1;
-    for _ in 0..100 {
-        sessions = sqlx::query_scalar::<_, i64>(others).fetch_one(&mut connection).await.unwrap();
-        if sessions == 0 {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    assert_eq!(sessions, 0, "the pool opens no connection before it is used");
+    wait_for_count(&mut connection, others, 0).await;
     repository.close().await;
     connection.close().await.unwrap();
 }

@@ -5,14 +5,13 @@ use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use futures::future::join_all;
-use sqlx::{AssertSqlSafe, PgConnection, Row};
 use strom::postgres::{DatabaseUrl, PostgresRepository};
 use strom::repository::{
     Author, Change, Filter, FlowRepository, ListQuery, NamePart, RepositoryError, Revision, Stamp, Status,
 };
 use strom::{Flow, FlowId, GstState, clock};
 
-use crate::support::postgres::Database;
+use crate::support::postgres::{Database, count, run, wait_for_count};
 use crate::support::proxy::Proxy;
 
 fn stamp() -> Stamp {
@@ -21,10 +20,6 @@ fn stamp() -> Stamp {
 
 fn flow(name: &str) -> Flow {
     Flow::parse(&format!(r#"{{"id": "{}", "name": "{name}"}}"#, clock::new_id())).unwrap()
-}
-
-async fn run(connection: &mut PgConnection, sql: &str) {
-    sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(connection).await.unwrap();
 }
 
 /// The document, state, revision and author that the repository gives for a flow.
@@ -141,7 +136,7 @@ async fn sixty_four_clients_share_five_connections() {
             }
         })
     }));
-    let count = "SELECT COUNT(*) FROM pg_stat_activity WHERE application_name LIKE 'strom/%' AND
+    let connections = "SELECT COUNT(*) FROM pg_stat_activity WHERE application_name LIKE 'strom/%' AND
                  datname = current_database() AND pid <> pg_backend_pid()";
     let mut most = 0;
     tokio::pin!(clients);
@@ -149,7 +144,7 @@ async fn sixty_four_clients_share_five_connections() {
         tokio::select! {
             results = &mut clients => break results.into_iter().for_each(|result| result.unwrap()),
             () = tokio::time::sleep(Duration::from_millis(5)) => {
-                let now: i64 = sqlx::query_scalar(count).fetch_one(&mut observer).await.unwrap();
+                let now = count(&mut observer, connections).await;
                 most = most.max(now);
             }
         }
@@ -176,22 +171,10 @@ async fn callers_who_hang_up_poison_no_connection() {
     repository.apply(vec![Change::create(survivor.clone())], stamp()).await.unwrap();
     let idle = "SELECT COUNT(*) FROM pg_stat_activity WHERE state LIKE 'idle in transaction%'
                 AND datname = current_database()";
-    let mut stuck = 0_i64;
-    for _ in 0..50 {
-        stuck = sqlx::query_scalar(idle).fetch_one(&mut observer).await.unwrap();
-        if stuck == 0 {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    assert_eq!(stuck, 0);
-    let stored: i64 =
-        sqlx::query_scalar("SELECT COUNT(*) FROM flows WHERE name = 'after'").fetch_one(&mut observer).await.unwrap();
+    wait_for_count(&mut observer, idle, 0).await;
+    let stored = count(&mut observer, "SELECT COUNT(*) FROM flows WHERE name = 'after'").await;
     assert_eq!(stored, 1, "what was acknowledged is committed");
-    let halves: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM flows WHERE name IN ('a', 'b')")
-        .fetch_one(&mut observer)
-        .await
-        .unwrap();
+    let halves = count(&mut observer, "SELECT COUNT(*) FROM flows WHERE name IN ('a', 'b')").await;
     assert_eq!(halves % 2, 0, "both or none");
 }
 
@@ -272,9 +255,7 @@ async fn a_busy_pool_is_not_taken_for_an_outage() {
         .collect();
     let locked =
         "SELECT COUNT(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
-    while sqlx::query(locked).fetch_one(&mut observer).await.unwrap().get::<i64, _>(0) < 5 {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    wait_for_count(&mut observer, locked, 5).await;
     let error = repository.get(ID.parse().unwrap()).await.unwrap_err();
     assert!(matches!(error, RepositoryError::Busy(_)), "{error}");
     run(&mut blocker, "ROLLBACK").await;
@@ -303,8 +284,7 @@ async fn pages_and_searches_use_an_index() {
     let statistics =
         "SELECT seq_scan, pg_stat_get_tuples_returned(relid) FROM pg_stat_user_tables WHERE relname = 'flows'";
     tokio::time::sleep(Duration::from_millis(200)).await;
-    let row = sqlx::query(statistics).fetch_one(&mut psql).await.unwrap();
-    assert_eq!(row.get::<i64, _>(0), 0, "no page read the whole table");
+    assert_eq!(count(&mut psql, statistics).await, 0, "no page read the whole table");
 }
 
 #[tokio::test]

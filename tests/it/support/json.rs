@@ -1,6 +1,5 @@
 //! A JSON file in a directory of its own.
 
-use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,24 +9,12 @@ use strom::repository::OpenError;
 use strom::testkit::samples::time;
 use tempfile::TempDir;
 
-/// A repository over a file that goes away with it.
-pub(crate) struct Opened {
-    repository: Arc<dyn FlowRepository>,
-    _directory: TempDir,
-}
-
-impl Deref for Opened {
-    type Target = Arc<dyn FlowRepository>;
-
-    fn deref(&self) -> &Self::Target {
-        &self.repository
-    }
-}
+use super::Opened;
 
 /// An empty repository.
-pub(crate) async fn open() -> Opened {
+pub(crate) async fn open() -> Opened<File> {
     let file = File::new();
-    Opened { repository: file.open().await, _directory: file.directory }
+    Opened { repository: file.open().await, _place: file }
 }
 
 /// A place for a file, and what tests do to it behind the repository's back.

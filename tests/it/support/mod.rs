@@ -3,3 +3,22 @@
 pub(crate) mod json;
 pub(crate) mod postgres;
 pub(crate) mod proxy;
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use strom::FlowRepository;
+
+/// A repository, and what goes away with it: its directory or its database.
+pub(crate) struct Opened<T> {
+    repository: Arc<dyn FlowRepository>,
+    _place: T,
+}
+
+impl<T> Deref for Opened<T> {
+    type Target = Arc<dyn FlowRepository>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.repository
+    }
+}

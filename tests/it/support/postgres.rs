@@ -9,11 +9,11 @@
 //! database fails without one; it is never skipped. Each test has its own database, cloned from a migrated template.
 
 use std::io::{BufRead, BufReader, Write};
-use std::ops::Deref;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection};
@@ -23,6 +23,8 @@ use testcontainers::core::{IntoContainerPort, WaitFor};
 use testcontainers::runners::AsyncRunner;
 use testcontainers::{GenericImage, ImageExt};
 use tokio::sync::OnceCell;
+
+use super::Opened;
 
 /// One server for all tests of this process that run at one time. A static is never dropped, so it only holds on to
 /// the server weakly: the last test that uses it stops it.
@@ -69,24 +71,33 @@ impl Database {
     }
 }
 
-/// A repository over a database that goes away with it.
-pub(crate) struct Opened {
-    repository: Arc<dyn FlowRepository>,
-    _database: Database,
-}
-
-impl Deref for Opened {
-    type Target = Arc<dyn FlowRepository>;
-
-    fn deref(&self) -> &Self::Target {
-        &self.repository
-    }
-}
-
 /// An empty repository.
-pub(crate) async fn open() -> Opened {
+pub(crate) async fn open() -> Opened<Database> {
     let database = Database::migrated().await;
-    Opened { repository: database.repository().await, _database: database }
+    Opened { repository: database.repository().await, _place: database }
+}
+
+/// Runs statements that give no rows.
+pub(crate) async fn run(connection: &mut PgConnection, sql: &str) {
+    sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(connection).await.unwrap();
+}
+
+/// The only value of the only row, a number.
+pub(crate) async fn count(connection: &mut PgConnection, sql: &str) -> i64 {
+    sqlx::query_scalar(AssertSqlSafe(sql.to_owned())).fetch_one(connection).await.unwrap()
+}
+
+/// Waits until [`count`] gives this number: the server takes a moment to notice that a session is over.
+pub(crate) async fn wait_for_count(connection: &mut PgConnection, sql: &str, expected: i64) {
+    let begin = Instant::now();
+    loop {
+        let found = count(connection, sql).await;
+        if found == expected {
+            return;
+        }
+        assert!(begin.elapsed() < Duration::from_secs(10), "{sql}: still {found} and not {expected}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }
 
 impl Drop for Database {
@@ -157,7 +168,7 @@ impl Server {
         let name = format!("strom_test_{}", clock::new_id().as_uuid().simple());
         let create = format!("CREATE DATABASE {name} TEMPLATE {template} ENCODING 'UTF8'");
         let mut connection = connect(&self.url).await;
-        sqlx::raw_sql(AssertSqlSafe(create)).execute(&mut connection).await.unwrap();
+        run(&mut connection, &create).await;
         connection.close().await.unwrap();
         name
     }
@@ -167,7 +178,7 @@ impl Server {
         let dropping = move || {
             on_a_runtime(async {
                 let drop = format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)");
-                sqlx::raw_sql(AssertSqlSafe(drop)).execute(&mut connect(&url).await).await.unwrap();
+                run(&mut connect(&url).await, &drop).await;
             });
         };
         std::thread::spawn(dropping).join().expect("the test's database is dropped");
