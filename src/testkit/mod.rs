@@ -71,6 +71,7 @@ macro_rules! contract_tests {
             snapshots::snapshots_are_complete_and_in_order,
             snapshots::snapshots_show_one_moment,
             concurrency::savers_at_once_lose_nothing,
+            concurrency::creations_and_deletions_count_on,
             concurrency::one_of_many_wins_each_revision,
             concurrency::dropped_calls_leave_a_good_store,
             service::an_open_store_is_ready,
