@@ -1,7 +1,7 @@
 //! All flows as of one moment, and what changes make of them. No I/O.
 
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -100,7 +100,7 @@ impl State {
 
     /// Checks everything, then changes everything, in a copy.
     pub(super) fn apply(&self, changes: Vec<Change>, stamp: &Stamp) -> Result<Plan> {
-        check_ids(&changes)?;
+        Change::check_ids(&changes)?;
         let violations: Vec<Violation> = changes
             .iter()
             .enumerate()
@@ -185,12 +185,4 @@ impl State {
 fn by_name(a: &Stored<Flow>, b: &Stored<Flow>) -> Ordering {
     let (a, b) = (a.item.head(), b.item.head());
     a.name.cmp(&b.name).then(a.id.cmp(&b.id))
-}
-
-fn check_ids(changes: &[Change]) -> Result<()> {
-    let mut seen = HashSet::with_capacity(changes.len());
-    match changes.iter().map(Change::id).find(|id| !seen.insert(*id)) {
-        None => Ok(()),
-        Some(id) => Err(RepositoryError::RepeatedId(id)),
-    }
 }
