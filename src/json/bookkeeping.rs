@@ -19,7 +19,7 @@ use crate::repository::{Author, Revision, Stamp, Version};
 const MAX_REVISION: u64 = 1 << 53;
 
 /// What was kept when the file was last written.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 pub(super) struct Bookkeeping {
     flows: HashMap<FlowId, (Version, String)>,
     deleted: HashMap<FlowId, Deletion>,

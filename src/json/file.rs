@@ -75,7 +75,24 @@ pub(super) fn read(bytes: &[u8], found: &Stamp) -> Result<State, Fault> {
 
 /// Prints a file.
 pub(super) fn print(state: &State) -> Result<String, Refusal> {
-    let flows = state.in_file_order();
+    let mut flows = String::new();
+    print_flows(&mut flows, &state.in_file_order())?;
+    Ok(lay_out(state, &flows))
+}
+
+/// A file that was read, its flows to the letter, with the bookkeeping that it lacks: the revisions of changes that
+/// somebody else made. `None` where it lacks nothing.
+pub(super) fn with_bookkeeping(bytes: &[u8], state: &State) -> Option<String> {
+    let text = str::from_utf8(bytes).ok()?;
+    let members = members(text.strip_prefix('\u{feff}').unwrap_or(text)).ok()?;
+    let mut printed = String::new();
+    bookkeeping::print(&mut printed, &state.in_file_order(), state.deleted());
+    let wanted = bookkeeping::read(&RawValue::from_string(printed).ok()?);
+    let kept = find(&members, "strom").map_or_else(Bookkeeping::default, bookkeeping::read);
+    (kept != wanted).then(|| lay_out(state, find(&members, "flows").map_or("[]", RawValue::get)))
+}
+
+fn lay_out(state: &State, flows: &str) -> String {
     let mut out = String::from("{");
     let mut separator = "\n  ";
     let mut begin = |out: &mut String, name: &str| {
@@ -93,20 +110,17 @@ pub(super) fn print(state: &State) -> Result<String, Refusal> {
             }
             Member::Flows => {
                 begin(&mut out, "flows");
-                print_flows(&mut out, &flows)?;
-                if !has_own {
-                    begin(&mut out, "strom");
-                    bookkeeping::print(&mut out, &flows, state.deleted());
-                }
+                out.push_str(flows);
             }
-            Member::Strom => {
-                begin(&mut out, "strom");
-                bookkeeping::print(&mut out, &flows, state.deleted());
-            }
+            Member::Strom => {}
+        }
+        if matches!((member, has_own), (Member::Strom, _) | (Member::Flows, false)) {
+            begin(&mut out, "strom");
+            bookkeeping::print(&mut out, &state.in_file_order(), state.deleted());
         }
     }
     out.push_str("\n}\n");
-    Ok(out)
+    out
 }
 
 fn print_flows(out: &mut String, flows: &[&Entry]) -> Result<(), Refusal> {

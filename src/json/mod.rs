@@ -9,8 +9,9 @@
 //! what another program has written meanwhile ([`RepositoryError::Diverged`]). What it does not keep on a rewrite:
 //! access control lists and extended attributes of the file.
 //!
-//! Opening writes nothing. A file that was changed while no Strom ran is taken as it is, its changes made by the author
-//! `file` at the time of the file's last modification; they get into the file's bookkeeping with the next save.
+//! A file that was changed while no Strom ran is taken as it is, its changes made by the author `file` at the time of the
+//! file's last modification. Opening writes their revisions into the file's bookkeeping and leaves every other byte of
+//! its members alone; where nothing was changed it writes nothing.
 
 mod bookkeeping;
 mod durable;

@@ -1,4 +1,4 @@
-//! Opening: the real path, the lock, the file, in this order.
+//! Opening: the real path, the lock, the file, what others have changed in it, in this order.
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
@@ -28,18 +28,22 @@ pub(super) fn open(path: &Path, now: DateTime<Utc>) -> Result<(Writer, State), O
         Err(LockError::Failed(error)) => return Err(io_error(error)),
         Err(LockError::Held(pid)) => return Err(held(path, pid)),
     };
-    let (identity, state) = match read(&real).map_err(io_error)? {
-        None => (None, file::empty()),
+    let (bytes, identity, state) = match read(&real).map_err(io_error)? {
+        None => (Vec::new(), None, file::empty()),
         Some((_, metadata)) if !metadata.is_file() => {
             return Err(open_error(path, "not a file".into(), "Name a file; it need not exist yet."));
         }
         Some((bytes, metadata)) => {
             let found = Stamp::new(modified(&metadata).unwrap_or(now), Author::FILE);
             let state = file::read(&bytes, &found).map_err(|fault| open_error(path, fault.problem, fault.remedy))?;
-            (Some(Identity::of(&metadata)), state)
+            (bytes, Some(Identity::of(&metadata)), state)
         }
     };
-    Ok((Writer::new(real, lock, identity), state))
+    let mut writer = Writer::new(real, lock, identity);
+    if identity.is_some() {
+        writer.keep_books(&bytes, &state);
+    }
+    Ok((writer, state))
 }
 
 /// The identity is taken before the content: what is written in between is noticed before the next save. Opening does

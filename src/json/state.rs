@@ -26,7 +26,7 @@ pub(super) struct Entry {
 }
 
 /// What is remembered of a flow that is gone.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Deletion {
     pub(super) revision: Revision,
     pub(super) at: DateTime<Utc>,

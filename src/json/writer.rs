@@ -62,11 +62,26 @@ impl Writer {
         }
     }
 
+    /// Writes down which revisions were given to changes that somebody else made. Otherwise a second change of that
+    /// kind would get the same revision after the next start, and who has seen the first could overwrite the second
+    /// unawares. A file that cannot be written can be read all the same.
+    pub(super) fn keep_books(&mut self, read: &[u8], state: &State) {
+        let Some(text) = file::with_bookkeeping(read, state) else { return };
+        let written = self.check_writable().map_err(SaveError::Untouched).and_then(|()| self.write(&text));
+        if let Err(SaveError::Untouched(error) | SaveError::Unsure(error)) = written {
+            tracing::warn!(%error, "the revisions of changes made by hand could not be written down");
+        }
+    }
+
     fn save(&mut self, state: &State) -> std::result::Result<(), SaveError> {
         self.check_writable().map_err(SaveError::Untouched)?;
         let text = file::print(state).map_err(|refusal| {
             SaveError::Untouched(RepositoryError::Corrupt(format!("a flow cannot be printed: {refusal}")))
         })?;
+        self.write(&text)
+    }
+
+    fn write(&mut self, text: &str) -> std::result::Result<(), SaveError> {
         match replace(&self.path, text.as_bytes(), self.identity) {
             Ok(identity) => {
                 self.identity = Some(identity);

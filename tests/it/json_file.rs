@@ -129,6 +129,25 @@ async fn edits_by_hand_are_revisions_by_file() {
     assert_eq!(back.version.unwrap().revision, Revision::new(3), "taking it out was a deletion");
 }
 
+/// An editor that has seen the first must not overwrite the second unawares.
+#[tokio::test]
+async fn two_edits_by_hand_without_a_save_between_them_have_two_revisions() {
+    let file = File::holding(HAND_WRITTEN);
+    for (name, revision) in [("first", 1), ("edited", 2), ("edited again", 3)] {
+        file.write(
+            file.read().replace("\"first\"", &format!("\"{name}\"")).replace("\"edited\"", &format!("\"{name}\"")),
+        );
+        let repository = file.open().await;
+        let flow = stored(&*repository, 1).await;
+        assert_eq!((flow.item.head().name.as_str(), flow.version.revision.number()), (name, revision));
+        repository.close().await;
+    }
+    let before = file.read();
+    file.open().await.close().await;
+    assert_eq!(file.read(), before, "where nothing was changed, opening writes nothing");
+    assert_eq!(without_bookkeeping(&before), HAND_WRITTEN.replace("\"first\"", "\"edited again\""));
+}
+
 #[tokio::test]
 async fn bookkeeping_that_makes_no_sense_hides_no_flow() {
     let strange_lines = r#"{"flows":{"x":1,"57130000-0000-4000-8000-000000000001":{"revision":0}}}"#;
