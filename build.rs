@@ -1,7 +1,9 @@
-//! Tells the binary what it is built from, for `GET /api/version`: the commit where there is one, else `unknown`.
+//! Lets the query macros check against `.sqlx`, and tells the binary what it is built from, for `GET /api/version`: the
+//! commit where there is one, else `unknown`.
 //!
-//! Runs again when a source, the checked-out commit or SOURCE_DATE_EPOCH changes, and at no other time. Never fails: an
-//! archive without git builds too, and so does one inside the repository of somebody else, whose commit is not ours.
+//! Runs again when a source, the checked-out commit, SOURCE_DATE_EPOCH or SQLX_OFFLINE changes, and at no other time.
+//! Never fails: an archive without git builds too, and so does one inside the repository of somebody else, whose commit
+//! is not ours.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,6 +12,7 @@ use std::time::SystemTime;
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-env-changed=SOURCE_DATE_EPOCH");
+    check_queries_offline();
     for path in ["src", "migrations", "Cargo.toml", "Cargo.lock"] {
         rerun_if_changed(Path::new(path));
     }
@@ -26,6 +29,15 @@ fn main() {
     set("STROM_GIT_BRANCH", &branch.unwrap_or_else(|| "unknown".into()));
     set("STROM_GIT_DIRTY", if dirty { "true" } else { "false" });
     set("STROM_BUILD_EPOCH", &epoch().to_string());
+}
+
+/// A DATABASE_URL is meant for something else: for the program of the shell, or for the queries of a program that embeds
+/// us. The macros must not ask that database about ours. Only `cargo sqlx prepare` says `SQLX_OFFLINE=false`.
+fn check_queries_offline() {
+    println!("cargo::rerun-if-env-changed=SQLX_OFFLINE");
+    if std::env::var("SQLX_OFFLINE").as_deref() != Ok("false") {
+        set("SQLX_OFFLINE", "true");
+    }
 }
 
 fn set(name: &str, value: &str) {

@@ -1,8 +1,5 @@
 # Every command that a person or CI runs. `just` alone lists them.
 
-# The macros check against `.sqlx` unless a recipe says otherwise, whatever DATABASE_URL the shell happens to have.
-export SQLX_OFFLINE := "true"
-
 _default:
     @just --list --unsorted
 
@@ -33,8 +30,7 @@ test-offline:
 # Check the queries against a throw-away PostgreSQL and write .sqlx
 prepare: _sqlx-cli
     rm -f .sqlx/query-*.json
-    tests/throwaway-postgres sh -c 'cargo sqlx migrate run && \
-        SQLX_OFFLINE=false cargo sqlx prepare -- --all-targets --all-features'
+    tests/throwaway-postgres sh -c 'cargo sqlx migrate run && cargo sqlx prepare -- --all-targets --all-features'
 
 # Fail when `just prepare` would change anything
 prepare-check: prepare

@@ -51,7 +51,7 @@ pub async fn creations_and_deletions_count_on(repository: Arc<dyn FlowRepository
                         _ => Change::Put(edit(flow), Precondition::Any),
                     })
                     .into();
-                if task % 2 == 0 {
+                if task.is_multiple_of(2) {
                     changes.reverse();
                 }
                 for applied in change_all(&*repository, changes, stamp(i64::from(round))).await {
