@@ -24,6 +24,7 @@ test *args:
 # The tests that need neither a database nor Docker
 test-offline:
     cargo test --locked --lib --bins --examples
+    cargo run --locked --quiet --example embed
     cargo test --locked --doc
     cargo test --locked --test it -- --skip postgres --skip migrations
 
