@@ -52,6 +52,14 @@ async fn rows(connection: &mut PgConnection, query: &ListQuery, documents: bool)
         SELECT id, name, state, auto_restart, size, elements, blocks, links, revision, created_at, updated_at, author,
             CASE WHEN $1 THEN data END AS "data: Json<Box<RawValue>>"
         FROM flows
+        -- On which side of the cursor a row is in each field: 1 behind it, -1 before it, 0 beside it.
+        CROSS JOIN LATERAL (
+            SELECT
+                (name COLLATE "C" > $10)::INT - (name COLLATE "C" < $10)::INT AS by_name,
+                (created_at > $11)::INT - (created_at < $11)::INT AS by_created_at,
+                (updated_at > $12)::INT - (updated_at < $12)::INT AS by_updated_at,
+                (id > $9)::INT - (id < $9)::INT AS by_id
+        ) AS side
         WHERE ($2::TEXT IS NULL OR state = $2 OR ($2 = 'Null' AND state IS NULL))
           AND ($3::BOOLEAN IS NULL OR auto_restart = $3 OR (NOT $3 AND auto_restart IS NULL))
           AND ($4::TEXT IS NULL OR name_folded LIKE $4)
@@ -67,7 +75,7 @@ async fn rows(connection: &mut PgConnection, query: &ListQuery, documents: bool)
                 WHEN 'updated_at' THEN (updated_at, id) > ($12, $9)
                 WHEN '-updated_at' THEN (updated_at, id) < ($12, $9)
             END
-            -- By several, each in its own direction: behind in the first key, or equal in it and behind in the second, ...
+            -- By several, each in its own direction: an index can begin at the first, the sides in turn decide.
             OR $7 IS NOT NULL AND CASE $6
                 WHEN 'name' THEN name COLLATE "C" >= $10
                 WHEN '-name' THEN name COLLATE "C" <= $10
@@ -75,46 +83,36 @@ async fn rows(connection: &mut PgConnection, query: &ListQuery, documents: bool)
                 WHEN '-created_at' THEN created_at <= $11
                 WHEN 'updated_at' THEN updated_at >= $12
                 WHEN '-updated_at' THEN updated_at <= $12
-            END AND (
+            END AND ARRAY[
                 CASE $6
-                    WHEN 'name' THEN name COLLATE "C" > $10
-                    WHEN '-name' THEN name COLLATE "C" < $10
-                    WHEN 'created_at' THEN created_at > $11
-                    WHEN '-created_at' THEN created_at < $11
-                    WHEN 'updated_at' THEN updated_at > $12
-                    WHEN '-updated_at' THEN updated_at < $12
-                END
-                OR CASE $7
-                    WHEN 'name' THEN name COLLATE "C" > $10
-                    WHEN '-name' THEN name COLLATE "C" < $10
-                    WHEN 'created_at' THEN created_at > $11
-                    WHEN '-created_at' THEN created_at < $11
-                    WHEN 'updated_at' THEN updated_at > $12
-                    WHEN '-updated_at' THEN updated_at < $12
-                END
-                OR CASE $7
-                    WHEN 'name' THEN name = $10
-                    WHEN '-name' THEN name = $10
-                    WHEN 'created_at' THEN created_at = $11
-                    WHEN '-created_at' THEN created_at = $11
-                    WHEN 'updated_at' THEN updated_at = $12
-                    WHEN '-updated_at' THEN updated_at = $12
-                END AND (
-                    CASE $8::TEXT
-                        WHEN 'name' THEN name COLLATE "C" > $10
-                        WHEN '-name' THEN name COLLATE "C" < $10
-                        WHEN 'created_at' THEN created_at > $11
-                        WHEN '-created_at' THEN created_at < $11
-                        WHEN 'updated_at' THEN updated_at > $12
-                        WHEN '-updated_at' THEN updated_at < $12
-                        ELSE CASE WHEN $14 THEN id < $9 ELSE id > $9 END
-                    END
-                    OR (
-                        name = $10 AND created_at = $11 AND updated_at = $12
-                        AND CASE WHEN $14 THEN id < $9 ELSE id > $9 END
-                    )
-                )
-            )
+                    WHEN 'name' THEN by_name
+                    WHEN '-name' THEN -by_name
+                    WHEN 'created_at' THEN by_created_at
+                    WHEN '-created_at' THEN -by_created_at
+                    WHEN 'updated_at' THEN by_updated_at
+                    WHEN '-updated_at' THEN -by_updated_at
+                    ELSE 0
+                END,
+                CASE $7
+                    WHEN 'name' THEN by_name
+                    WHEN '-name' THEN -by_name
+                    WHEN 'created_at' THEN by_created_at
+                    WHEN '-created_at' THEN -by_created_at
+                    WHEN 'updated_at' THEN by_updated_at
+                    WHEN '-updated_at' THEN -by_updated_at
+                    ELSE 0
+                END,
+                CASE $8::TEXT
+                    WHEN 'name' THEN by_name
+                    WHEN '-name' THEN -by_name
+                    WHEN 'created_at' THEN by_created_at
+                    WHEN '-created_at' THEN -by_created_at
+                    WHEN 'updated_at' THEN by_updated_at
+                    WHEN '-updated_at' THEN -by_updated_at
+                    ELSE 0
+                END,
+                CASE WHEN $14 THEN -by_id ELSE by_id END
+            ] > '{0,0,0,0}'
           )
         ORDER BY
             CASE $6 WHEN 'name' THEN name COLLATE "C" END,
