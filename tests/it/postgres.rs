@@ -7,7 +7,7 @@ use futures::StreamExt;
 use futures::future::join_all;
 use strom::postgres::{DatabaseUrl, PostgresRepository};
 use strom::repository::{
-    Author, Change, Filter, FlowRepository, ListQuery, NamePart, RepositoryError, Revision, Stamp, Status,
+    Author, Change, Containment, Filter, FlowRepository, ListQuery, NamePart, RepositoryError, Revision, Stamp, Status,
 };
 use strom::{Flow, FlowId, GstState, clock};
 
@@ -227,7 +227,7 @@ async fn an_outage_is_told_at_once_and_ends_by_itself() {
     let asked = Instant::now();
     let error = repository.apply(vec![Change::delete(flow.id())], stamp()).await.unwrap_err();
     assert!(matches!(error, RepositoryError::Unavailable { .. }), "{error}");
-    assert!(asked.elapsed() < Duration::from_millis(100), "{:?}", asked.elapsed());
+    assert!(asked.elapsed() < Duration::from_secs(1), "it does not wait for a connection again");
     assert!(matches!(repository.health().await.status, Status::Unavailable(_)));
 
     proxy.restore();
@@ -265,7 +265,7 @@ async fn a_busy_pool_is_not_taken_for_an_outage() {
     assert!(repository.get(ID.parse().unwrap()).await.unwrap().is_none());
 }
 
-/// A page far behind must not read what is before it, in any order, nor a search the documents of others.
+/// A page far behind must not read what is before it, in any order, nor a search for something rare all documents.
 #[tokio::test]
 async fn pages_and_searches_use_an_index() {
     let database = Database::migrated().await;
@@ -280,11 +280,15 @@ async fn pages_and_searches_use_an_index() {
             query.after = repository.summaries(&query).await.unwrap().next;
         }
     }
+    let contains = Some(Containment::parse(r#"{"name": "flow 01234"}"#).unwrap());
+    let rare = ListQuery { filter: Filter { contains, ..Filter::default() }, ..ListQuery::default() };
+    assert_eq!(repository.summaries(&rare).await.unwrap().items.len(), 1);
     repository.close().await;
-    let statistics =
-        "SELECT seq_scan, pg_stat_get_tuples_returned(relid) FROM pg_stat_user_tables WHERE relname = 'flows'";
-    tokio::time::sleep(Duration::from_millis(200)).await;
-    assert_eq!(count(&mut psql, statistics).await, 0, "no page read the whole table");
+    // Sessions report what they have done when they end.
+    let reported = "SELECT (idx_scan + seq_scan >= 33)::INT::BIGINT FROM pg_stat_user_tables WHERE relname = 'flows'";
+    wait_for_count(&mut psql, reported, 1).await;
+    let scans = "SELECT seq_scan FROM pg_stat_user_tables WHERE relname = 'flows'";
+    assert_eq!(count(&mut psql, scans).await, 0, "nothing read the whole table");
 }
 
 #[tokio::test]
