@@ -45,6 +45,21 @@ pub async fn one_violation_stops_every_change(repository: Arc<dyn FlowRepository
     }
 }
 
+/// A call with more changes than a backend likes to handle at a time is still one call.
+pub async fn a_large_call_is_all_or_nothing(repository: Arc<dyn FlowRepository>) {
+    const FLOWS: u32 = 2_500;
+    let creations = || (0..FLOWS).map(|number| Change::create(flow(number, "one of many"))).collect::<Vec<_>>();
+    let mut changes = creations();
+    changes.push(Change::delete(id(FLOWS)));
+    let found = violations(&*repository, changes).await;
+    assert_eq!((found.len(), found[0].index), (1, FLOWS as usize));
+    assert_eq!(moment(&*repository).await, [], "nothing was written");
+    let applied = change_all(&*repository, creations(), stamp(0)).await;
+    let answered: Vec<u32> = applied.iter().map(|applied| number(applied.id)).collect();
+    assert_eq!(answered, (0..FLOWS).collect::<Vec<_>>(), "answered in their order");
+    assert_eq!(moment(&*repository).await.len(), FLOWS as usize);
+}
+
 /// Every precondition that does not hold is reported, with its place and what is the case.
 pub async fn all_violations_are_reported_in_order(repository: Arc<dyn FlowRepository>) {
     create_all(&*repository, [flow(1, "a"), flow(2, "b")]).await;

@@ -51,6 +51,7 @@ macro_rules! contract_tests {
             revisions::times_have_microseconds,
             atomicity::several_changes_are_made_at_once,
             atomicity::one_violation_stops_every_change,
+            atomicity::a_large_call_is_all_or_nothing,
             atomicity::all_violations_are_reported_in_order,
             atomicity::two_changes_to_one_flow_are_refused,
             atomicity::no_changes_are_no_error,
