@@ -13,9 +13,9 @@ use uuid::Uuid;
 use super::error::Result;
 use super::get;
 use super::pool::Pool;
+use super::row;
 use crate::repository::{
-    self, Applied, Author, Change, Outcome, Precondition, RepositoryError, Revision, Stamp, Version, Violation,
-    ViolationKind,
+    self, Applied, Change, Outcome, Precondition, RepositoryError, Stamp, Violation, ViolationKind,
 };
 
 /// How often a call begins again when another writer was in between. Each time somebody else has got on.
@@ -122,15 +122,8 @@ struct Written {
 
 fn note(done: &mut Done, rows: Vec<Written>, outcome: impl Fn(&Written) -> Outcome) -> Result<()> {
     for row in rows {
-        let number = u64::try_from(row.revision)
-            .map_err(|_| RepositoryError::Corrupt(format!("column `revision` of `flows`, row {}", row.id)))?;
         let outcome = outcome(&row);
-        let version = Version {
-            revision: Revision::new(number),
-            created_at: row.created_at,
-            updated_at: row.updated_at,
-            author: Author::new(&row.author),
-        };
+        let version = row::version(row.id, row.revision, row.created_at, row.updated_at, &row.author)?;
         done.insert(row.id, Applied { id: row.id.into(), outcome, version: Some(version) });
     }
     Ok(())

@@ -30,24 +30,17 @@ impl TryFrom<FlowRow> for Stored<Head> {
     type Error = RepositoryError;
 
     fn try_from(row: FlowRow) -> Result<Self> {
-        let corrupt = |column: &str| RepositoryError::Corrupt(format!("column `{column}` of `flows`, row {}", row.id));
         let head = Head {
             id: row.id.into(),
             state: row.state.as_deref().and_then(|state| state.parse().ok()).unwrap_or_default(),
             auto_restart: row.auto_restart.unwrap_or_default(),
-            size: row.size.try_into().map_err(|_| corrupt("size"))?,
-            elements: row.elements.try_into().map_err(|_| corrupt("elements"))?,
-            blocks: row.blocks.try_into().map_err(|_| corrupt("blocks"))?,
-            links: row.links.try_into().map_err(|_| corrupt("links"))?,
+            size: row.size.try_into().map_err(|_| corrupt("size", row.id))?,
+            elements: row.elements.try_into().map_err(|_| corrupt("elements", row.id))?,
+            blocks: row.blocks.try_into().map_err(|_| corrupt("blocks", row.id))?,
+            links: row.links.try_into().map_err(|_| corrupt("links", row.id))?,
             name: row.name,
         };
-        let revision = Revision::new(
-            row.revision
-                .try_into()
-                .map_err(|_| RepositoryError::Corrupt(format!("column `revision` of `flows`, row {}", row.id)))?,
-        );
-        let author = Author::new(&row.author);
-        let version = Version { revision, created_at: row.created_at, updated_at: row.updated_at, author };
+        let version = version(row.id, row.revision, row.created_at, row.updated_at, &row.author)?;
         Ok(Self { item: head, version })
     }
 }
@@ -57,10 +50,24 @@ impl TryFrom<FlowRow> for Stored<Flow> {
 
     fn try_from(mut row: FlowRow) -> Result<Self> {
         let id = row.id;
-        let data = row.data.take();
-        let Json(document) =
-            data.ok_or_else(|| RepositoryError::Corrupt(format!("column `data` of `flows`, row {id}")))?;
+        let Json(document) = row.data.take().ok_or_else(|| corrupt("data", id))?;
         let Stored { item, version } = Stored::<Head>::try_from(row)?;
         Ok(Self { item: Flow::from_parts(item, document), version })
     }
+}
+
+/// The version that four columns of the row make.
+pub(super) fn version(
+    id: Uuid,
+    revision: i64,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+    author: &str,
+) -> Result<Version> {
+    let number = revision.try_into().map_err(|_| corrupt("revision", id))?;
+    Ok(Version { revision: Revision::new(number), created_at, updated_at, author: Author::new(author) })
+}
+
+fn corrupt(column: &str, id: Uuid) -> RepositoryError {
+    RepositoryError::Corrupt(format!("column `{column}` of `flows`, row {id}"))
 }
