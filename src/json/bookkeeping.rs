@@ -117,7 +117,7 @@ fn revision(number: u64) -> Option<Revision> {
 }
 
 /// One line per flow, so that a diff after one edit has one line more.
-pub(super) fn print(out: &mut String, flows: &[&Entry], deleted: &BTreeMap<FlowId, Deletion>) {
+pub(super) fn print(flows: &[&Entry], deleted: &BTreeMap<FlowId, Deletion>) -> String {
     let flows = flows.iter().map(|Entry { stored, hash, .. }| {
         let version = &stored.version;
         let line = FlowLine {
@@ -137,11 +137,12 @@ pub(super) fn print(out: &mut String, flows: &[&Entry], deleted: &BTreeMap<FlowI
         };
         (*id, to_json(&line))
     });
-    out.push_str("{\n    \"flows\": ");
-    print_lines(out, flows);
+    let mut out = String::from("{\n    \"flows\": ");
+    print_lines(&mut out, flows);
     out.push_str(",\n    \"deleted\": ");
-    print_lines(out, deleted);
+    print_lines(&mut out, deleted);
     out.push_str("\n  }");
+    out
 }
 
 fn print_lines(out: &mut String, lines: impl Iterator<Item = (FlowId, String)>) {

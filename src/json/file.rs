@@ -75,9 +75,8 @@ pub(super) fn read(bytes: &[u8], found: &Stamp) -> Result<State, Fault> {
 
 /// Prints a file.
 pub(super) fn print(state: &State) -> Result<String, Refusal> {
-    let mut flows = String::new();
-    print_flows(&mut flows, &state.in_file_order())?;
-    Ok(lay_out(state, &flows))
+    let entries = state.in_file_order();
+    Ok(lay_out(state, &print_flows(&entries)?, &bookkeeping::print(&entries, state.deleted())))
 }
 
 /// A file that was read, its flows to the letter, with the bookkeeping that it lacks: the revisions of changes that
@@ -85,14 +84,13 @@ pub(super) fn print(state: &State) -> Result<String, Refusal> {
 pub(super) fn with_bookkeeping(bytes: &[u8], state: &State) -> Option<String> {
     let text = str::from_utf8(bytes).ok()?;
     let members = members(text.strip_prefix('\u{feff}').unwrap_or(text)).ok()?;
-    let mut printed = String::new();
-    bookkeeping::print(&mut printed, &state.in_file_order(), state.deleted());
-    let wanted = bookkeeping::read(&RawValue::from_string(printed).ok()?);
+    let wanted = RawValue::from_string(bookkeeping::print(&state.in_file_order(), state.deleted())).ok()?;
     let kept = find(&members, "strom").map_or_else(Bookkeeping::default, bookkeeping::read);
-    (kept != wanted).then(|| lay_out(state, find(&members, "flows").map_or("[]", RawValue::get)))
+    let flows = find(&members, "flows").map_or("[]", RawValue::get);
+    (kept != bookkeeping::read(&wanted)).then(|| lay_out(state, flows, wanted.get()))
 }
 
-fn lay_out(state: &State, flows: &str) -> String {
+fn lay_out(state: &State, flows: &str, bookkeeping: &str) -> String {
     let mut out = String::from("{");
     let mut separator = "\n  ";
     let mut begin = |out: &mut String, name: &str| {
@@ -116,21 +114,21 @@ fn lay_out(state: &State, flows: &str) -> String {
         }
         if matches!((member, has_own), (Member::Strom, _) | (Member::Flows, false)) {
             begin(&mut out, "strom");
-            bookkeeping::print(&mut out, &state.in_file_order(), state.deleted());
+            out.push_str(bookkeeping);
         }
     }
     out.push_str("\n}\n");
     out
 }
 
-fn print_flows(out: &mut String, flows: &[&Entry]) -> Result<(), Refusal> {
-    out.push('[');
+fn print_flows(flows: &[&Entry]) -> Result<String, Refusal> {
+    let mut out = String::from("[");
     for (index, entry) in flows.iter().enumerate() {
         out.push_str(if index == 0 { "\n    " } else { ",\n    " });
-        entry.stored.item.node()?.write_pretty(out, 2);
+        entry.stored.item.node()?.write_pretty(&mut out, 2);
     }
     out.push_str(if flows.is_empty() { "]" } else { "\n  ]" });
-    Ok(())
+    Ok(out)
 }
 
 /// A document may be nested as deep as our own reader allows, and the file is two levels deeper; so the top is read by

@@ -142,8 +142,9 @@ impl FlowRepository for JsonRepository {
     }
 
     fn snapshot(&self) -> BoxStream<'static, Result<Stored<Flow>>> {
-        match self.0.state() {
-            Ok(state) => stream::iter(state.by_name()).map(|entry| Ok(entry.stored.clone())).boxed(),
+        let listed = self.0.state().and_then(|state| listing::list(&state, &ListQuery::default()));
+        match listed {
+            Ok(page) => stream::iter(page.items).map(|entry| Ok(entry.stored.clone())).boxed(),
             Err(error) => stream::iter([Err(error)]).boxed(),
         }
     }

@@ -1,6 +1,5 @@
 //! All flows as of one moment, and what changes make of them. No I/O.
 
-use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -66,12 +65,6 @@ impl State {
     pub(super) fn in_file_order(&self) -> Vec<&Entry> {
         let mut entries: Vec<&Entry> = self.flows.values().map(Arc::as_ref).collect();
         entries.sort_unstable_by_key(|entry| entry.place);
-        entries
-    }
-
-    pub(super) fn by_name(&self) -> Vec<Arc<Entry>> {
-        let mut entries: Vec<_> = self.flows.values().cloned().collect();
-        entries.sort_unstable_by(|a, b| by_name(&a.stored, &b.stored));
         entries
     }
 
@@ -179,10 +172,4 @@ impl State {
         self.deleted.insert(id, deletion);
         Applied { id, outcome: Outcome::Deleted, version: Some(version) }
     }
-}
-
-/// By the bytes of the name, then by id.
-fn by_name(a: &Stored<Flow>, b: &Stored<Flow>) -> Ordering {
-    let (a, b) = (a.item.head(), b.item.head());
-    a.name.cmp(&b.name).then(a.id.cmp(&b.id))
 }
