@@ -94,13 +94,9 @@ pub(super) async fn put_flow(
 
 async fn replace_if(app: &App, id: FlowId, text: &str, condition: Condition, author: Author) -> Answer {
     let flow = parse_as(id, text)?;
-    let mut precondition = condition.precondition();
-    loop {
-        match put(app, flow.clone(), precondition, author.clone()).await {
-            Ok(version) => return Ok(answer::flow(StatusCode::OK, &flow, version.revision)),
-            Err(error) => precondition = condition.again(&error).ok_or(error)?,
-        }
-    }
+    let change = |precondition| Change::Put(flow.clone(), precondition);
+    let version = version(app.apply_if(&condition, change, author).await?)?;
+    Ok(answer::flow(StatusCode::OK, &flow, version.revision))
 }
 
 /// Replaces the member `properties`. Without `If-Match` it is read and written again when somebody else was faster.
@@ -139,13 +135,8 @@ pub(super) async fn delete(
     headers: HeaderMap,
 ) -> Answer {
     let condition = Condition::of_change(&headers)?;
-    let mut precondition = condition.precondition();
-    loop {
-        match app.apply(Change::Delete(id, precondition), author.clone()).await {
-            Ok(_) => return Ok(StatusCode::NO_CONTENT.into_response()),
-            Err(error) => precondition = condition.again(&error).ok_or(error)?,
-        }
-    }
+    app.apply_if(&condition, |precondition| Change::Delete(id, precondition), author).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 /// `start` and `stop`.
@@ -164,7 +155,10 @@ fn parse_as(id: FlowId, text: &str) -> Result<Flow, Problem> {
 }
 
 async fn put(app: &App, flow: Flow, precondition: Precondition, author: Author) -> Result<Version, RepositoryError> {
-    let applied = app.apply(Change::Put(flow, precondition), author).await?;
+    version(app.apply(Change::Put(flow, precondition), author).await?)
+}
+
+fn version(applied: Applied) -> Result<Version, RepositoryError> {
     applied.version.ok_or_else(|| RepositoryError::Failed("a stored flow without a version".into()))
 }
 
@@ -181,6 +175,22 @@ impl App {
     async fn flow(&self, id: FlowId) -> Result<Stored<Flow>, Problem> {
         let flow = self.repository.get(id).await?;
         flow.ok_or_else(|| Problem::new(Kind::NoSuchFlow, format!("there is no flow {id}")))
+    }
+
+    /// Makes a change under the condition of a request, which may allow one of several revisions.
+    async fn apply_if(
+        &self,
+        condition: &Condition,
+        change: impl Fn(Precondition) -> Change,
+        author: Author,
+    ) -> Result<Applied, RepositoryError> {
+        let mut precondition = condition.precondition();
+        loop {
+            match self.apply(change(precondition), author.clone()).await {
+                Ok(applied) => return Ok(applied),
+                Err(error) => precondition = condition.again(&error).ok_or(error)?,
+            }
+        }
     }
 
     async fn apply(&self, change: Change, author: Author) -> Result<Applied, RepositoryError> {
