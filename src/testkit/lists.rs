@@ -7,7 +7,7 @@ use super::samples::{change, create_all, flow, flow_with, id, numbers, stamp};
 use crate::Flow;
 use crate::repository::{Change, FlowRepository, ListQuery, Sort, Stored};
 
-/// Every order that one, two or three keys can give.
+/// Orders by one key, by two and by three, each key in both directions.
 pub const SORTS: [&str; 14] = [
     "name",
     "-name",
@@ -50,8 +50,7 @@ pub async fn names_compare_by_bytes(repository: Arc<dyn FlowRepository>) {
     assert_eq!(numbers(&*repository, &ListQuery::default()).await, expected);
 }
 
-/// Each order sorts by its keys in turn, in their directions, and what is equal by id in the last
-/// direction.
+/// Each order sorts by its keys in turn, in their directions, and what is equal by id in the last direction.
 pub async fn every_order_is_total(repository: Arc<dyn FlowRepository>) {
     populate(&*repository).await;
     for text in SORTS {
