@@ -24,6 +24,7 @@ pub use refusal::{Path, Reason, Refusal};
 pub use warnings::{Suspicion, Warning};
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
@@ -36,9 +37,11 @@ pub const MAX_SIZE: usize = 16 * 1024 * 1024;
 /// The deepest nesting of objects and arrays; the document itself is the first level.
 pub const MAX_DEPTH: usize = 128;
 
-/// A flow document that both backends can hold.
+/// A flow document that both backends can hold. It never changes, and a clone shares it.
 #[derive(Clone)]
-pub struct Flow {
+pub struct Flow(Arc<Parts>);
+
+struct Parts {
     head: Head,
     document: Box<RawValue>,
 }
@@ -82,27 +85,27 @@ impl Flow {
             node.set("id", Node::String(id.into()));
         }
         let document = RawValue::from_string(node.to_compact()).expect("the printer writes JSON");
-        Ok(Self { head, document })
+        Ok(Self::from_parts(head, document))
     }
 
     /// A flow whose head the database has computed from the document.
     pub(crate) fn from_parts(head: Head, document: Box<RawValue>) -> Self {
-        Self { head, document }
+        Self(Arc::new(Parts { head, document }))
     }
 
     /// What lists and look-ups need.
     pub fn head(&self) -> &Head {
-        &self.head
+        &self.0.head
     }
 
     /// Shorthand for the head's id.
     pub fn id(&self) -> FlowId {
-        self.head.id
+        self.0.head.id
     }
 
     /// The exact text.
     pub fn document(&self) -> &RawValue {
-        &self.document
+        &self.0.document
     }
 
     /// A typed view of the document, of the caller's type.
@@ -119,7 +122,7 @@ impl Flow {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn decode<T: DeserializeOwned>(&self) -> serde_json::Result<T> {
-        serde_json::from_str(self.document.get())
+        serde_json::from_str(self.document().get())
     }
 
     /// The tree of the document.
@@ -127,7 +130,7 @@ impl Flow {
     /// # Errors
     /// A row that somebody wrote by SQL may hold a document that [`Flow::parse`] would have refused.
     pub(crate) fn node(&self) -> Result<Node<'_>, Refusal> {
-        Node::parse(self.document.get())
+        Node::parse(self.document().get())
     }
 
     /// The one text of all documents that mean the same: members sorted by name, numbers as exact decimals without
@@ -163,6 +166,6 @@ impl Flow {
 /// The head only: documents hold passphrases and do not belong in logs.
 impl fmt::Debug for Flow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Flow").field(&self.head).finish()
+        f.debug_tuple("Flow").field(self.head()).finish()
     }
 }

@@ -35,6 +35,7 @@ pub(super) enum Kind {
     NoSuchRoute,
     MethodNotAllowed,
     SlowBody,
+    Gone,
     FlowExists,
     PreconditionFailed,
     TooLarge,
@@ -62,6 +63,7 @@ impl Kind {
             Self::NoSuchRoute => (StatusCode::NOT_FOUND, "no-such-route", "no such route"),
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "method not allowed"),
             Self::SlowBody => (StatusCode::REQUEST_TIMEOUT, "slow-body", "the body took too long"),
+            Self::Gone => (StatusCode::GONE, "gone", "the changes are no longer kept"),
             Self::FlowExists => (StatusCode::CONFLICT, "flow-exists", "the flow exists already"),
             Self::PreconditionFailed => {
                 (StatusCode::PRECONDITION_FAILED, "precondition-failed", "the flow is not as you expect it")
@@ -145,6 +147,7 @@ impl From<RepositoryError> for Problem {
                 tracing::error!(reason, "the storage was changed by another program");
                 Self::new(Kind::Diverged, "nothing was written; the operator finds the reason in the log")
             }
+            RepositoryError::Gone => Self::new(Kind::Gone, error.to_string()),
             RepositoryError::Corrupt(ref reason) => {
                 tracing::error!(reason, "stored data cannot be read");
                 Self::new(Kind::Corrupt, "it was left as it is; the operator finds the place in the log")

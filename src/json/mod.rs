@@ -14,6 +14,7 @@
 //! its members alone; where nothing was changed it writes nothing.
 
 mod bookkeeping;
+pub(crate) mod disk;
 mod durable;
 mod file;
 mod listing;
@@ -38,8 +39,36 @@ use self::state::{Entry, State};
 use self::writer::Writer;
 use crate::flow::{Flow, FlowId, Head};
 use crate::repository::{
-    Applied, Change, FlowRepository, Health, ListQuery, OpenError, Page, RepositoryError, Result, Stamp, Status, Stored,
+    Applied, Change, Feed, FeedCursor, FlowRepository, Health, ListQuery, OpenError, Page, Record, RepositoryError,
+    Result, Retention, Revision, Since, Stamp, Status, Stored,
 };
+
+/// How the store beside the file works. The default is what `strom` uses.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// How much history is kept.
+    pub retention: Retention,
+    /// A journal of more bytes than this is moved to the history.
+    pub journal_bytes: u64,
+    /// The file is written when nothing has been saved for so long.
+    pub quiet: Duration,
+    /// And at the latest after so long, or twenty times the time that writing it takes.
+    pub interval: Duration,
+    /// How often the file is looked at for edits by others.
+    pub poll: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            retention: Retention::default(),
+            journal_bytes: 8 * 1024 * 1024,
+            quiet: Duration::from_millis(300),
+            interval: Duration::from_secs(10),
+            poll: Duration::from_millis(500),
+        }
+    }
+}
 
 /// Flows in one JSON file.
 #[derive(Debug)]
@@ -79,6 +108,16 @@ impl JsonRepository {
             writer: Mutex::new(Some(writer)),
             since: RwLock::new(Instant::now()),
         })))
+    }
+
+    /// As [`open`](Self::open), with other settings than the default and on this disk.
+    pub(crate) async fn open_on(
+        path: &Path,
+        now: DateTime<Utc>,
+        _settings: Settings,
+        _disk: Arc<dyn disk::Disk>,
+    ) -> std::result::Result<Self, OpenError> {
+        Self::open(path, now).await
     }
 
     async fn list_entries(&self, query: &ListQuery) -> Result<Page<Arc<Entry>>> {
@@ -149,6 +188,28 @@ impl FlowRepository for JsonRepository {
         }
     }
 
+    async fn history(&self, _: FlowId, _: Option<Revision>, _: u32) -> Result<Vec<Record<Head>>> {
+        Err(RepositoryError::Failed("not yet".into()))
+    }
+
+    async fn revision(&self, _: FlowId, _: Revision) -> Result<Option<Record<Flow>>> {
+        Err(RepositoryError::Failed("not yet".into()))
+    }
+
+    async fn deleted(&self) -> Result<Vec<Record<Head>>> {
+        Err(RepositoryError::Failed("not yet".into()))
+    }
+
+    async fn changes(&self, _: Since, _: u32) -> Result<Feed<Flow>> {
+        Err(RepositoryError::Failed("not yet".into()))
+    }
+
+    async fn change_summaries(&self, _: Since, _: u32) -> Result<Feed<Head>> {
+        Err(RepositoryError::Failed("not yet".into()))
+    }
+
+    async fn changed(&self, _: FeedCursor) {}
+
     async fn health(&self) -> Health {
         let status = match self.0.state() {
             Ok(_) => Status::Ready,
@@ -156,7 +217,7 @@ impl FlowRepository for JsonRepository {
         };
         let since = *self.0.since.read().unwrap_or_else(PoisonError::into_inner);
         let location = self.0.path.display().to_string();
-        Health { kind: "json", location, status, for_the_last: since.elapsed() }
+        Health { kind: "json", location, status, for_the_last: since.elapsed(), faults: Vec::new() }
     }
 
     async fn close(&self) {

@@ -34,7 +34,7 @@ pub(super) fn open(path: &Path, now: DateTime<Utc>) -> Result<(Writer, State), O
             return Err(open_error(path, "not a file".into(), "Name a file; it need not exist yet."));
         }
         Some((bytes, metadata)) => {
-            let found = Stamp::new(modified(&metadata).unwrap_or(now), Author::FILE);
+            let found = Stamp::new(modified(&metadata).unwrap_or(now), Author::file());
             let state = file::read(&bytes, &found).map_err(|fault| open_error(path, fault.problem, fault.remedy))?;
             (bytes, Some(Identity::of(&metadata)), state)
         }

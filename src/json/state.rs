@@ -107,7 +107,7 @@ impl State {
         let mut applied = Vec::with_capacity(changes.len());
         for change in changes {
             applied.push(match change {
-                Change::Put(flow, _) => next.put(&flow, stamp, &mut changed)?,
+                Change::Put(flow, _) | Change::Restore(flow, _) => next.put(&flow, stamp, &mut changed)?,
                 Change::Delete(id, _) => next.delete(id, stamp, &mut changed),
             });
         }

@@ -87,7 +87,7 @@ fn batches(changes: &[Change]) -> impl Iterator<Item = &[Change]> {
         let mut bytes = 0;
         let fits = |change: &&Change| {
             bytes += match change {
-                Change::Put(flow, _) => flow.document().get().len(),
+                Change::Put(flow, _) | Change::Restore(flow, _) => flow.document().get().len(),
                 Change::Delete(..) => 0,
             };
             bytes <= BATCH_BYTES
@@ -132,7 +132,8 @@ fn note(done: &mut Done, rows: Vec<Written>, outcome: impl Fn(&Written) -> Outco
 async fn insert(connection: &mut PgConnection, changes: &[Change], stamp: &Stamp, done: &mut Done) -> Result<()> {
     let (mut ids, mut names, mut documents) = (Vec::new(), Vec::new(), Vec::new());
     for change in changes {
-        if let Change::Put(flow, Precondition::Absent | Precondition::Any) = change
+        if let Change::Put(flow, precondition) | Change::Restore(flow, precondition) = change
+            && matches!(precondition, Precondition::Absent | Precondition::Any)
             && !done.contains_key(&flow.id().as_uuid())
         {
             ids.push(flow.id().as_uuid());
@@ -169,7 +170,7 @@ async fn insert(connection: &mut PgConnection, changes: &[Change], stamp: &Stamp
 async fn update(connection: &mut PgConnection, changes: &[Change], stamp: &Stamp, done: &mut Done) -> Result<()> {
     let (mut ids, mut revisions, mut documents) = (Vec::new(), Vec::new(), Vec::new());
     for change in changes {
-        if let Change::Put(flow, precondition) = change
+        if let Change::Put(flow, precondition) | Change::Restore(flow, precondition) = change
             && *precondition != Precondition::Absent
         {
             ids.push(flow.id().as_uuid());

@@ -27,7 +27,8 @@ use futures::stream::BoxStream;
 
 use crate::flow::{Flow, FlowId, Head};
 use crate::repository::{
-    Applied, Change, FlowRepository, Health, ListQuery, OpenError, Page, RepositoryError, Result, Stamp, Status, Stored,
+    Applied, Change, Feed, FeedCursor, FlowRepository, Health, ListQuery, OpenError, Page, Record, RepositoryError,
+    Result, Revision, Since, Stamp, Status, Stored,
 };
 use pool::Pool;
 
@@ -95,6 +96,28 @@ impl FlowRepository for PostgresRepository {
         snapshot::stream(Arc::clone(&self.pool))
     }
 
+    async fn history(&self, _: FlowId, _: Option<Revision>, _: u32) -> Result<Vec<Record<Head>>> {
+        Err(RepositoryError::Failed("not yet".into()))
+    }
+
+    async fn revision(&self, _: FlowId, _: Revision) -> Result<Option<Record<Flow>>> {
+        Err(RepositoryError::Failed("not yet".into()))
+    }
+
+    async fn deleted(&self) -> Result<Vec<Record<Head>>> {
+        Err(RepositoryError::Failed("not yet".into()))
+    }
+
+    async fn changes(&self, _: Since, _: u32) -> Result<Feed<Flow>> {
+        Err(RepositoryError::Failed("not yet".into()))
+    }
+
+    async fn change_summaries(&self, _: Since, _: u32) -> Result<Feed<Head>> {
+        Err(RepositoryError::Failed("not yet".into()))
+    }
+
+    async fn changed(&self, _: FeedCursor) {}
+
     async fn health(&self) -> Health {
         let asking = self.pool.read(|connection| get::nothing(connection).boxed());
         let status = match tokio::time::timeout(HEALTH_TIMEOUT, asking).await {
@@ -103,7 +126,7 @@ impl FlowRepository for PostgresRepository {
             Err(_) => Status::Unavailable(format!("no answer within {} s", HEALTH_TIMEOUT.as_secs())),
         };
         let for_the_last = self.pool.since();
-        Health { kind: "postgresql", location: self.location.clone(), status, for_the_last }
+        Health { kind: "postgresql", location: self.location.clone(), status, for_the_last, faults: Vec::new() }
     }
 
     async fn close(&self) {

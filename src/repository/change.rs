@@ -1,8 +1,8 @@
 //! What can be done to flows, under which condition, by whom.
 
-use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
+use std::sync::Arc;
 
 use chrono::{DateTime, SubsecRound, Utc};
 
@@ -39,13 +39,15 @@ impl fmt::Display for Revision {
     }
 }
 
-/// Who or what made a change: the name of a key, `cli`, `sql`, `file`.
+/// Who or what made a change: the name of a key, `cli`, `sql`, `file`. Cheap to clone.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Author(Cow<'static, str>);
+pub struct Author(Arc<str>);
 
 impl Author {
-    /// An edit of the JSON file by hand or by another program.
-    pub const FILE: Self = Self(Cow::Borrowed("file"));
+    /// Who edited the JSON file by hand or by another program.
+    pub fn file() -> Self {
+        Self("file".into())
+    }
 
     /// The author of this name. Control characters are left out and the rest is cut after 100 characters, so that every
     /// backend can hold it and a terminal can show it.
@@ -78,6 +80,8 @@ impl Stamp {
 pub enum Change {
     /// Store this document under its id.
     Put(Flow, Precondition),
+    /// As `Put`; the history calls it a restore.
+    Restore(Flow, Precondition),
     /// Take the flow away.
     Delete(FlowId, Precondition),
 }
@@ -103,10 +107,18 @@ impl Change {
         Self::Delete(id, Precondition::Present)
     }
 
+    /// The flow it stores; `None` for a deletion.
+    pub fn flow(&self) -> Option<&Flow> {
+        match self {
+            Self::Put(flow, _) | Self::Restore(flow, _) => Some(flow),
+            Self::Delete(..) => None,
+        }
+    }
+
     /// The flow it concerns.
     pub fn id(&self) -> FlowId {
         match self {
-            Self::Put(flow, _) => flow.id(),
+            Self::Put(flow, _) | Self::Restore(flow, _) => flow.id(),
             Self::Delete(id, _) => *id,
         }
     }
@@ -120,9 +132,12 @@ impl Change {
         }
     }
 
-    pub(crate) fn precondition(&self) -> Precondition {
+    /// Under which condition it is made.
+    pub fn precondition(&self) -> Precondition {
         match self {
-            Self::Put(_, precondition) | Self::Delete(_, precondition) => *precondition,
+            Self::Put(_, precondition) | Self::Restore(_, precondition) | Self::Delete(_, precondition) => {
+                *precondition
+            }
         }
     }
 }

@@ -37,6 +37,10 @@ pub enum RepositoryError {
     /// Another program has changed what is stored, and writing would destroy its work; nothing was written.
     #[error("changed by another program: {0}")]
     Diverged(String),
+    /// The changes that were asked for are no longer kept, or the cursor is none of this store. Read everything anew, then
+    /// follow the feed from [`Since::Now`](super::Since::Now) as it was before.
+    #[error("the change feed does not go back to this cursor; read all flows anew and go on from now")]
+    Gone,
     /// Something else went wrong in the storage; the source is for the log and not for clients.
     #[error("the storage failed")]
     Failed(#[source] Box<dyn Error + Send + Sync>),

@@ -15,19 +15,28 @@
 //! 6. **No clock, no chance.** Times and ids are arguments; times have microseconds. `created_at` is set once,
 //!    `updated_at` moves with the revision.
 //! 7. **Absent is `None`**, errors are outcomes a caller can act on; see [`RepositoryError`].
+//! 8. **Nothing is forgotten.** Every change leaves a [`Record`] with its document: one per revision in the
+//!    [`history`](FlowRepository::history) of its flow, deleted or not, as long as [`Retention`] keeps it; and one more
+//!    per engine report in the [feed](FlowRepository::changes).
+//! 9. **The feed is ordered and gapless.** Who goes on from the cursor that he got last sees each change once, in one
+//!    order, never one that may still be rolled back; the changes of one call follow each other. Within a flow the order
+//!    is that of the revisions. Who has been away for longer than changes are kept is told so
+//!    ([`RepositoryError::Gone`]). A report is dropped from the past when its flow has changed again: who copies the
+//!    documents ends with the same copy.
 //!
-//! The functions in `strom::testkit` (feature `testkit`) hold a backend to it. What is *not* here yet: history, restore
-//! and the change feed. They need nothing that is not kept already: a revision, a time and an author per change.
+//! The functions in `strom::testkit` (feature `testkit`) hold a backend to it.
 
 mod change;
 mod cursor;
 mod error;
 mod query;
+mod record;
 
 pub use change::{Applied, Author, Change, Outcome, Precondition, Revision, Stamp};
 pub use cursor::{Cursor, InvalidCursor};
 pub use error::{OpenError, RepositoryError, Violation, ViolationKind};
 pub use query::{Containment, Filter, InvalidQuery, ListQuery, NamePart, Page, Sort, SortField, SortKey};
+pub use record::{Feed, FeedCursor, InvalidFeedCursor, Operation, Record, Retention, Since, UnknownOperation};
 
 use std::fmt::Debug;
 use std::time::Duration;
@@ -62,6 +71,48 @@ pub trait FlowRepository: Debug + Send + Sync + 'static {
 
     /// Every flow as of one moment, sorted by name and id, read as the caller consumes it.
     fn snapshot(&self) -> BoxStream<'static, Result<Stored<Flow>>>;
+
+    /// The revisions of a flow that are kept, newest first, whether the flow is there or was deleted: at most `limit` of
+    /// those before `before`. Empty for a flow that never was.
+    async fn history(&self, id: FlowId, before: Option<Revision>, limit: u32) -> Result<Vec<Record<Head>>>;
+
+    /// One revision with its document; that of a deletion has the document that was deleted. `None` when the flow never
+    /// had it, or it is no longer kept.
+    async fn revision(&self, id: FlowId, revision: Revision) -> Result<Option<Record<Flow>>>;
+
+    /// The deletions of the flows that are not there now and can be restored, the latest first.
+    async fn deleted(&self) -> Result<Vec<Record<Head>>>;
+
+    /// Makes a flow, deleted or not, what it was at a revision, which is a change like any other: a new revision where
+    /// the content differs. `None` when there is no such revision.
+    ///
+    /// # Errors
+    /// As [`apply`](Self::apply).
+    async fn restore(
+        &self,
+        id: FlowId,
+        revision: Revision,
+        precondition: Precondition,
+        stamp: Stamp,
+    ) -> Result<Option<Applied>> {
+        let Some(record) = self.revision(id, revision).await? else { return Ok(None) };
+        // What was at a revision never changes, so nothing can come in between.
+        let applied = self.apply(vec![Change::Restore(record.item, precondition)], stamp).await?;
+        Ok(applied.into_iter().next())
+    }
+
+    /// At most `limit` changes, with their documents. Does not wait for any.
+    ///
+    /// # Errors
+    /// [`RepositoryError::Gone`] when changes behind the place are no longer kept, or it is none of this store.
+    async fn changes(&self, since: Since, limit: u32) -> Result<Feed<Flow>>;
+
+    /// As [`changes`](Self::changes), without the documents.
+    async fn change_summaries(&self, since: Since, limit: u32) -> Result<Feed<Head>>;
+
+    /// Returns when there may be a change behind this place, be it for an error that asking would show. Whoever waits
+    /// asks again, and waits again when there was none.
+    async fn changed(&self, after: FeedCursor);
 
     /// How the storage is. Does not fail and does not wait long.
     async fn health(&self) -> Health;
@@ -103,6 +154,8 @@ pub struct Health {
     pub status: Status,
     /// For how long it has been so.
     pub for_the_last: Duration,
+    /// What somebody should look at while the storage goes on: a flow that cannot be read, a file that cannot be written.
+    pub faults: Vec<String>,
 }
 
 /// Whether a storage answers.

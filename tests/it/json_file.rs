@@ -108,7 +108,7 @@ async fn edits_by_hand_are_revisions_by_file() {
     let modified = chrono::DateTime::<chrono::Utc>::from(file.path.metadata().unwrap().modified().unwrap());
     let repository = file.open().await;
     let version = stored(&*repository, 1).await.version;
-    assert_eq!((version.revision, &version.author), (Revision::FIRST, &Author::FILE));
+    assert_eq!((version.revision, &version.author), (Revision::FIRST, &Author::file()));
     assert_eq!(version.created_at.timestamp_micros(), modified.timestamp_micros());
     create_all(&*repository, [flow(3, "third"), flow(4, "fourth")]).await;
     change(&*repository, Change::delete(id(2)), stamp(1)).await;
@@ -121,7 +121,7 @@ async fn edits_by_hand_are_revisions_by_file() {
     let repository = file.open().await;
     let edited = stored(&*repository, 3).await;
     assert_eq!((edited.item.head().name.as_str(), edited.version.revision), ("by hand", Revision::new(2)));
-    assert_eq!((edited.version.author, edited.version.created_at), (Author::FILE, strom::testkit::samples::time(0)));
+    assert_eq!((edited.version.author, edited.version.created_at), (Author::file(), strom::testkit::samples::time(0)));
     assert_eq!(stored(&*repository, 2).await.version.revision, Revision::new(3), "goes on after its deletion");
     assert_eq!(stored(&*repository, 1).await.version, version, "what was not edited stays");
     assert!(found(&*repository, 4).await.is_none());

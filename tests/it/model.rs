@@ -112,11 +112,10 @@ impl Model {
         }
         let violations = changes.iter().enumerate().filter_map(|(place, change)| {
             let there = self.flows.get(&ids[place]);
-            let (Change::Put(_, condition) | Change::Delete(_, condition)) = change;
-            let (what, current) = match (condition, there) {
+            let (what, current) = match (change.precondition(), there) {
                 (Precondition::Absent, Some(_)) => ("exists", None),
                 (Precondition::Present | Precondition::At(_), None) => ("missing", None),
-                (Precondition::At(seen), Some(stored)) if stored.version.revision != *seen => {
+                (Precondition::At(seen), Some(stored)) if stored.version.revision != seen => {
                     ("stale", Some(stored.version.clone()))
                 }
                 _ => return None,
@@ -141,11 +140,11 @@ impl Model {
                 self.gone.insert(number, revision);
                 (Outcome::Deleted, Some(Version { revision, updated_at: time(at), author, ..version }))
             }
-            (Change::Put(..), None) => {
+            (Change::Put(..) | Change::Restore(..), None) => {
                 let revision = self.gone.remove(&number).map_or(Revision::FIRST, Revision::next);
                 (Outcome::Created, Some(Version { revision, created_at: time(at), updated_at: time(at), author }))
             }
-            (Change::Put(flow, _), Some(Stored { item, version })) => {
+            (Change::Put(flow, _) | Change::Restore(flow, _), Some(Stored { item, version })) => {
                 let content = |flow: &Flow| flow.canonical(Runtime::Left).unwrap();
                 if content(flow) == content(&item) {
                     (Outcome::Unchanged, Some(version))
@@ -155,7 +154,7 @@ impl Model {
                 }
             }
         };
-        if let (Change::Put(flow, _), Some(version)) = (change, &version) {
+        if let (Some(flow), Some(version)) = (change.flow(), &version) {
             self.flows.insert(number, Stored { item: flow.clone(), version: version.clone() });
         }
         Applied { id: change.id(), outcome, version }

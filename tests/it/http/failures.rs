@@ -6,7 +6,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::stream::{self, BoxStream, StreamExt};
 use strom::repository::{
-    Applied, Change, FlowRepository, Health, ListQuery, Page, RepositoryError, Result, Stamp, Status, Stored,
+    Applied, Change, Feed, FeedCursor, FlowRepository, Health, ListQuery, Page, Record, RepositoryError, Result,
+    Revision, Since, Stamp, Status, Stored,
 };
 use strom::{Flow, FlowId, Head};
 
@@ -46,12 +47,35 @@ impl FlowRepository for Failing {
         stream::empty().boxed()
     }
 
+    async fn history(&self, _: FlowId, _: Option<Revision>, _: u32) -> Result<Vec<Record<Head>>> {
+        self.fail()
+    }
+
+    async fn revision(&self, _: FlowId, _: Revision) -> Result<Option<Record<Flow>>> {
+        self.fail()
+    }
+
+    async fn deleted(&self) -> Result<Vec<Record<Head>>> {
+        self.fail()
+    }
+
+    async fn changes(&self, _: Since, _: u32) -> Result<Feed<Flow>> {
+        self.fail()
+    }
+
+    async fn change_summaries(&self, _: Since, _: u32) -> Result<Feed<Head>> {
+        self.fail()
+    }
+
+    async fn changed(&self, _: FeedCursor) {}
+
     async fn health(&self) -> Health {
         Health {
             kind: "json",
             location: "/flows.json".into(),
             status: Status::Unavailable("gone".into()),
             for_the_last: Duration::from_secs(60),
+            faults: Vec::new(),
         }
     }
 
