@@ -1,11 +1,12 @@
-//! The one way a file gets onto the disk: whole or not at all, and still there after a power cut.
+//! The one way a whole file gets onto the disk: entirely or not at all, and still there after a power cut.
 
 use std::fs::{File, Metadata, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use tempfile::NamedTempFile;
+use super::disk::Disk;
 
 /// Which content of a path this is, as far as the file system tells: two programs that replace or edit the file give
 /// it two identities.
@@ -26,64 +27,174 @@ impl Identity {
             modified: (metadata.mtime(), metadata.mtime_nsec()),
         }
     }
+
+    /// Of what is at the path now, `None` for nothing.
+    pub(super) fn at(path: &Path) -> io::Result<Option<Self>> {
+        match path.metadata() {
+            Ok(metadata) => Ok(Some(Self::of(&metadata))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
 }
 
-/// Why a file was not replaced.
+/// A file that will take the place of another: beside it, written and synced, and removed if it never comes to that.
 #[derive(Debug)]
-pub(super) enum ReplaceError {
-    /// It is as it was.
-    Untouched(io::Error),
-    /// It is as it was, and that is not what the caller has seen.
-    Diverged,
-    /// The new content is in place, but may be gone after a power cut.
-    Unsure(Identity, io::Error),
+pub(super) struct Prepared {
+    disk: Arc<dyn Disk>,
+    target: PathBuf,
+    /// `None` as soon as it is in its place.
+    temporary: Option<PathBuf>,
+    file: File,
+    length: u64,
 }
 
-/// Replaces the content of `path`, or makes the file: temporary file beside it, mode and owner of the old one, sync,
-/// rename, sync of the directory. `expected` is the old content's identity, `None` for no file. The path is no symbolic
-/// link; the caller has resolved it.
-///
-/// A new file is for its owner alone, since documents hold passphrases.
-pub(super) fn replace(path: &Path, content: &[u8], expected: Option<Identity>) -> Result<Identity, ReplaceError> {
-    let (written, directory) = write_beside(path, content).map_err(ReplaceError::Untouched)?;
-    let identity = written.as_file().metadata().map_err(ReplaceError::Untouched)?;
-    // As late as can be: what another program does after this line is not seen.
-    if identity_at(path).map_err(ReplaceError::Untouched)? != expected {
-        return Err(ReplaceError::Diverged);
+impl Prepared {
+    /// Writes a new content for `target`, which is no symbolic link; the caller has resolved it. It keeps the mode and
+    /// owner of the old one; a new file is for its owner alone, since documents hold passphrases.
+    pub(super) fn write(
+        disk: &Arc<dyn Disk>,
+        target: &Path,
+        print: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    ) -> io::Result<Self> {
+        let (temporary, file) = create_beside(&**disk, target)?;
+        let mut prepared =
+            Self { disk: Arc::clone(disk), target: target.to_owned(), temporary: Some(temporary), file, length: 0 };
+        match target.metadata() {
+            Ok(old) => keep_mode_and_owner(&prepared.file, &old)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+        prepared.append(print)?;
+        Ok(prepared)
     }
-    // Dropped on failure, the temporary file removes itself.
-    written.persist(path).map_err(|failed| ReplaceError::Untouched(failed.error))?;
-    let identity = Identity::of(&identity);
-    match directory.sync_all() {
-        // Some file systems cannot sync a directory and keep their renames in order without it.
-        Err(error) if error.kind() != io::ErrorKind::InvalidInput => Err(ReplaceError::Unsure(identity, error)),
-        _ => Ok(identity),
+
+    /// Writes more, and syncs it.
+    pub(super) fn append(&mut self, print: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+        let mut out = Output::new(&*self.disk, &self.file, self.length);
+        print(&mut out)?;
+        self.length = out.finish()?;
+        self.disk.sync(&self.file)
+    }
+
+    pub(super) fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// What it will be known by.
+    pub(super) fn identity(&self) -> io::Result<Identity> {
+        Ok(Identity::of(&self.file.metadata()?))
+    }
+
+    /// Puts it in its place, which a power cut may undo until the [directory is synced](sync_directory_of). After an error
+    /// the place has its old content.
+    pub(super) fn put(mut self) -> io::Result<File> {
+        if let Some(temporary) = &self.temporary {
+            self.disk.rename(temporary, &self.target)?;
+        }
+        self.temporary = None;
+        self.file.try_clone()
     }
 }
 
-/// The identity of what is at the path now, `None` for nothing.
-pub(super) fn identity_at(path: &Path) -> io::Result<Option<Identity>> {
-    match path.metadata() {
-        Ok(metadata) => Ok(Some(Identity::of(&metadata))),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
+/// Makes it last that a file is in this place.
+pub(super) fn sync_directory_of(disk: &dyn Disk, path: &Path) -> io::Result<()> {
+    disk.sync_directory(path.parent().unwrap_or(Path::new("/")))
+}
+
+impl Drop for Prepared {
+    fn drop(&mut self) {
+        if let Some(temporary) = &self.temporary {
+            // Left behind, it is removed by the next start.
+            let _ = self.disk.remove(temporary);
+        }
     }
 }
 
-/// The synced temporary file, and the directory that it is in.
-fn write_beside(path: &Path, content: &[u8]) -> io::Result<(NamedTempFile, File)> {
-    let directory = path.parent().unwrap_or(Path::new("/"));
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let opened = File::open(directory)?;
-    let mut temporary = tempfile::Builder::new().prefix(&format!(".{name}.")).suffix(".tmp").tempfile_in(directory)?;
-    temporary.write_all(content)?;
-    match path.metadata() {
-        Ok(old) => keep_mode_and_owner(temporary.as_file(), &old)?,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(error),
+/// Buffers, and syncs on the way: the rest of a large file must not hold up somebody else's sync at the end.
+pub(super) struct Output<'a> {
+    disk: &'a dyn Disk,
+    file: &'a File,
+    offset: u64,
+    buffer: Vec<u8>,
+    unsynced: usize,
+    /// Whether a sync on the way has failed.
+    pub(super) sync_failed: bool,
+}
+
+const BUFFER: usize = 1 << 18;
+const SYNC_EVERY: usize = 1 << 23;
+
+impl<'a> Output<'a> {
+    pub(super) fn new(disk: &'a dyn Disk, file: &'a File, offset: u64) -> Self {
+        Self { disk, file, offset, buffer: Vec::new(), unsynced: 0, sync_failed: false }
     }
-    temporary.as_file().sync_all()?;
-    Ok((temporary, opened))
+
+    /// Writes what is left, unsynced, and tells where it ends.
+    pub(super) fn finish(&mut self) -> io::Result<u64> {
+        self.write_buffer()?;
+        Ok(self.offset)
+    }
+
+    fn write_buffer(&mut self) -> io::Result<()> {
+        if self.buffer.is_empty() {
+            return Ok(());
+        }
+        self.disk.write(self.file, self.offset, &self.buffer)?;
+        self.offset += self.buffer.len() as u64;
+        self.unsynced += self.buffer.len();
+        self.buffer.clear();
+        if self.unsynced >= SYNC_EVERY {
+            self.unsynced = 0;
+            self.disk.sync(self.file).inspect_err(|_| self.sync_failed = true)?;
+        }
+        Ok(())
+    }
+}
+
+impl Write for Output<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.buffer.extend_from_slice(bytes);
+        if self.buffer.len() >= BUFFER {
+            self.write_buffer()?;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// `.<name>.strom-<process>-<number>.tmp`.
+fn create_beside(disk: &dyn Disk, target: &Path) -> io::Result<(PathBuf, File)> {
+    let prefix = prefix(target);
+    let mut number = 0;
+    loop {
+        let path = target.with_file_name(format!("{prefix}{}-{number}.tmp", std::process::id()));
+        match disk.create(&path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
+            created => return Ok((path, created?)),
+        }
+    }
+}
+
+fn prefix(target: &Path) -> String {
+    format!(".{}.strom-", target.file_name().unwrap_or_default().to_string_lossy())
+}
+
+/// Removes what a process that was killed has left beside the target. Whoever calls has the lock.
+pub(super) fn remove_leftovers(disk: &dyn Disk, target: &Path) -> io::Result<()> {
+    let prefix = prefix(target);
+    for entry in target.parent().unwrap_or(Path::new("/")).read_dir()? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with(&prefix) && name.ends_with(".tmp") {
+            disk.remove(&entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// The owner goes first, since a change of owner may clear mode bits. Only root may give a file away, so each of owner
@@ -97,22 +208,4 @@ fn keep_mode_and_owner(file: &File, old: &Metadata) -> io::Result<()> {
         let _ = fchown(file, Some(old.uid()), None);
     }
     file.set_permissions(Permissions::from_mode(old.mode() & 0o777))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{ReplaceError, identity_at, replace};
-
-    #[test]
-    fn only_the_content_that_was_seen_is_replaced() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("a");
-        let first = replace(&path, b"1", None).unwrap();
-        assert_eq!(identity_at(&path).unwrap(), Some(first));
-        assert!(matches!(replace(&path, b"2", None), Err(ReplaceError::Diverged)));
-        replace(&path, b"22", Some(first)).unwrap();
-        assert!(matches!(replace(&path, b"3", Some(first)), Err(ReplaceError::Diverged)));
-        assert_eq!(std::fs::read(&path).unwrap(), b"22");
-        assert_eq!(directory.path().read_dir().unwrap().count(), 1, "no temporary file stays");
-    }
 }

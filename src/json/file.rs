@@ -1,30 +1,60 @@
-//! The file: `{"version": 1, "flows": [...]}`, indented by two blanks.
+//! The file: `{"version": 1, "flows": [...]}`, indented by two blanks. It holds nothing of ours but the flows.
 //!
 //! Whatever else stands at its top level stays there, byte for byte. Flows keep their places and new ones come last, so
-//! a diff after one edit shows that edit. What is read here is either understood entirely or refused entirely: a file
-//! with one fault in it is never taken for one with fewer flows.
+//! a diff after one edit shows that edit. A byte order mark and other line ends are read, and gone when the file is
+//! written next.
+//!
+//! A file that is no JSON, or no file of flows, or of a newer version is refused as a whole. A flow in it that cannot be
+//! stored, or whose id another one has already, is *quarantined*: it is no flow of the store, but stays in the file to
+//! the letter, at its place, until somebody corrects it.
+//!
+//! Reading and writing hold one flow at a time, so that a file needs no more memory than its flows do.
 
 use std::collections::HashMap;
-use std::fmt;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::sync::Arc;
 
-use serde::Deserializer;
-use serde::de::{MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::bookkeeping::{self, Bookkeeping};
-use super::state::{Entry, State};
+use super::file_reader::{self, Part};
+use super::state::{Entry, Hash, State};
 use crate::flow::{Flow, FlowId, Node, Path, Refusal, Runtime};
-use crate::repository::Stamp;
 
 /// What stands at the top level, in its order.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) enum Member {
     /// The flows.
     Flows,
-    /// Our bookkeeping.
-    Strom,
     /// The version and whatever we do not know: name and exact text of the value.
     Other(String, String),
+}
+
+/// A value among the flows that is none that can be stored.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Quarantined {
+    /// Its exact text.
+    pub(super) text: Box<str>,
+    pub(super) place: u64,
+    /// The flow that it seems to be.
+    pub(super) id: Option<FlowId>,
+    /// Where and why.
+    pub(super) problem: String,
+}
+
+/// What a file holds.
+#[derive(Debug)]
+pub(super) struct Content {
+    pub(super) flows: Vec<Found>,
+    pub(super) members: Arc<[Member]>,
+    pub(super) quarantined: Arc<[Quarantined]>,
+}
+
+/// A flow at its place in the file.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) flow: Flow,
+    pub(super) hash: Hash,
+    pub(super) place: u64,
 }
 
 /// Why a file is refused.
@@ -34,152 +64,124 @@ pub(super) struct Fault {
     pub(super) remedy: &'static str,
 }
 
-const RESTORE: &str = "Restore the file from a backup, or move it away to begin without flows.";
+pub(super) const RESTORE: &str = "Restore the file from a backup, or move it away to begin without it.";
 const CORRECT: &str = "Correct the file there, or restore it from a backup.";
 
-/// What a store without a file begins with.
-pub(super) fn empty() -> State {
-    State::new(vec![Member::Other("version".into(), "1".into()), Member::Flows])
+impl Content {
+    /// What a store without a file begins with.
+    pub(super) fn empty() -> Self {
+        let members = [Member::Other("version".into(), "1".into()), Member::Flows];
+        Self { flows: Vec::new(), members: members.into(), quarantined: [].into() }
+    }
 }
 
-/// Reads a file. `found` stamps the changes that were made to it behind our back.
-pub(super) fn read(bytes: &[u8], found: &Stamp) -> Result<State, Fault> {
-    let text = str::from_utf8(bytes).map_err(|error| Fault {
-        problem: format!("the file is not UTF-8 from byte {} on", error.valid_up_to()),
-        remedy: RESTORE,
-    })?;
+/// Reads a file; `None` when there is nothing in it.
+pub(super) fn read(file: impl Read) -> Result<Option<Content>, Fault> {
+    let mut file = BufReader::with_capacity(1 << 16, NotBlank { file, is_blank: true });
     // Some editors begin a file with a byte order mark.
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    if text.trim().is_empty() {
-        return Err(Fault { problem: "the file is empty".into(), remedy: RESTORE });
+    if file.fill_buf().is_ok_and(|bytes| bytes.starts_with("\u{feff}".as_bytes())) {
+        file.consume("\u{feff}".len());
     }
-    let members = members(text)?;
-    check_version(find(&members, "version"))?;
-    let flows = find(&members, "flows").ok_or_else(|| fault("`$.flows`: missing", CORRECT))?;
-    let bookkeeping = find(&members, "strom").map_or_else(Bookkeeping::default, bookkeeping::read);
-    let mut state = State::new(members.iter().map(member).collect());
-    let mut places = HashMap::new();
-    for (index, text) in array(flows)?.into_iter().enumerate() {
-        let at = |refusal: Refusal| fault(&inside(refusal, index).to_string(), CORRECT);
-        let flow = Flow::parse(text.get()).map_err(at)?;
-        if let Some(first) = places.insert(flow.id(), index) {
-            return Err(duplicate(flow.id(), first, index));
-        }
-        let hash = flow.hash(Runtime::Left).map_err(at)?;
-        let version = bookkeeping.version_of(flow.id(), &hash, found);
-        state.insert_last(flow, version, hash);
+    let mut reading = Reading::default();
+    let parts = file_reader::read(&mut file, |part| reading.take(part));
+    if file.get_ref().is_blank {
+        return Ok(None);
     }
-    state.set_deleted(bookkeeping.deletions(|id| places.contains_key(&id), found));
-    Ok(state)
+    if let Some(fault) = reading.fault {
+        return Err(fault);
+    }
+    parts.map_err(|error| {
+        let remedy = if error.is_data() { CORRECT } else { RESTORE };
+        let what = if error.is_io() { "cannot be read" } else { "not a JSON file of flows" };
+        Fault { problem: format!("`$`: {what}: {error}"), remedy }
+    })?;
+    let version = reading.members.iter().find_map(|member| match member {
+        Member::Other(name, value) if name == "version" => Some(value),
+        _ => None,
+    });
+    check_version(version)?;
+    if !reading.members.contains(&Member::Flows) {
+        return Err(fault("`$.flows`: missing", CORRECT));
+    }
+    let Reading { flows, members, quarantined, .. } = reading;
+    Ok(Some(Content { flows, members: members.into(), quarantined: quarantined.into() }))
 }
 
-/// Prints a file.
-pub(super) fn print(state: &State) -> Result<String, Refusal> {
-    let entries = state.in_file_order();
-    Ok(lay_out(state, &print_flows(&entries)?, &bookkeeping::print(&entries, state.deleted())))
+#[derive(Default)]
+struct Reading {
+    flows: Vec<Found>,
+    ids: HashMap<FlowId, u64>,
+    members: Vec<Member>,
+    quarantined: Vec<Quarantined>,
+    place: u64,
+    fault: Option<Fault>,
 }
 
-/// A file that was read, its flows to the letter, with the bookkeeping that it lacks: the revisions of changes that
-/// somebody else made. `None` where it lacks nothing.
-pub(super) fn with_bookkeeping(bytes: &[u8], state: &State) -> Option<String> {
-    let text = str::from_utf8(bytes).ok()?;
-    let members = members(text.strip_prefix('\u{feff}').unwrap_or(text)).ok()?;
-    let wanted = RawValue::from_string(bookkeeping::print(&state.in_file_order(), state.deleted())).ok()?;
-    let kept = find(&members, "strom").map_or_else(Bookkeeping::default, bookkeeping::read);
-    let flows = find(&members, "flows").map_or("[]", RawValue::get);
-    (kept != bookkeeping::read(&wanted)).then(|| lay_out(state, flows, wanted.get()))
-}
-
-fn lay_out(state: &State, flows: &str, bookkeeping: &str) -> String {
-    let mut out = String::from("{");
-    let mut separator = "\n  ";
-    let mut begin = |out: &mut String, name: &str| {
-        out.push_str(separator);
-        out.push_str(&Node::String(name.into()).to_compact());
-        out.push_str(": ");
-        separator = ",\n  ";
-    };
-    let has_own = state.members().iter().any(|member| matches!(member, Member::Strom));
-    for member in state.members() {
-        match member {
-            Member::Other(name, value) => {
-                begin(&mut out, name);
-                out.push_str(value);
+impl Reading {
+    /// Whether to go on.
+    fn take(&mut self, part: Part<'_>) -> bool {
+        match part {
+            Part::Flow(text) => self.flow(text),
+            Part::Flows => self.member("flows", Member::Flows),
+            Part::Member(name, value) => {
+                self.member(name, Member::Other(name.to_owned(), value.get().to_owned()));
+                // What follows in a file of a newer version need not be read, and may look otherwise.
+                if name == "version" && self.fault.is_none() {
+                    self.fault = check_version(Some(value.get())).err();
+                }
             }
-            Member::Flows => {
-                begin(&mut out, "flows");
-                out.push_str(flows);
-            }
-            Member::Strom => {}
         }
-        if matches!((member, has_own), (Member::Strom, _) | (Member::Flows, false)) {
-            begin(&mut out, "strom");
-            out.push_str(bookkeeping);
+        self.fault.is_none()
+    }
+
+    fn member(&mut self, name: &str, member: Member) {
+        let is_same = |other: &Member| match other {
+            Member::Flows => name == "flows",
+            Member::Other(other, _) => other == name,
+        };
+        if self.members.iter().any(is_same) {
+            self.fault = Some(fault(&format!("`{}`: the member occurs twice", Path::member(name)), CORRECT));
         }
+        self.members.push(member);
     }
-    out.push_str("\n}\n");
-    out
-}
 
-fn print_flows(flows: &[&Entry]) -> Result<String, Refusal> {
-    let mut out = String::from("[");
-    for (index, entry) in flows.iter().enumerate() {
-        out.push_str(if index == 0 { "\n    " } else { ",\n    " });
-        entry.stored.item.node()?.write_pretty(&mut out, 2);
-    }
-    out.push_str(if flows.is_empty() { "]" } else { "\n  ]" });
-    Ok(out)
-}
-
-/// A document may be nested as deep as our own reader allows, and the file is two levels deeper; so the top is read by
-/// serde_json, which does not descend into raw values.
-fn members(text: &str) -> Result<Vec<(String, &RawValue)>, Fault> {
-    let not_json = |error: serde_json::Error| fault(&format!("`$`: not JSON: {error}"), RESTORE);
-    let whole: &RawValue = serde_json::from_str(text).map_err(not_json)?;
-    if !whole.get().starts_with('{') {
-        return Err(fault("`$`: expected an object with `version` and `flows`", CORRECT));
-    }
-    let members = serde_json::Deserializer::from_str(text).deserialize_map(Members).map_err(not_json)?;
-    let repeated = (1..members.len()).find(|&i| members[..i].iter().any(|(name, _)| *name == members[i].0));
-    match repeated {
-        None => Ok(members),
-        Some(i) => Err(fault(&format!("`{}`: the member occurs twice", Path::member(&members[i].0)), CORRECT)),
+    fn flow(&mut self, text: &RawValue) {
+        let place = self.place;
+        self.place += 1;
+        let parsed = Flow::parse(text.get()).and_then(|flow| Ok((flow.hash(Runtime::Left)?, flow)));
+        let problem = match parsed {
+            Ok((hash, flow)) => match self.ids.insert(flow.id(), place) {
+                None => {
+                    self.flows.push(Found { flow, hash, place });
+                    return;
+                }
+                Some(first) => {
+                    self.ids.insert(flow.id(), first);
+                    format!("`$.flows[{place}].id`: the flow {} is there already, as `$.flows[{first}]`", flow.id())
+                }
+            },
+            Err(refusal) => inside(refusal, place).to_string(),
+        };
+        self.quarantined.push(Quarantined { text: text.get().into(), place, id: id_of(text), problem });
     }
 }
 
-/// Members in their order, repeated ones included.
-struct Members;
-
-impl<'de> Visitor<'de> for Members {
-    type Value = Vec<(String, &'de RawValue)>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
+/// The id of a value that is no good flow, if it has one.
+fn id_of(text: &RawValue) -> Option<FlowId> {
+    #[derive(serde::Deserialize)]
+    struct WithId {
+        id: String,
     }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut members = Vec::new();
-        while let Some(member) = map.next_entry()? {
-            members.push(member);
-        }
-        Ok(members)
-    }
+    serde_json::from_str::<WithId>(text.get()).ok()?.id.parse().ok()
 }
 
-fn member((name, value): &(String, &RawValue)) -> Member {
-    match name.as_str() {
-        "flows" => Member::Flows,
-        "strom" => Member::Strom,
-        _ => Member::Other(name.clone(), value.get().to_owned()),
-    }
+fn inside(refusal: Refusal, place: u64) -> Refusal {
+    let index = usize::try_from(place).unwrap_or(usize::MAX);
+    Refusal { path: refusal.path.inside_index(index).inside_member("flows"), ..refusal }
 }
 
-fn find<'a>(members: &[(String, &'a RawValue)], name: &str) -> Option<&'a RawValue> {
-    members.iter().find(|(key, _)| key == name).map(|(_, value)| *value)
-}
-
-fn check_version(version: Option<&RawValue>) -> Result<(), Fault> {
-    let number = version.map(|version| serde_json::from_str::<f64>(version.get()).unwrap_or(f64::NAN));
+fn check_version(version: Option<impl AsRef<str>>) -> Result<(), Fault> {
+    let number = version.map(|version| serde_json::from_str::<f64>(version.as_ref()).unwrap_or(f64::NAN));
     match number {
         Some(1.0) => Ok(()),
         Some(number) if number > 1.0 => Err(fault(
@@ -193,19 +195,67 @@ fn check_version(version: Option<&RawValue>) -> Result<(), Fault> {
     }
 }
 
-fn array(flows: &RawValue) -> Result<Vec<&RawValue>, Fault> {
-    serde_json::from_str(flows.get()).map_err(|_| fault("`$.flows`: expected an array", CORRECT))
-}
-
-fn inside(refusal: Refusal, index: usize) -> Refusal {
-    Refusal { path: refusal.path.inside_index(index).inside_member("flows"), ..refusal }
-}
-
-fn duplicate(id: FlowId, first: usize, second: usize) -> Fault {
-    let problem = format!("`$.flows[{second}].id`: the flow {id} is there already, as `$.flows[{first}]`");
-    Fault { problem, remedy: "Remove one of the two, or give it another id." }
-}
-
 fn fault(problem: &str, remedy: &'static str) -> Fault {
     Fault { problem: problem.to_owned(), remedy }
+}
+
+/// Notices whether anything but white space has been read.
+struct NotBlank<R> {
+    file: R,
+    is_blank: bool,
+}
+
+impl<R: Read> Read for NotBlank<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.file.read(buffer)?;
+        if self.is_blank {
+            let bytes = &buffer[..count];
+            let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
+            self.is_blank = bytes.iter().all(u8::is_ascii_whitespace);
+        }
+        Ok(count)
+    }
+}
+
+/// Prints a file.
+pub(super) fn write(state: &State, out: &mut dyn Write) -> io::Result<()> {
+    let mut separator = "{\n  ";
+    for member in state.members() {
+        out.write_all(separator.as_bytes())?;
+        separator = ",\n  ";
+        match member {
+            Member::Other(name, value) => {
+                let name = Node::String(name.into()).to_compact();
+                write!(out, "{name}: {value}")?;
+            }
+            Member::Flows => {
+                out.write_all(b"\"flows\": ")?;
+                write_flows(state, out)?;
+            }
+        }
+    }
+    out.write_all(b"\n}\n")
+}
+
+enum Item<'a> {
+    Flow(&'a Entry),
+    Quarantined(&'a Quarantined),
+}
+
+fn write_flows(state: &State, out: &mut dyn Write) -> io::Result<()> {
+    let flows = state.entries().map(|entry| (entry.place, Item::Flow(entry)));
+    let quarantined = state.quarantined().iter().map(|bad| (bad.place, Item::Quarantined(bad)));
+    let mut items: Vec<_> = flows.chain(quarantined).collect();
+    items.sort_unstable_by_key(|(place, _)| *place);
+    let mut text = String::new();
+    for (index, (_, item)) in items.iter().enumerate() {
+        text.clear();
+        text.push_str(if index == 0 { "[\n    " } else { ",\n    " });
+        match item {
+            Item::Flow(entry) => entry.stored.item.node().map_err(io::Error::other)?.write_pretty(&mut text, 2),
+            Item::Quarantined(bad) => text.push_str(&bad.text),
+        }
+        out.write_all(text.as_bytes())?;
+    }
+    out.write_all(if items.is_empty() { b"[]" } else { b"\n  ]" })
 }

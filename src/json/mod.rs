@@ -1,164 +1,152 @@
-//! The JSON backend: one file that people can read and edit.
+//! The JSON backend: one file that people can read and edit, with the durability of a database.
 //!
-//! All flows are in memory; reads never touch the disk and never wait for a write. A change is computed on a copy of the
-//! state, saved, and only then shown to readers. A save rewrites the whole file (`durable`), so its cost grows with the
-//! number of flows. `Writer::save` is the one place that knows this: a journal beside the file will take its place there,
-//! and the rewriting of the file will become its checkpoint.
+//! | file | what |
+//! |---|---|
+//! | `state`, `listing`, `matching` | the flows in memory: what changes make of them, lists, containment |
+//! | `writer`, `journal` | a save: one append, one sync, whatever the number of flows |
+//! | `upkeep`, `file`, `history` | what follows later: `flows.json`, the older changes |
+//! | `open`, `recovery`, `replay`, `reconcile` | the start, in every condition |
+//! | `log`, `segment`, `line` | reading history and feed |
+//! | `durable`, `append_file`, `disk`, `lock` | the ways to the disk |
 //!
-//! What it refuses: a second process (`lock`), a file that it does not understand entirely (`file`), and to overwrite
-//! what another program has written meanwhile ([`RepositoryError::Diverged`]). What it does not keep on a rewrite:
-//! access control lists and extended attributes of the file.
+//! All flows are in memory; reads never touch the disk, except for history and feed, and never wait for a write. A change
+//! is computed on a copy of the state that shares all but what is new, appended to the journal, and only then shown to
+//! readers. Savers who come while another one syncs are saved together, with one sync.
 //!
-//! A file that was changed while no Strom ran is taken as it is, its changes made by the author `file` at the time of the
-//! file's last modification. Opening writes their revisions into the file's bookkeeping and leaves every other byte of
-//! its members alone; where nothing was changed it writes nothing.
+//! `flows.json` is written when the store falls quiet, at a bounded age under load and at the end. Journal and file
+//! together are the store: [`FlowRepository::apply`] has returned means that the journal is on the disk. `reconcile` tells
+//! what an edit of the file by somebody else means; while running it is found by looking at the file now and then.
+//!
+//! What a start finds, and what it does:
+//!
+//! | found | done |
+//! |---|---|
+//! | no file, no journal | an empty store; nothing is written before something is saved |
+//! | no file, or an empty one, and a journal or a history | all flows put together from there, and reported |
+//! | an empty file and nothing else; no JSON; no file of flows; a newer version | refused, nothing touched |
+//! | a flow that cannot be stored, or an id twice | quarantined: reported, kept in the file to the letter |
+//! | a byte order mark, other line ends | read |
+//! | a file that is not as we wrote it | see `reconcile` |
+//! | a torn end of the journal | cut off: nobody was told that it was saved |
+//! | any other damage of the journal | reported; the good part is kept, the damaged file put aside; the feed begins anew |
+//! | a history that is missing, damaged or short | reported; what it had is lost, the flows are not; the feed begins anew |
+//! | a file or directory that cannot be written | read only |
+//! | a full disk | everything can be read; saves fail until there is room |
+//! | another process | refused, by its number |
+//! | a temporary file of a process that was killed | removed |
+//!
+//! What it does not keep when it writes the file: access control lists and extended attributes.
 
-mod bookkeeping;
+mod append_file;
 pub(crate) mod disk;
 mod durable;
+mod faults;
 mod file;
+mod file_reader;
+mod history;
+mod journal;
+mod line;
 mod listing;
 mod lock;
+mod log;
 mod matching;
 mod open;
+mod reconcile;
+mod recovery;
+mod replay;
+mod segment;
+mod settings;
+mod shared;
 mod state;
+mod upkeep;
+mod watch;
 mod writer;
 
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
-use std::time::{Duration, Instant};
+pub use settings::Settings;
+
+use std::path::Path;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
-use tokio::sync::Mutex;
-use tokio::task::{spawn, spawn_blocking};
+use tokio::task::{JoinError, spawn, spawn_blocking};
 
-use self::state::{Entry, State};
-use self::writer::Writer;
+use self::disk::{Disk, RealDisk};
+use self::shared::Shared;
+use self::state::Entry;
 use crate::flow::{Flow, FlowId, Head};
 use crate::repository::{
     Applied, Change, Feed, FeedCursor, FlowRepository, Health, ListQuery, OpenError, Page, Record, RepositoryError,
-    Result, Retention, Revision, Since, Stamp, Status, Stored,
+    Result, Revision, Since, Stamp, Status, Stored,
 };
 
-/// How the store beside the file works. The default is what `strom` uses.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// How much history is kept.
-    pub retention: Retention,
-    /// A journal of more bytes than this is moved to the history.
-    pub journal_bytes: u64,
-    /// The file is written when nothing has been saved for so long.
-    pub quiet: Duration,
-    /// And at the latest after so long, or twenty times the time that writing it takes.
-    pub interval: Duration,
-    /// How often the file is looked at for edits by others.
-    pub poll: Duration,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            retention: Retention::default(),
-            journal_bytes: 8 * 1024 * 1024,
-            quiet: Duration::from_millis(300),
-            interval: Duration::from_secs(10),
-            poll: Duration::from_millis(500),
-        }
-    }
-}
-
-/// Flows in one JSON file.
+/// Flows in one JSON file, and a journal beside it.
 #[derive(Debug)]
 pub struct JsonRepository(Arc<Shared>);
 
-#[derive(Debug)]
-struct Shared {
-    path: PathBuf,
-    /// What readers see; `None` after the close. Held only to take or put the `Arc`.
-    state: RwLock<Option<Arc<State>>>,
-    /// One write at a time. `None` after the close.
-    writer: Mutex<Option<Writer>>,
-    since: RwLock<Instant>,
-}
-
 impl JsonRepository {
     /// Opens the file, or a place where there is none yet: it is made with the first save, its directory at once. `now`
-    /// is the time of what is found changed in a file without a time of its own.
+    /// is the time of what is found changed without a time of its own.
     ///
     /// # Errors
-    /// [`OpenError`] when another process has it open, when it cannot be read, or when it is not entirely what a file
-    /// of flows has to be; it is left as it is.
+    /// [`OpenError`] when another process has it open, when it cannot be read, or when it is no file of flows; it is
+    /// left as it is.
     pub async fn open(path: &Path, now: DateTime<Utc>) -> std::result::Result<Self, OpenError> {
-        let path = path.to_owned();
+        Self::open_with(path, now, Settings::default()).await
+    }
+
+    /// As [`open`](Self::open), with other settings than the default.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub async fn open_with(
+        path: &Path,
+        now: DateTime<Utc>,
+        settings: Settings,
+    ) -> std::result::Result<Self, OpenError> {
+        Self::open_on(path, now, settings, Arc::new(RealDisk)).await
+    }
+
+    /// As [`open_with`](Self::open_with), on this disk.
+    pub(crate) async fn open_on(
+        path: &Path,
+        now: DateTime<Utc>,
+        settings: Settings,
+        disk: Arc<dyn Disk>,
+    ) -> std::result::Result<Self, OpenError> {
         let location = path.display().to_string();
-        let opened = spawn_blocking(move || open::open(&path, now)).await;
-        let (writer, state) = opened.unwrap_or_else(|error| {
+        let path = path.to_owned();
+        let its_disk = Arc::clone(&disk);
+        let opened = spawn_blocking(move || open::open(&path, now, its_disk)).await.unwrap_or_else(|error| {
             Err(OpenError {
                 location,
                 problem: format!("the reading of the file was broken off: {error}"),
                 remedy: "Try again; if it happens again, report it.".into(),
             })
         })?;
-        Ok(Self(Arc::new(Shared {
-            path: writer.path().to_owned(),
-            state: RwLock::new(Some(Arc::new(state))),
-            writer: Mutex::new(Some(writer)),
-            since: RwLock::new(Instant::now()),
-        })))
-    }
-
-    /// As [`open`](Self::open), with other settings than the default and on this disk.
-    pub(crate) async fn open_on(
-        path: &Path,
-        now: DateTime<Utc>,
-        _settings: Settings,
-        _disk: Arc<dyn disk::Disk>,
-    ) -> std::result::Result<Self, OpenError> {
-        Self::open(path, now).await
+        let shared = Arc::new(Shared::new(opened, settings, disk));
+        spawn(watch::watch(Arc::downgrade(&shared)));
+        Ok(Self(shared))
     }
 
     async fn list_entries(&self, query: &ListQuery) -> Result<Page<Arc<Entry>>> {
-        let (state, query) = (self.0.state()?, query.clone());
+        let query = query.clone();
         // Containment reads every document, which is too long for a thread that serves others.
-        spawn_blocking(move || listing::list(&state, &query)).await.unwrap_or_else(broken_off)
-    }
-}
-
-impl Shared {
-    fn state(&self) -> Result<Arc<State>> {
-        self.state.read().unwrap_or_else(PoisonError::into_inner).clone().ok_or_else(closed)
+        self.read(move |shared| listing::list(&shared.open_view()?.state, &query)).await
     }
 
-    fn show(&self, state: Option<Arc<State>>) {
-        *self.state.write().unwrap_or_else(PoisonError::into_inner) = state;
-    }
-
-    async fn apply(self: Arc<Self>, changes: Vec<Change>, stamp: Stamp) -> Result<Vec<Applied>> {
-        let mut writer = self.writer.lock().await;
-        // The thread has the writer while it writes. Should it panic, nobody knows what is on the disk, and the store
-        // stays closed to writes.
-        let Some(mut owned) = writer.take() else { return Err(closed()) };
-        let state = self.state()?;
-        let written = spawn_blocking(move || {
-            let result = owned.apply(&state, changes, &stamp);
-            (owned, result)
-        });
-        let (owned, written) = written.await.map_err(|error| RepositoryError::Failed(Box::new(error)))?;
-        *writer = Some(owned);
-        if let Some(state) = written.state {
-            self.show(Some(Arc::new(state)));
-        }
-        written.result
+    async fn read<T: Send + 'static>(&self, work: impl FnOnce(&Shared) -> Result<T> + Send + 'static) -> Result<T> {
+        let shared = Arc::clone(&self.0);
+        spawn_blocking(move || work(&shared)).await.unwrap_or_else(broken_off)
     }
 }
 
 #[async_trait]
 impl FlowRepository for JsonRepository {
     async fn get(&self, id: FlowId) -> Result<Option<Stored<Flow>>> {
-        Ok(self.0.state()?.get(id).cloned())
+        Ok(self.0.open_view()?.state.get(id).map(|entry| entry.stored.clone()))
     }
 
     async fn list(&self, query: &ListQuery) -> Result<Page<Stored<Flow>>> {
@@ -181,60 +169,59 @@ impl FlowRepository for JsonRepository {
     }
 
     fn snapshot(&self) -> BoxStream<'static, Result<Stored<Flow>>> {
-        let listed = self.0.state().and_then(|state| listing::list(&state, &ListQuery::default()));
+        let listed = self.0.open_view().and_then(|view| listing::list(&view.state, &ListQuery::default()));
         match listed {
             Ok(page) => stream::iter(page.items).map(|entry| Ok(entry.stored.clone())).boxed(),
             Err(error) => stream::iter([Err(error)]).boxed(),
         }
     }
 
-    async fn history(&self, _: FlowId, _: Option<Revision>, _: u32) -> Result<Vec<Record<Head>>> {
-        Err(RepositoryError::Failed("not yet".into()))
+    async fn history(&self, id: FlowId, before: Option<Revision>, limit: u32) -> Result<Vec<Record<Head>>> {
+        self.read(move |shared| shared.open_view()?.log.history(id, before, limit)).await
     }
 
-    async fn revision(&self, _: FlowId, _: Revision) -> Result<Option<Record<Flow>>> {
-        Err(RepositoryError::Failed("not yet".into()))
+    async fn revision(&self, id: FlowId, revision: Revision) -> Result<Option<Record<Flow>>> {
+        self.read(move |shared| shared.open_view()?.log.revision(id, revision)).await
     }
 
     async fn deleted(&self) -> Result<Vec<Record<Head>>> {
-        Err(RepositoryError::Failed("not yet".into()))
+        self.read(move |shared| {
+            let view = shared.open_view()?;
+            view.log.deleted(view.state.deleted())
+        })
+        .await
     }
 
-    async fn changes(&self, _: Since, _: u32) -> Result<Feed<Flow>> {
-        Err(RepositoryError::Failed("not yet".into()))
+    async fn changes(&self, since: Since, limit: u32) -> Result<Feed<Flow>> {
+        self.read(move |shared| shared.open_view()?.log.changes(since, limit, |flow| flow)).await
     }
 
-    async fn change_summaries(&self, _: Since, _: u32) -> Result<Feed<Head>> {
-        Err(RepositoryError::Failed("not yet".into()))
+    async fn change_summaries(&self, since: Since, limit: u32) -> Result<Feed<Head>> {
+        self.read(move |shared| shared.open_view()?.log.changes(since, limit, |flow| flow.head().clone())).await
     }
 
-    async fn changed(&self, _: FeedCursor) {}
+    async fn changed(&self, after: FeedCursor) {
+        self.0.changed(after).await;
+    }
 
     async fn health(&self) -> Health {
-        let status = match self.0.state() {
+        let status = match self.0.open_view() {
             Ok(_) => Status::Ready,
             Err(error) => Status::Unavailable(error.to_string()),
         };
-        let since = *self.0.since.read().unwrap_or_else(PoisonError::into_inner);
         let location = self.0.path.display().to_string();
-        Health { kind: "json", location, status, for_the_last: since.elapsed(), faults: Vec::new() }
+        Health { kind: "json", location, status, for_the_last: self.0.since(), faults: self.0.faults.all() }
     }
 
+    /// Writes the file, if anything is missing in it.
     async fn close(&self) {
-        // Waits for the write under way; those that wait behind it find the store closed.
-        let writer = self.0.writer.lock().await.take();
-        if self.0.state().is_ok() {
-            self.0.show(None);
-            *self.0.since.write().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        let shared = Arc::clone(&self.0);
+        if let Err(error) = spawn_blocking(move || shared.close()).await {
+            tracing::error!(%error, "the store was not closed as it should be; its journal has everything");
         }
-        drop(writer);
     }
 }
 
-fn closed() -> RepositoryError {
-    RepositoryError::Unavailable { reason: "the store is closed".into(), retry_after: Duration::from_secs(1) }
-}
-
-fn broken_off<T>(error: tokio::task::JoinError) -> Result<T> {
+fn broken_off<T>(error: JoinError) -> Result<T> {
     Err(RepositoryError::Failed(Box::new(error)))
 }

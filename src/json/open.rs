@@ -1,25 +1,41 @@
-//! Opening: the real path, the lock, the file, what others have changed in it, in this order.
+//! Opening: the real path, the lock, journal and history, the file, and what others have changed in it.
 
+use std::collections::HashMap;
 use std::fs::{File, Metadata};
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use rustix::fs::OFlags;
 
-use super::durable::Identity;
-use super::file;
+use super::disk::Disk;
+use super::durable::{Identity, remove_leftovers};
+use super::faults::{Faults, Topic};
+use super::file::{self, Content};
+use super::history::History;
 use super::lock::{Lock, LockError, real_path};
-use super::state::State;
-use super::writer::Writer;
-use crate::repository::{Author, OpenError, Stamp};
+use super::reconcile::{Ours, Reconciled, found_at, reconcile, without_file};
+use super::recovery::{Recovered, RecoveryError, recover};
+use super::writer::{View, Writer, Written};
+use crate::flow::{Flow, FlowId};
+use crate::repository::OpenError;
 
 const CHECK_DISK: &str = "Check the path, the disk and the permissions, then try again.";
 
-/// Takes the lock and reads the file. Where the lock cannot be made because nothing can be written there, flows can
+/// An open store.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) writer: Writer,
+    pub(super) view: View,
+    pub(super) history: Option<History>,
+    pub(super) faults: Faults,
+}
+
+/// Takes the lock and reads everything. Where the lock cannot be made because nothing can be written there, flows can
 /// still be read, by anybody.
-pub(super) fn open(path: &Path, now: DateTime<Utc>) -> Result<(Writer, State), OpenError> {
+pub(super) fn open(path: &Path, now: DateTime<Utc>, disk: Arc<dyn Disk>) -> Result<Opened, OpenError> {
     let io_error = |error: io::Error| open_error(path, error.to_string(), CHECK_DISK);
     let real = real_path(path).map_err(io_error)?;
     let lock = match Lock::take(&real) {
@@ -28,42 +44,112 @@ pub(super) fn open(path: &Path, now: DateTime<Utc>) -> Result<(Writer, State), O
         Err(LockError::Failed(error)) => return Err(io_error(error)),
         Err(LockError::Held(pid)) => return Err(held(path, pid)),
     };
-    let (bytes, identity, state) = match read(&real).map_err(io_error)? {
-        None => (Vec::new(), None, file::empty()),
-        Some((_, metadata)) if !metadata.is_file() => {
-            return Err(open_error(path, "not a file".into(), "Name a file; it need not exist yet."));
-        }
-        Some((bytes, metadata)) => {
-            let found = Stamp::new(modified(&metadata).unwrap_or(now), Author::file());
-            let state = file::read(&bytes, &found).map_err(|fault| open_error(path, fault.problem, fault.remedy))?;
-            (bytes, Some(Identity::of(&metadata)), state)
-        }
-    };
-    let mut writer = Writer::new(real, lock, identity);
-    if identity.is_some() {
-        writer.keep_books(&bytes, &state);
+    if lock.is_ok()
+        && let Err(error) = remove_leftovers(&*disk, &real)
+    {
+        tracing::warn!(%error, "a temporary file that was left behind cannot be removed");
     }
-    Ok((writer, state))
+    // What cannot be understood is refused before anything is mended or put aside.
+    let file = read(&real).map_err(io_error)?;
+    if let Some((_, metadata)) = &file
+        && !metadata.is_file()
+    {
+        return Err(open_error(path, "not a file".into(), "Name a file; it need not exist yet."));
+    }
+    let content = match &file {
+        Some((file, metadata)) => match file::read(file) {
+            Ok(content) => content.map(|content| (content, Identity::of(metadata), modified(metadata).unwrap_or(now))),
+            Err(fault) => return Err(refused(path, &real, &disk, now, fault)),
+        },
+        None => None,
+    };
+    let recovered = recover(&disk, &real, now, lock.is_ok()).map_err(|error| match error {
+        RecoveryError::Io(error) => io_error(error),
+        RecoveryError::Newer(name) => {
+            open_error(path, format!("{name} was written by a newer Strom"), "Open the store with that Strom.")
+        }
+    })?;
+    if content.is_none() && file.is_some() && recovered.ours.flows.is_empty() && recovered.ours.gone.is_empty() {
+        return Err(open_error(path, "the file is empty".into(), file::RESTORE));
+    }
+    assemble(path, &real, disk, lock, recovered, content, now).map_err(io_error)
 }
 
-/// The identity is taken before the content: what is written in between is noticed before the next save. Opening does
-/// not wait, not even for the writer of a pipe.
-fn read(path: &Path) -> io::Result<Option<(Vec<u8>, Metadata)>> {
+type Read = (Content, Identity, DateTime<Utc>);
+
+fn assemble(
+    path: &Path,
+    real: &Path,
+    disk: Arc<dyn Disk>,
+    lock: Result<Lock, String>,
+    recovered: Recovered,
+    content: Option<Read>,
+    now: DateTime<Utc>,
+) -> io::Result<Opened> {
+    let Recovered { ours, journal, history, log, written, faults: found } = recovered;
+    let faults = Faults::default();
+    faults.set(Topic::Log, found);
+    let identity = Identity::at(real)?;
+    let (reconciled, identity) = match content {
+        Some((content, identity, modified)) => {
+            let documents = documents(&log, &ours, &content)?;
+            (reconcile(ours, content, documents, &found_at(modified)), Some(identity))
+        }
+        None => {
+            let documents = log.latest(|id| ours.flows.get(&id).is_some_and(|known| known.flow.is_none()));
+            (without_file(ours, documents.map_err(io::Error::other)?, &found_at(now)), identity)
+        }
+    };
+    let Reconciled { state, in_file, made, gone, reports, quarantined, is_written } = reconciled;
+    faults.set(Topic::File, quarantined);
+    faults.set(Topic::Conflict, reports);
+    let written = Written { identity, state: in_file, seq: written, is_whole: is_written };
+    let is_writable = lock.is_ok();
+    let mut writer = Writer::new(disk, real.to_owned(), lock, journal, written);
+    if is_writable && let Err(failure) = writer.write_down(made, &gone) {
+        faults.set(Topic::Save, vec![format!("changes found in {} are not written down: {failure}", path.display())]);
+    }
+    let log = writer.log(&log);
+    Ok(Opened { writer, view: View { state, log }, history, faults })
+}
+
+/// Those of flows that somebody has taken out of the file.
+fn documents(log: &super::log::Log, ours: &Ours, content: &Content) -> io::Result<HashMap<FlowId, Flow>> {
+    let taken_out = ours.taken_out(content);
+    if taken_out.is_empty() {
+        return Ok(HashMap::new());
+    }
+    log.latest(|id| taken_out.contains(&id)).map_err(io::Error::other)
+}
+
+/// A file that is refused is the truth of somebody who has edited it, so it is not passed over; but where journal and
+/// history have the flows too, that is said.
+fn refused(path: &Path, real: &Path, disk: &Arc<dyn Disk>, now: DateTime<Utc>, fault: file::Fault) -> OpenError {
+    let known = recover(disk, real, now, false).map_or(0, |recovered| recovered.ours.flows.len());
+    let remedy = match known {
+        0 => fault.remedy.to_owned(),
+        count => format!(
+            "{} Journal and history have {count} flows as they were saved last; they are put together from there when \
+             the file is moved away.",
+            fault.remedy
+        ),
+    };
+    OpenError { location: path.display().to_string(), problem: fault.problem, remedy }
+}
+
+/// Opening does not wait, not even for the writer of a pipe.
+pub(super) fn read(path: &Path) -> io::Result<Option<(File, Metadata)>> {
     let options = File::options().read(true).custom_flags(OFlags::NONBLOCK.bits() as i32).to_owned();
-    let mut file = match options.open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    let metadata = file.metadata()?;
-    let mut bytes = Vec::new();
-    if metadata.is_file() {
-        file.read_to_end(&mut bytes)?;
+    match options.open(path) {
+        // The identity is taken before the content: what is written in between is noticed later.
+        Ok(file) => file.metadata().map(|metadata| Some((file, metadata))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
     }
-    Ok(Some((bytes, metadata)))
 }
 
-fn modified(metadata: &Metadata) -> Option<DateTime<Utc>> {
+/// When the file was written last.
+pub(super) fn modified(metadata: &Metadata) -> Option<DateTime<Utc>> {
     DateTime::from_timestamp(metadata.mtime(), u32::try_from(metadata.mtime_nsec()).ok()?)
 }
 

@@ -1,15 +1,15 @@
 //! All flows as of one moment, and what changes make of them. No I/O.
 
-use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use imbl::OrdMap;
 
-use super::file::Member;
+use super::file::{Member, Quarantined};
 use crate::flow::{Flow, FlowId, Runtime};
 use crate::repository::{
-    Applied, Author, Change, Outcome, Precondition, RepositoryError, Result, Revision, Stamp, Stored, Version,
-    Violation, ViolationKind,
+    Applied, Author, Change, Operation, Outcome, Precondition, RepositoryError, Result, Revision, Stamp, Stored,
+    Version, Violation, ViolationKind,
 };
 
 /// SHA-256 of what people wrote in a document.
@@ -21,10 +21,10 @@ pub(super) struct Entry {
     pub(super) stored: Stored<Flow>,
     pub(super) hash: Hash,
     /// Flows are printed in the order of their places.
-    place: u64,
+    pub(super) place: u64,
 }
 
-/// What is remembered of a flow that is gone.
+/// What is remembered of a flow that is gone, for ever: its revisions go on if it comes back.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Deletion {
     pub(super) revision: Revision,
@@ -32,12 +32,35 @@ pub(super) struct Deletion {
     pub(super) author: Author,
 }
 
-/// Cheap to clone: the documents are shared. A write makes a new one, and readers keep the one that they have.
+/// A change that was made, for the journal.
+#[derive(Debug, Clone)]
+pub(super) struct Made {
+    pub(super) operation: Operation,
+    pub(super) revision: Revision,
+    pub(super) at: DateTime<Utc>,
+    pub(super) author: Author,
+    pub(super) created_at: DateTime<Utc>,
+    pub(super) hash: Hash,
+    /// As the change has left it; for a deletion as it was before.
+    pub(super) flow: Flow,
+}
+
+impl Made {
+    /// What is then known of a flow that is there.
+    pub(super) fn version(&self) -> Version {
+        let Self { revision, created_at, at, author, .. } = self;
+        Version { revision: *revision, created_at: *created_at, updated_at: *at, author: author.clone() }
+    }
+}
+
+/// Cheap to clone, whatever its size: a write makes a new one that shares all but what it changed, and readers keep the
+/// one that they have.
 #[derive(Debug, Clone)]
 pub(super) struct State {
-    flows: HashMap<FlowId, Arc<Entry>>,
-    deleted: BTreeMap<FlowId, Deletion>,
-    members: Vec<Member>,
+    flows: OrdMap<FlowId, Arc<Entry>>,
+    deleted: OrdMap<FlowId, Deletion>,
+    members: Arc<[Member]>,
+    quarantined: Arc<[Quarantined]>,
     next_place: u64,
 }
 
@@ -45,55 +68,63 @@ pub(super) struct State {
 #[derive(Debug)]
 pub(super) struct Plan {
     pub(super) applied: Vec<Applied>,
-    /// `None` when everything stays as it is.
-    pub(super) state: Option<State>,
+    pub(super) state: State,
+    /// Nothing when everything stays as it is.
+    pub(super) made: Vec<Made>,
 }
 
 impl State {
-    pub(super) fn new(members: Vec<Member>) -> Self {
-        Self { flows: HashMap::new(), deleted: BTreeMap::new(), members, next_place: 0 }
+    /// A state without flows. What is added comes behind what stands in the file and could not be read.
+    pub(super) fn new(members: Arc<[Member]>, quarantined: Arc<[Quarantined]>) -> Self {
+        let next_place = quarantined.iter().map(|bad| bad.place + 1).max().unwrap_or(0);
+        Self { flows: OrdMap::new(), deleted: OrdMap::new(), members, quarantined, next_place }
     }
 
-    pub(super) fn get(&self, id: FlowId) -> Option<&Stored<Flow>> {
-        self.flows.get(&id).map(|entry| &entry.stored)
+    pub(super) fn get(&self, id: FlowId) -> Option<&Arc<Entry>> {
+        self.flows.get(&id)
     }
 
     pub(super) fn entries(&self) -> impl Iterator<Item = &Arc<Entry>> {
         self.flows.values()
     }
 
-    pub(super) fn in_file_order(&self) -> Vec<&Entry> {
-        let mut entries: Vec<&Entry> = self.flows.values().map(Arc::as_ref).collect();
-        entries.sort_unstable_by_key(|entry| entry.place);
-        entries
-    }
-
     pub(super) fn members(&self) -> &[Member] {
         &self.members
     }
 
-    pub(super) fn deleted(&self) -> &BTreeMap<FlowId, Deletion> {
+    pub(super) fn quarantined(&self) -> &[Quarantined] {
+        &self.quarantined
+    }
+
+    pub(super) fn deleted(&self) -> &OrdMap<FlowId, Deletion> {
         &self.deleted
     }
 
-    pub(super) fn set_deleted(&mut self, deleted: BTreeMap<FlowId, Deletion>) {
-        self.deleted = deleted;
+    pub(super) fn forget(&mut self, id: FlowId, deletion: Deletion) {
+        self.flows.remove(&id);
+        self.deleted.insert(id, deletion);
+    }
+
+    /// Takes over a flow of another state.
+    pub(super) fn share(&mut self, entry: &Arc<Entry>) {
+        self.next_place = self.next_place.max(entry.place + 1);
+        self.flows.insert(entry.stored.item.id(), Arc::clone(entry));
     }
 
     pub(super) fn insert_last(&mut self, flow: Flow, version: Version, hash: Hash) {
-        let place = self.next_place;
-        self.next_place += 1;
-        self.insert(flow, version, hash, place);
+        self.insert(flow, version, hash, self.next_place);
     }
 
-    fn insert(&mut self, flow: Flow, version: Version, hash: Hash, place: u64) {
+    pub(super) fn insert(&mut self, flow: Flow, version: Version, hash: Hash, place: u64) {
         let id = flow.id();
+        self.next_place = self.next_place.max(place + 1);
+        self.deleted.remove(&id);
         self.flows.insert(id, Arc::new(Entry { stored: Stored { item: flow, version }, hash, place }));
     }
 
     /// Checks everything, then changes everything, in a copy.
-    pub(super) fn apply(&self, changes: Vec<Change>, stamp: &Stamp) -> Result<Plan> {
-        Change::check_ids(&changes)?;
+    pub(super) fn apply(&self, changes: &[Change], stamp: &Stamp) -> Result<Plan> {
+        Change::check_ids(changes)?;
         let violations: Vec<Violation> = changes
             .iter()
             .enumerate()
@@ -102,16 +133,16 @@ impl State {
         if !violations.is_empty() {
             return Err(RepositoryError::Conflict(violations));
         }
-        let mut next = self.clone();
-        let mut changed = false;
-        let mut applied = Vec::with_capacity(changes.len());
+        let mut plan = Plan { applied: Vec::with_capacity(changes.len()), state: self.clone(), made: Vec::new() };
         for change in changes {
-            applied.push(match change {
-                Change::Put(flow, _) | Change::Restore(flow, _) => next.put(&flow, stamp, &mut changed)?,
-                Change::Delete(id, _) => next.delete(id, stamp, &mut changed),
-            });
+            let applied = match change {
+                Change::Put(flow, _) => plan.put(flow, Operation::Update, stamp)?,
+                Change::Restore(flow, _) => plan.put(flow, Operation::Restore, stamp)?,
+                Change::Delete(id, _) => plan.delete(*id, stamp),
+            };
+            plan.applied.push(applied);
         }
-        Ok(Plan { applied, state: changed.then_some(next) })
+        Ok(plan)
     }
 
     fn violation(&self, change: &Change) -> Option<ViolationKind> {
@@ -119,57 +150,79 @@ impl State {
             (Precondition::Any, _) | (Precondition::Absent, None) | (Precondition::Present, Some(_)) => None,
             (Precondition::Absent, Some(_)) => Some(ViolationKind::AlreadyExists),
             (Precondition::Present | Precondition::At(_), None) => Some(ViolationKind::NotFound),
-            (Precondition::At(expected), Some(current)) => (current.version.revision != expected)
-                .then(|| ViolationKind::Stale { expected, current: Box::new(current.clone()) }),
+            (Precondition::At(expected), Some(current)) => (current.stored.version.revision != expected)
+                .then(|| ViolationKind::Stale { expected, current: Box::new(current.stored.clone()) }),
         }
     }
+}
 
+impl Plan {
     /// The document is checked again: one that comes from a database may have been written by SQL, and a file with it
     /// would not open any more.
-    fn put(&mut self, flow: &Flow, stamp: &Stamp, changed: &mut bool) -> Result<Applied> {
-        let checked = Flow::parse(flow.document().get()).and_then(|flow| Ok((flow.hash(Runtime::Left)?, flow)));
-        let (hash, flow) = checked.map_err(|refusal| RepositoryError::Failed(Box::new(refusal)))?;
+    fn put(&mut self, flow: &Flow, operation: Operation, stamp: &Stamp) -> Result<Applied> {
+        let refused = |refusal| RepositoryError::Failed(Box::new(refusal));
+        let flow = Flow::parse(flow.document().get()).map_err(refused)?;
+        let hash = flow.hash(Runtime::Left).map_err(refused)?;
         let id = flow.id();
-        let Some(old) = self.flows.get(&id).cloned() else {
-            let version = Version {
-                revision: self.deleted.remove(&id).map_or(Revision::FIRST, |deletion| deletion.revision.next()),
-                created_at: stamp.at,
-                updated_at: stamp.at,
-                author: stamp.author.clone(),
-            };
-            *changed = true;
-            self.insert_last(flow, version.clone(), hash);
+        let made = |operation, revision, created_at| Made {
+            operation,
+            revision,
+            at: stamp.at,
+            author: stamp.author.clone(),
+            created_at,
+            hash,
+            flow: flow.clone(),
+        };
+        let Some(old) = self.state.get(id).cloned() else {
+            let revision = self.state.deleted.get(&id).map_or(Revision::FIRST, |deletion| deletion.revision.next());
+            let operation = if operation == Operation::Restore { operation } else { Operation::Create };
+            let made = made(operation, revision, stamp.at);
+            let version = made.version();
+            self.state.insert_last(flow, version.clone(), hash);
+            self.made.push(made);
             return Ok(Applied { id, outcome: Outcome::Created, version: Some(version) });
         };
-        let mut version = old.stored.version.clone();
-        let outcome = if old.hash == hash {
-            Outcome::Unchanged
-        } else {
-            version.revision = version.revision.next();
-            version.updated_at = stamp.at;
-            version.author = stamp.author.clone();
-            Outcome::Replaced
-        };
-        if old.stored.item.document().get() != flow.document().get() {
-            *changed = true;
-            self.insert(flow, version.clone(), hash, old.place);
+        let before = &old.stored.version;
+        if old.hash != hash {
+            let made = made(operation, before.revision.next(), before.created_at);
+            let version = made.version();
+            self.state.insert(flow, version.clone(), hash, old.place);
+            self.made.push(made);
+            return Ok(Applied { id, outcome: Outcome::Replaced, version: Some(version) });
         }
-        Ok(Applied { id, outcome, version: Some(version) })
+        // Another order of members or another spelling of a number is no change.
+        if !same_value(&old.stored.item, &flow).map_err(refused)? {
+            self.made.push(made(Operation::State, before.revision, before.created_at));
+            self.state.insert(flow, before.clone(), hash, old.place);
+        }
+        Ok(Applied { id, outcome: Outcome::Unchanged, version: Some(before.clone()) })
     }
 
-    fn delete(&mut self, id: FlowId, stamp: &Stamp, changed: &mut bool) -> Applied {
-        let Some(old) = self.flows.remove(&id) else {
+    fn delete(&mut self, id: FlowId, stamp: &Stamp) -> Applied {
+        let Some(old) = self.state.get(id).cloned() else {
             return Applied { id, outcome: Outcome::Absent, version: None };
         };
-        *changed = true;
-        let version = Version {
-            revision: old.stored.version.revision.next(),
-            created_at: old.stored.version.created_at,
-            updated_at: stamp.at,
-            author: stamp.author.clone(),
-        };
-        let deletion = Deletion { revision: version.revision, at: stamp.at, author: stamp.author.clone() };
-        self.deleted.insert(id, deletion);
+        let made = deletion_of(&old.stored, old.hash, stamp);
+        let version = made.version();
+        self.state.forget(id, Deletion { revision: made.revision, at: stamp.at, author: stamp.author.clone() });
+        self.made.push(made);
         Applied { id, outcome: Outcome::Deleted, version: Some(version) }
     }
+}
+
+/// A deletion is a change like any other and has the next revision.
+pub(super) fn deletion_of(stored: &Stored<Flow>, hash: Hash, stamp: &Stamp) -> Made {
+    Made {
+        operation: Operation::Delete,
+        revision: stored.version.revision.next(),
+        at: stamp.at,
+        author: stamp.author.clone(),
+        created_at: stored.version.created_at,
+        hash,
+        flow: stored.item.clone(),
+    }
+}
+
+fn same_value(a: &Flow, b: &Flow) -> std::result::Result<bool, crate::flow::Refusal> {
+    Ok(a.document().get() == b.document().get() || a.canonical(Runtime::Kept)? == b.canonical(Runtime::Kept)?)
 }

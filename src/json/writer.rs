@@ -1,129 +1,220 @@
 //! Saving: who has the writer is the only one who writes.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::fs::{Access, access};
 
-use super::durable::{Identity, ReplaceError, replace};
-use super::file;
+use super::disk::Disk;
+use super::durable::Identity;
+use super::journal::{self, Base, Journal};
 use super::lock::{Lock, is_read_only};
-use super::state::State;
-use crate::repository::{Applied, Change, RepositoryError, Result, Stamp};
+use super::log::Log;
+use super::state::{Deletion, Made, State};
+use crate::flow::FlowId;
+use crate::repository::{self, Applied, Change, RepositoryError, Stamp};
 
-/// The file as this process has left it, and the right to write it.
-#[derive(Debug)]
-pub(super) struct Writer {
-    path: PathBuf,
-    /// Or why nothing can be written.
-    lock: std::result::Result<Lock, String>,
-    /// Of the content last read or written; `None` for no file.
-    identity: Option<Identity>,
+/// What readers see: the flows, and how they came to be.
+#[derive(Debug, Clone)]
+pub(super) struct View {
+    pub(super) state: State,
+    pub(super) log: Log,
 }
 
-/// What came of a list of changes.
+/// `flows.json` as it is on the disk, as far as we know.
 #[derive(Debug)]
 pub(super) struct Written {
-    pub(super) result: Result<Vec<Applied>>,
-    /// What readers are to see from now on, if it is something new.
-    pub(super) state: Option<State>,
+    /// Of the content last read or written; `None` for no file.
+    pub(super) identity: Option<Identity>,
+    /// Its flows.
+    pub(super) state: State,
+    /// The last change that it has.
+    pub(super) seq: u64,
+    /// Whether it lacks nothing but changes behind that one.
+    pub(super) is_whole: bool,
 }
 
-/// Why a state was not saved.
-enum SaveError {
-    /// The file is as it was.
-    Untouched(RepositoryError),
-    /// The file has the new content, but a power cut may take it back.
-    Unsure(RepositoryError),
+/// The files as this process has left them, and the right to write them.
+#[derive(Debug)]
+pub(super) struct Writer {
+    pub(super) disk: Arc<dyn Disk>,
+    pub(super) path: PathBuf,
+    /// Or why nothing can be written.
+    lock: Result<Lock, String>,
+    journal: JournalPlace,
+    pub(super) written: Written,
+    /// Changes found at the start that could not be written down yet.
+    pending: Vec<Made>,
+}
+
+/// The journal, or what it will begin with once there is something to write.
+#[derive(Debug)]
+pub(super) enum JournalPlace {
+    There(Journal),
+    ToCome(Base),
+}
+
+/// What came of the calls of a batch, and what readers are to see from now on, if it is something new.
+pub(super) struct Committed {
+    pub(super) results: Vec<repository::Result<Vec<Applied>>>,
+    pub(super) view: Option<View>,
+    /// Why nothing was saved, if something was to be.
+    pub(super) failure: Option<Failure>,
 }
 
 impl Writer {
-    pub(super) fn new(path: PathBuf, lock: std::result::Result<Lock, String>, identity: Option<Identity>) -> Self {
-        Self { path, lock, identity }
+    pub(super) fn new(
+        disk: Arc<dyn Disk>,
+        path: PathBuf,
+        lock: Result<Lock, String>,
+        journal: JournalPlace,
+        written: Written,
+    ) -> Self {
+        Self { disk, path, lock, journal, written, pending: Vec::new() }
     }
 
-    pub(super) fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// Makes the changes and saves what they come to. What needs no save, writes nothing.
-    pub(super) fn apply(&mut self, state: &State, changes: Vec<Change>, stamp: &Stamp) -> Written {
-        let plan = match state.apply(changes, stamp) {
-            Ok(plan) => plan,
-            Err(error) => return Written { result: Err(error), state: None },
-        };
-        let Some(next) = plan.state else { return Written { result: Ok(plan.applied), state: None } };
-        match self.save(&next) {
-            Ok(()) => Written { result: Ok(plan.applied), state: Some(next) },
-            Err(SaveError::Untouched(error)) => Written { result: Err(error), state: None },
-            // Readers see what is in the file, as after a restart.
-            Err(SaveError::Unsure(error)) => Written { result: Err(error), state: Some(next) },
+    /// Makes the changes of some calls, one call after the other, and saves all of them with one sync. What needs no
+    /// save writes nothing.
+    pub(super) fn commit(&mut self, view: &View, calls: &[(Vec<Change>, Stamp)]) -> Committed {
+        let mut state = view.state.clone();
+        let mut made = Vec::new();
+        let mut first_saved = calls.len();
+        let mut results = Vec::with_capacity(calls.len());
+        for (index, (changes, stamp)) in calls.iter().enumerate() {
+            results.push(state.apply(changes, stamp).map(|plan| {
+                state = plan.state;
+                if !plan.made.is_empty() {
+                    first_saved = first_saved.min(index);
+                    made.push(plan.made);
+                }
+                plan.applied
+            }));
         }
-    }
-
-    /// Writes down which revisions were given to changes that somebody else made. Otherwise a second change of that
-    /// kind would get the same revision after the next start, and who has seen the first could overwrite the second
-    /// unawares. A file that cannot be written can be read all the same.
-    pub(super) fn keep_books(&mut self, read: &[u8], state: &State) {
-        let Some(text) = file::with_bookkeeping(read, state) else { return };
-        let written = self.check_writable().map_err(SaveError::Untouched).and_then(|()| self.write(&text));
-        if let Err(SaveError::Untouched(error) | SaveError::Unsure(error)) = written {
-            tracing::warn!(%error, "the revisions of changes made by hand could not be written down");
+        if made.is_empty() {
+            return Committed { results, view: None, failure: None };
         }
-    }
-
-    fn save(&mut self, state: &State) -> std::result::Result<(), SaveError> {
-        self.check_writable().map_err(SaveError::Untouched)?;
-        let text = file::print(state).map_err(|refusal| {
-            SaveError::Untouched(RepositoryError::Corrupt(format!("a flow cannot be printed: {refusal}")))
-        })?;
-        self.write(&text)
-    }
-
-    fn write(&mut self, text: &str) -> std::result::Result<(), SaveError> {
-        match replace(&self.path, text.as_bytes(), self.identity) {
-            Ok(identity) => {
-                self.identity = Some(identity);
-                Ok(())
+        let saved = self.check_writable().and_then(|()| self.append(made).map_err(|error| self.failure(&error)));
+        if let Err(failed) = saved {
+            // What came behind the first save was decided on flows that are not there now.
+            for result in results.iter_mut().skip(first_saved) {
+                *result = Err(failed.clone().into());
             }
-            Err(ReplaceError::Diverged) => Err(SaveError::Untouched(self.diverged())),
-            Err(ReplaceError::Untouched(error)) => Err(SaveError::Untouched(self.write_error(error))),
-            Err(ReplaceError::Unsure(identity, error)) => {
-                self.identity = Some(identity);
-                let reason = format!("{} is written but not synced: {error}", self.path.display());
-                Err(SaveError::Unsure(RepositoryError::Unavailable { reason, retry_after: Duration::from_secs(5) }))
-            }
+            return Committed { results, view: None, failure: Some(failed) };
+        }
+        Committed { results, view: Some(View { state, log: self.log(&view.log) }), failure: None }
+    }
+
+    /// Writes down changes that somebody else has made to the file.
+    pub(super) fn write_down(&mut self, found: Vec<Made>, gone: &[(FlowId, Deletion)]) -> Result<(), Failure> {
+        if found.is_empty() && gone.is_empty() {
+            return Ok(());
+        }
+        self.pending.extend(found);
+        self.check_writable()?;
+        self.append(Vec::new()).and_then(|()| self.note(gone)).map_err(|error| self.failure(&error))
+    }
+
+    /// Appends these calls, and before them what is pending.
+    fn append(&mut self, calls: Vec<Vec<Made>>) -> io::Result<()> {
+        let pending = self.pending.iter().map(|made| vec![made.clone()]);
+        let calls: Vec<_> = pending.chain(calls).collect();
+        let before = self.journal()?.last();
+        self.journal()?.append(&calls)?;
+        if self.written.is_whole && !self.pending.is_empty() {
+            self.written.seq = before + self.pending.len() as u64;
+        }
+        self.pending.clear();
+        Ok(())
+    }
+
+    /// Notes in the journal how far the file goes.
+    pub(super) fn note(&mut self, gone: &[(FlowId, Deletion)]) -> io::Result<()> {
+        let seq = self.written.seq;
+        self.journal()?.note(seq, gone)
+    }
+
+    /// Makes the journal where there is none yet.
+    fn journal(&mut self) -> io::Result<&mut Journal> {
+        if let JournalPlace::ToCome(base) = &self.journal {
+            let path = journal::path_beside(&self.path);
+            let prepared = Journal::begin(&self.disk, &path, base)?;
+            let start = prepared.length();
+            let journal = Journal::put(&self.disk, &path, prepared, start, base.after)?;
+            self.journal = JournalPlace::There(journal);
+        }
+        match &mut self.journal {
+            JournalPlace::There(journal) => Ok(journal),
+            JournalPlace::ToCome(_) => Err(io::ErrorKind::NotFound.into()),
         }
     }
 
-    /// A rename asks for the permissions of the directory alone; whoever made the file read-only meant the file.
-    fn check_writable(&self) -> Result<()> {
+    /// The number of the last change that is on the disk.
+    pub(super) fn last(&self) -> u64 {
+        match &self.journal {
+            JournalPlace::There(journal) => journal.last(),
+            JournalPlace::ToCome(base) => base.after,
+        }
+    }
+
+    /// The journal, where there is one.
+    pub(super) fn existing_journal(&self) -> Option<&Journal> {
+        match &self.journal {
+            JournalPlace::There(journal) => Some(journal),
+            JournalPlace::ToCome(_) => None,
+        }
+    }
+
+    /// Goes on with this journal, which has everything that the old one had behind its base.
+    pub(super) fn replace_journal(&mut self, journal: Journal) {
+        self.journal = JournalPlace::There(journal);
+    }
+
+    /// The log with what has been appended.
+    pub(super) fn log(&self, before: &Log) -> Log {
+        let journal = self.existing_journal().map(Journal::segment);
+        Log { last: self.last(), journal, ..before.clone() }
+    }
+
+    /// A rename asks for the permissions of the directory alone; whoever made the file read-only meant the flows.
+    pub(super) fn check_writable(&self) -> Result<(), Failure> {
         if let Err(reason) = &self.lock {
-            return Err(RepositoryError::ReadOnly(reason.clone()));
+            return Err(Failure::ReadOnly(reason.clone()));
         }
         let Ok(metadata) = self.path.metadata() else { return Ok(()) };
         let denied = metadata.permissions().readonly() || access(&self.path, Access::WRITE_OK).is_err();
-        if denied { Err(RepositoryError::ReadOnly(self.path.display().to_string())) } else { Ok(()) }
+        if denied { Err(Failure::ReadOnly(self.path.display().to_string())) } else { Ok(()) }
     }
 
-    fn diverged(&self) -> RepositoryError {
-        RepositoryError::Diverged(format!(
-            "{} is not as this Strom has last seen it. Nothing was overwritten; restart Strom to go on with the file as \
-             it is now",
-            self.path.display()
-        ))
+    fn failure(&self, error: &io::Error) -> Failure {
+        let reason = format!("{}: {error}", journal::path_beside(&self.path).display());
+        if is_read_only(error) { Failure::ReadOnly(reason) } else { Failure::Failed(reason) }
     }
+}
 
-    /// A full disk may have room again; nothing else gets better by itself.
-    fn write_error(&self, error: io::Error) -> RepositoryError {
-        let said = format!("{}: {error}", self.path.display());
-        match error.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                RepositoryError::Unavailable { reason: said, retry_after: Duration::from_secs(30) }
-            }
-            _ if is_read_only(&error) => RepositoryError::ReadOnly(said),
-            _ => RepositoryError::Failed(Box::new(io::Error::new(error.kind(), said))),
+/// Why a save failed, for everybody who waited for it.
+#[derive(Debug, Clone, thiserror::Error)]
+pub(super) enum Failure {
+    #[error("the storage is read-only: {0}")]
+    ReadOnly(String),
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// A full disk may have room again, and a journal that was spoiled is written anew with the next save.
+impl From<Failure> for RepositoryError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::ReadOnly(reason) => Self::ReadOnly(reason),
+            Failure::Failed(reason) => Self::Unavailable { reason, retry_after: Duration::from_secs(5) },
         }
     }
+}
+
+/// The hash of each flow and the last revision of each that is gone, as a journal begins with them.
+pub(super) fn base_of(state: &State, log: u64, after: u64, kept: u64) -> Base {
+    let flows = state.entries().map(|entry| (entry.stored.item.id(), entry.stored.version.clone(), entry.hash));
+    let gone = state.deleted().iter().map(|(id, deletion)| (*id, deletion.clone()));
+    Base { log, after, kept, flows: flows.collect(), gone: gone.collect() }
 }

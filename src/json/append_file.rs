@@ -1,0 +1,93 @@
+//! A file that only grows: what is appended counts when it is on the disk.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::disk::Disk;
+use super::durable::{Output, Prepared, sync_directory_of};
+use super::segment::Segment;
+
+/// A file, open for appending.
+#[derive(Debug)]
+pub(super) struct AppendFile {
+    disk: Arc<dyn Disk>,
+    path: PathBuf,
+    file: Arc<File>,
+    /// Behind what is believed.
+    end: u64,
+    condition: Condition,
+}
+
+#[derive(Debug)]
+enum Condition {
+    Sound,
+    /// Behind the end there may be a part of what could not be written.
+    Torn,
+    /// A sync has failed. What the disk has is then unknown, and another sync would say nothing about it
+    /// (<https://wiki.postgresql.org/wiki/Fsync_Errors>): the file must not be appended to any more.
+    Spoiled,
+    /// It is in its place, but a power cut may bring back what was there before.
+    Unplaced,
+}
+
+impl AppendFile {
+    /// The file that is there, believed up to this place. What is behind it goes with the first append.
+    pub(super) fn existing(disk: &Arc<dyn Disk>, path: &Path, file: Arc<File>, end: u64) -> Self {
+        Self { disk: Arc::clone(disk), path: path.to_owned(), file, end, condition: Condition::Torn }
+    }
+
+    /// Puts a file that was prepared into its place. Nothing is appended to it before that is certain to last.
+    pub(super) fn put(disk: &Arc<dyn Disk>, path: &Path, prepared: Prepared) -> io::Result<Self> {
+        let end = prepared.length();
+        let file = Arc::new(prepared.put()?);
+        let synced = sync_directory_of(&**disk, path);
+        let condition = if synced.is_ok() { Condition::Sound } else { Condition::Unplaced };
+        Ok(Self { disk: Arc::clone(disk), path: path.to_owned(), file, end, condition })
+    }
+
+    /// The lines from `start` on, as far as they are believed.
+    pub(super) fn segment(&self, start: u64, last: u64) -> Segment {
+        Segment { file: Arc::clone(&self.file), start, end: self.end, last }
+    }
+
+    /// Appends what is printed. It is on the disk when this returns, if that is asked for. After an error nothing of it
+    /// counts, though it may be found after a restart.
+    pub(super) fn append(
+        &mut self,
+        is_synced: bool,
+        print: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    ) -> io::Result<()> {
+        self.mend()?;
+        let mut out = Output::new(&*self.disk, &self.file, self.end);
+        let written = print(&mut out).and_then(|()| out.finish());
+        let sync_failed = out.sync_failed;
+        let end = written.inspect_err(|_| {
+            self.condition = if sync_failed { Condition::Spoiled } else { Condition::Torn };
+        })?;
+        if is_synced {
+            self.disk.sync(&self.file).inspect_err(|_| self.condition = Condition::Spoiled)?;
+        }
+        self.end = end;
+        Ok(())
+    }
+
+    /// Makes the file fit to be appended to after a failure.
+    fn mend(&mut self) -> io::Result<()> {
+        match self.condition {
+            Condition::Sound => {}
+            Condition::Torn => self.disk.truncate(&self.file, self.end)?,
+            Condition::Spoiled => {
+                let believed = self.segment(0, 0);
+                let prepared = Prepared::write(&self.disk, &self.path, |out| believed.copy(0, believed.end, out))?;
+                self.file = Arc::new(prepared.put()?);
+                self.condition = Condition::Unplaced;
+                sync_directory_of(&*self.disk, &self.path)?;
+            }
+            Condition::Unplaced => sync_directory_of(&*self.disk, &self.path)?,
+        }
+        self.condition = Condition::Sound;
+        Ok(())
+    }
+}

@@ -1,0 +1,214 @@
+//! What readers, savers and upkeep share.
+
+use std::mem;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Notify, oneshot, watch};
+use tokio::task::spawn_blocking;
+
+use super::Settings;
+use super::disk::Disk;
+use super::faults::{Faults, Topic};
+use super::history;
+use super::open::Opened;
+use super::upkeep::Upkeep;
+use super::writer::{Committed, View, Writer};
+use crate::repository::{Applied, Change, FeedCursor, RepositoryError, Result, Stamp};
+
+/// An open store.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) path: PathBuf,
+    pub(super) settings: Settings,
+    pub(super) disk: Arc<dyn Disk>,
+    pub(super) faults: Faults,
+    /// What readers see; `None` after the close. Held only to take or put the `Arc`.
+    pub(super) view: RwLock<Option<Arc<View>>>,
+    /// Calls that wait for the writer. Whoever gets it next saves all of them.
+    waiting: Mutex<Vec<Call>>,
+    /// One write at a time. `None` after the close.
+    pub(super) writer: tokio::sync::Mutex<Option<Writer>>,
+    pub(super) upkeep: Mutex<Upkeep>,
+    /// Since when the file lacks something, and when it was last added to.
+    unwritten: Mutex<Option<(Instant, Instant)>>,
+    pub(super) wake: Arc<Notify>,
+    /// The number of the last change.
+    last: watch::Sender<u64>,
+    since: Mutex<Instant>,
+}
+
+#[derive(Debug)]
+struct Call {
+    changes: Vec<Change>,
+    stamp: Stamp,
+    answer: oneshot::Sender<Result<Vec<Applied>>>,
+}
+
+impl Shared {
+    pub(super) fn new(opened: Opened, settings: Settings, disk: Arc<dyn Disk>) -> Self {
+        let Opened { writer, view, history, faults } = opened;
+        let now = Instant::now();
+        let is_whole = writer.written.is_whole && writer.written.seq == view.log.last;
+        Self {
+            path: writer.path.clone(),
+            settings,
+            disk,
+            faults,
+            last: watch::Sender::new(view.log.last),
+            view: RwLock::new(Some(Arc::new(view))),
+            waiting: Mutex::default(),
+            writer: tokio::sync::Mutex::new(Some(writer)),
+            upkeep: Mutex::new(Upkeep::new(history)),
+            unwritten: Mutex::new((!is_whole).then_some((now, now))),
+            wake: Arc::default(),
+            since: Mutex::new(now),
+        }
+    }
+
+    pub(super) fn view(&self) -> Option<Arc<View>> {
+        self.view.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn open_view(&self) -> Result<Arc<View>> {
+        self.view().ok_or_else(closed)
+    }
+
+    /// Shows this to readers. Whoever calls has the writer.
+    pub(super) fn publish(&self, view: View) {
+        let last = view.log.last;
+        *self.view.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(view));
+        self.last.send_replace(last);
+    }
+
+    /// Does something with the writer, unless the store is closed. Waits for the write under way.
+    pub(super) fn with_writer<T>(&self, work: impl FnOnce(&mut Writer) -> T) -> Option<T> {
+        self.writer.blocking_lock().as_mut().map(work)
+    }
+
+    /// Joins the calls that wait, and saves them all if nobody else does.
+    pub(super) async fn apply(self: Arc<Self>, changes: Vec<Change>, stamp: Stamp) -> Result<Vec<Applied>> {
+        let (answer, answered) = oneshot::channel();
+        lock(&self.waiting).push(Call { changes, stamp, answer });
+        let writer = self.writer.lock().await;
+        let calls = mem::take(&mut *lock(&self.waiting));
+        if !calls.is_empty() {
+            self.save(writer, calls).await?;
+        }
+        answered.await.unwrap_or_else(|_| Err(closed()))
+    }
+
+    async fn save(
+        self: &Arc<Self>,
+        mut writer: tokio::sync::MutexGuard<'_, Option<Writer>>,
+        calls: Vec<Call>,
+    ) -> Result<()> {
+        // The thread has the writer while it writes. Should it panic, nobody knows what is on the disk, and the store
+        // stays closed to writes.
+        let Some(mut owned) = writer.take() else { return Ok(()) };
+        let view = self.open_view()?;
+        let (calls, answers): (Vec<_>, Vec<_>) =
+            calls.into_iter().map(|call| ((call.changes, call.stamp), call.answer)).unzip();
+        let saving = spawn_blocking(move || {
+            let committed = owned.commit(&view, &calls);
+            (owned, committed)
+        });
+        let (owned, committed) = saving.await.map_err(|error| RepositoryError::Failed(Box::new(error)))?;
+        *writer = Some(owned);
+        let Committed { results, view, failure } = committed;
+        if let Some(view) = view {
+            self.publish(view);
+            self.faults.clear(Topic::Save);
+            self.mark_unwritten();
+        }
+        if let Some(failure) = failure {
+            self.faults.set(Topic::Save, vec![failure.to_string()]);
+        }
+        drop(writer);
+        for (answer, result) in answers.into_iter().zip(results) {
+            // Whoever does not wait any more is told nothing.
+            let _ = answer.send(result);
+        }
+        Ok(())
+    }
+
+    /// The file lacks something from now on.
+    pub(super) fn mark_unwritten(&self) {
+        let now = Instant::now();
+        let mut unwritten = lock(&self.unwritten);
+        let first = unwritten.map_or(now, |(first, _)| first);
+        if unwritten.replace((first, now)).is_none() {
+            self.wake.notify_one();
+        }
+    }
+
+    /// Since when the file lacks something, and when it was last added to.
+    pub(super) fn unwritten(&self) -> Option<(Instant, Instant)> {
+        *lock(&self.unwritten)
+    }
+
+    /// Writes the file, if anything is missing in it.
+    pub(super) fn checkpoint(&self) -> bool {
+        let before = lock(&self.unwritten).take();
+        let is_written = lock(&self.upkeep).checkpoint(self);
+        if !is_written {
+            let mut unwritten = lock(&self.unwritten);
+            let last = unwritten.or(before);
+            *unwritten = before.zip(last).map(|((first, _), (_, last))| (first, last)).or(last);
+        }
+        is_written
+    }
+
+    /// Reads all of the history, and reports what cannot be read.
+    pub(super) fn look_through_history(&self) {
+        let Some(history) = self.view().and_then(|view| view.log.history.clone()) else { return };
+        let fault = match history::damaged_lines(&history) {
+            Ok(0) => return,
+            Ok(count) => format!("{count} lines cannot be read; those revisions are lost, the flows are not"),
+            Err(error) => format!("it cannot be read: {error}"),
+        };
+        let path = history::path_beside(&self.path);
+        self.faults.set(Topic::History, vec![format!("{}: {fault}", path.display())]);
+    }
+
+    pub(super) async fn changed(&self, after: FeedCursor) {
+        let mut last = self.last.subscribe();
+        let is_there = |last: &u64| *last > after.number;
+        let is_ours = self.view().is_some_and(|view| view.log.id == after.log);
+        if is_ours {
+            let _ = last.wait_for(|last| is_there(last)).await;
+        }
+    }
+
+    /// For how long the store has been as it is.
+    pub(super) fn since(&self) -> Duration {
+        lock(&self.since).elapsed()
+    }
+
+    /// Waits for the write under way; those that wait behind it find the store closed.
+    pub(super) fn close(&self) {
+        if self.view().is_none() {
+            return;
+        }
+        {
+            let mut upkeep = lock(&self.upkeep);
+            upkeep.look(self, true);
+            upkeep.checkpoint(self);
+        }
+        let mut writer = self.writer.blocking_lock();
+        *self.view.write().unwrap_or_else(PoisonError::into_inner) = None;
+        *lock(&self.since) = Instant::now();
+        // Wakes those who wait for changes; asking, they find the store closed.
+        self.last.send_replace(u64::MAX);
+        *writer = None;
+    }
+}
+
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn closed() -> RepositoryError {
+    RepositoryError::Unavailable { reason: "the store is closed".into(), retry_after: Duration::from_secs(1) }
+}
