@@ -24,6 +24,13 @@ const ATTEMPTS: usize = 100;
 const BATCH_FLOWS: usize = 1_000;
 const BATCH_BYTES: usize = 16 * 1024 * 1024;
 
+struct Call {
+    changes: Vec<Change>,
+    stamp: Stamp,
+    /// The ids of the flows that the call restores, for the trigger that records their changes.
+    restored: String,
+}
+
 enum Attempt {
     Done(Vec<Applied>),
     Violated(Vec<Violation>),
@@ -33,7 +40,9 @@ enum Attempt {
 
 pub(super) async fn apply(pool: &Arc<Pool>, changes: Vec<Change>, stamp: Stamp) -> repository::Result<Vec<Applied>> {
     Change::check_ids(&changes)?;
-    let call = Arc::new((changes, stamp));
+    let restored = changes.iter().filter(|change| matches!(change, Change::Restore(..)));
+    let restored: Vec<_> = restored.map(|change| change.id().to_string()).collect();
+    let call = Arc::new(Call { changes, stamp, restored: restored.join(",") });
     for _ in 0..ATTEMPTS {
         let call = Arc::clone(&call);
         match pool.run(move |connection| attempt(connection, Arc::clone(&call)).boxed()).await {
@@ -47,13 +56,12 @@ pub(super) async fn apply(pool: &Arc<Pool>, changes: Vec<Change>, stamp: Stamp) 
     Err(RepositoryError::Busy("other writers of the same flows were always faster".to_owned()))
 }
 
-async fn attempt(connection: &mut PgConnection, call: Arc<(Vec<Change>, Stamp)>) -> Result<Attempt> {
-    let (changes, stamp) = &*call;
-    if let [_] = changes[..] {
-        return write(connection, changes, stamp).await;
+async fn attempt(connection: &mut PgConnection, call: Arc<Call>) -> Result<Attempt> {
+    if let [_] = call.changes[..] {
+        return write(connection, &call).await;
     }
     let mut transaction = connection.begin().await?;
-    let attempt = write(&mut transaction, changes, stamp).await?;
+    let attempt = write(&mut transaction, &call).await?;
     match attempt {
         Attempt::Done(_) => transaction.commit().await?,
         Attempt::Violated(_) | Attempt::Raced => transaction.rollback().await?,
@@ -62,12 +70,13 @@ async fn attempt(connection: &mut PgConnection, call: Arc<(Vec<Change>, Stamp)>)
 }
 
 /// Tries every change under its precondition; a statement leaves out the rows that do not fulfil theirs.
-async fn write(connection: &mut PgConnection, changes: &[Change], stamp: &Stamp) -> Result<Attempt> {
+async fn write(connection: &mut PgConnection, call: &Call) -> Result<Attempt> {
+    let changes = &call.changes;
     let mut done = HashMap::with_capacity(changes.len());
     for batch in batches(changes) {
-        delete(connection, batch, stamp, &mut done).await?;
-        update(connection, batch, stamp, &mut done).await?;
-        insert(connection, batch, stamp, &mut done).await?;
+        delete(connection, batch, call, &mut done).await?;
+        update(connection, batch, call, &mut done).await?;
+        insert(connection, batch, call, &mut done).await?;
     }
     let missed: Vec<_> =
         changes.iter().enumerate().filter(|(_, change)| !done.contains_key(&change.id().as_uuid())).collect();
@@ -129,7 +138,7 @@ fn note(done: &mut Done, rows: Vec<Written>, outcome: impl Fn(&Written) -> Outco
     Ok(())
 }
 
-async fn insert(connection: &mut PgConnection, changes: &[Change], stamp: &Stamp, done: &mut Done) -> Result<()> {
+async fn insert(connection: &mut PgConnection, changes: &[Change], call: &Call, done: &mut Done) -> Result<()> {
     let (mut ids, mut names, mut documents) = (Vec::new(), Vec::new(), Vec::new());
     for change in changes {
         if let Change::Put(flow, precondition) | Change::Restore(flow, precondition) = change
@@ -148,7 +157,10 @@ async fn insert(connection: &mut PgConnection, changes: &[Change], stamp: &Stamp
     let rows = sqlx::query_as!(
         Written,
         r#"
-        WITH stamp AS MATERIALIZED (SELECT set_config('strom.author', $5, TRUE))
+        WITH stamp AS MATERIALIZED (
+            SELECT set_config('strom.author', $5, TRUE), set_config('strom.at', ($4::TIMESTAMPTZ)::TEXT, TRUE),
+                set_config('strom.restored', $6, TRUE)
+        )
         INSERT INTO flows (id, name, data, created_at, updated_at)
         SELECT change.id, change.name, change.data, $4, $4
         FROM stamp, UNNEST($1::UUID[], $2::TEXT[], $3::JSONB[]) AS change (id, name, data)
@@ -159,15 +171,16 @@ async fn insert(connection: &mut PgConnection, changes: &[Change], stamp: &Stamp
         &ids,
         &names,
         &documents as &[Json<&RawValue>],
-        stamp.at,
-        stamp.author.as_str(),
+        call.stamp.at,
+        call.stamp.author.as_str(),
+        call.restored,
     )
     .fetch_all(connection)
     .await?;
     note(done, rows, |_| Outcome::Created)
 }
 
-async fn update(connection: &mut PgConnection, changes: &[Change], stamp: &Stamp, done: &mut Done) -> Result<()> {
+async fn update(connection: &mut PgConnection, changes: &[Change], call: &Call, done: &mut Done) -> Result<()> {
     let (mut ids, mut revisions, mut documents) = (Vec::new(), Vec::new(), Vec::new());
     for change in changes {
         if let Change::Put(flow, precondition) | Change::Restore(flow, precondition) = change
@@ -185,7 +198,10 @@ async fn update(connection: &mut PgConnection, changes: &[Change], stamp: &Stamp
     let rows = sqlx::query_as!(
         Written,
         r#"
-        WITH stamp AS MATERIALIZED (SELECT set_config('strom.author', $5, TRUE)),
+        WITH stamp AS MATERIALIZED (
+            SELECT set_config('strom.author', $5, TRUE), set_config('strom.at', ($4::TIMESTAMPTZ)::TEXT, TRUE),
+                set_config('strom.restored', $6, TRUE)
+        ),
         before AS MATERIALIZED (SELECT id, revision FROM flows WHERE id = ANY($1) ORDER BY id FOR UPDATE)
         UPDATE flows
         SET data = change.data, updated_at = $4
@@ -198,15 +214,16 @@ async fn update(connection: &mut PgConnection, changes: &[Change], stamp: &Stamp
         &ids,
         &revisions as &[Option<i64>],
         &documents as &[Json<&RawValue>],
-        stamp.at,
-        stamp.author.as_str(),
+        call.stamp.at,
+        call.stamp.author.as_str(),
+        call.restored,
     )
     .fetch_all(connection)
     .await?;
     note(done, rows, |row| if row.before == Some(row.revision) { Outcome::Unchanged } else { Outcome::Replaced })
 }
 
-async fn delete(connection: &mut PgConnection, changes: &[Change], stamp: &Stamp, done: &mut Done) -> Result<()> {
+async fn delete(connection: &mut PgConnection, changes: &[Change], call: &Call, done: &mut Done) -> Result<()> {
     let (mut ids, mut revisions) = (Vec::new(), Vec::new());
     for change in changes {
         if let Change::Delete(id, precondition) = change
@@ -238,8 +255,8 @@ async fn delete(connection: &mut PgConnection, changes: &[Change], stamp: &Stamp
         "#,
         &ids,
         &revisions as &[Option<i64>],
-        stamp.at,
-        stamp.author.as_str(),
+        call.stamp.at,
+        call.stamp.author.as_str(),
     )
     .fetch_all(connection)
     .await?;

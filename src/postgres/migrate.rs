@@ -46,7 +46,18 @@ async fn migrate(connection: &mut PgConnection) -> Result<(), Problem> {
     let mut migrator = sqlx::migrate!();
     // An older Strom works on the schema of a newer one. What it knows of must still be what was applied.
     migrator.set_ignore_missing(true).set_locking(false);
-    Ok(migrator.run_direct(None, connection, false).await?)
+    migrator.run_direct(None, &mut *connection, false).await?;
+    begin_log(connection).await
+}
+
+/// A database that was restored from a dump counts its transactions anew, and goes on in another log of changes.
+async fn begin_log(connection: &mut PgConnection) -> Result<(), Problem> {
+    sqlx::query!(
+        "UPDATE flow_log SET log = strom_log(), place = strom_place() WHERE place IS DISTINCT FROM strom_place()"
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
 }
 
 async fn lock(connection: &mut PgConnection) -> Result<(), Problem> {

@@ -7,11 +7,14 @@
 
 mod apply;
 mod breaker;
+mod changes;
 mod error;
 mod get;
+mod history;
 mod list;
 mod migrate;
 mod pool;
+mod record;
 mod row;
 mod snapshot;
 mod url;
@@ -24,6 +27,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::FutureExt;
 use futures::stream::BoxStream;
+use tokio::sync::watch;
 
 use crate::flow::{Flow, FlowId, Head};
 use crate::repository::{
@@ -40,6 +44,8 @@ const HEALTH_TIMEOUT: Duration = Duration::from_secs(3);
 pub struct PostgresRepository {
     pool: Arc<Pool>,
     location: String,
+    /// Wakes who waits for changes after each call that may have made some.
+    applied: Arc<watch::Sender<()>>,
 }
 
 impl PostgresRepository {
@@ -50,7 +56,7 @@ impl PostgresRepository {
     /// failed. The database is then as it was.
     pub async fn open(url: &DatabaseUrl) -> std::result::Result<Self, OpenError> {
         migrate::run(url).await?;
-        Ok(Self { pool: Pool::new(url), location: url.to_string() })
+        Ok(Self { pool: Pool::new(url), location: url.to_string(), applied: Arc::default() })
     }
 
     /// Puts every connection back while a transaction is open on it, as a cancelled `BEGIN` would. For tests: no call
@@ -87,8 +93,12 @@ impl FlowRepository for PostgresRepository {
     /// In a task of its own: a caller who goes away must not cancel a transaction that has begun, or its connection
     /// would return to the pool inside of it and the next user's work would be rolled back with it.
     async fn apply(&self, changes: Vec<Change>, stamp: Stamp) -> Result<Vec<Applied>> {
-        let pool = Arc::clone(&self.pool);
-        let task = tokio::spawn(async move { apply::apply(&pool, changes, stamp).await });
+        let (pool, done) = (Arc::clone(&self.pool), Arc::clone(&self.applied));
+        let task = tokio::spawn(async move {
+            let applied = apply::apply(&pool, changes, stamp).await;
+            done.send_replace(());
+            applied
+        });
         task.await.map_err(|panicked| RepositoryError::Failed(panicked.into()))?
     }
 
@@ -96,27 +106,29 @@ impl FlowRepository for PostgresRepository {
         snapshot::stream(Arc::clone(&self.pool))
     }
 
-    async fn history(&self, _: FlowId, _: Option<Revision>, _: u32) -> Result<Vec<Record<Head>>> {
-        Err(RepositoryError::Failed("not yet".into()))
+    async fn history(&self, id: FlowId, before: Option<Revision>, limit: u32) -> Result<Vec<Record<Head>>> {
+        self.pool.read(move |connection| history::history(connection, id, before, limit).boxed()).await
     }
 
-    async fn revision(&self, _: FlowId, _: Revision) -> Result<Option<Record<Flow>>> {
-        Err(RepositoryError::Failed("not yet".into()))
+    async fn revision(&self, id: FlowId, revision: Revision) -> Result<Option<Record<Flow>>> {
+        self.pool.read(move |connection| history::revision(connection, id, revision).boxed()).await
     }
 
     async fn deleted(&self) -> Result<Vec<Record<Head>>> {
-        Err(RepositoryError::Failed("not yet".into()))
+        self.pool.read(|connection| history::deleted(connection).boxed()).await
     }
 
-    async fn changes(&self, _: Since, _: u32) -> Result<Feed<Flow>> {
-        Err(RepositoryError::Failed("not yet".into()))
+    async fn changes(&self, since: Since, limit: u32) -> Result<Feed<Flow>> {
+        self.pool.read(move |connection| changes::changes(connection, since, limit).boxed()).await
     }
 
-    async fn change_summaries(&self, _: Since, _: u32) -> Result<Feed<Head>> {
-        Err(RepositoryError::Failed("not yet".into()))
+    async fn change_summaries(&self, since: Since, limit: u32) -> Result<Feed<Head>> {
+        self.pool.read(move |connection| changes::summaries(connection, since, limit).boxed()).await
     }
 
-    async fn changed(&self, _: FeedCursor) {}
+    async fn changed(&self, after: FeedCursor) {
+        changes::changed(&self.pool, self.applied.subscribe(), after).await;
+    }
 
     async fn health(&self) -> Health {
         let asking = self.pool.read(|connection| get::nothing(connection).boxed());

@@ -30,16 +30,8 @@ impl TryFrom<FlowRow> for Stored<Head> {
     type Error = RepositoryError;
 
     fn try_from(row: FlowRow) -> Result<Self> {
-        let head = Head {
-            id: row.id.into(),
-            state: row.state.as_deref().and_then(|state| state.parse().ok()).unwrap_or_default(),
-            auto_restart: row.auto_restart.unwrap_or_default(),
-            size: row.size.try_into().map_err(|_| corrupt("size", row.id))?,
-            elements: row.elements.try_into().map_err(|_| corrupt("elements", row.id))?,
-            blocks: row.blocks.try_into().map_err(|_| corrupt("blocks", row.id))?,
-            links: row.links.try_into().map_err(|_| corrupt("links", row.id))?,
-            name: row.name,
-        };
+        let counts = [row.size, row.elements, row.blocks, row.links];
+        let head = head("flows", row.id, row.name, row.state.as_deref(), row.auto_restart, counts)?;
         let version = version(row.id, row.revision, row.created_at, row.updated_at, &row.author)?;
         Ok(Self { item: head, version })
     }
@@ -50,7 +42,7 @@ impl TryFrom<FlowRow> for Stored<Flow> {
 
     fn try_from(mut row: FlowRow) -> Result<Self> {
         let id = row.id;
-        let Json(document) = row.data.take().ok_or_else(|| corrupt("data", id))?;
+        let Json(document) = row.data.take().ok_or_else(|| corrupt("flows", "data", id))?;
         let Stored { item, version } = Stored::<Head>::try_from(row)?;
         Ok(Self { item: Flow::from_parts(item, document), version })
     }
@@ -64,10 +56,31 @@ pub(super) fn version(
     updated_at: DateTime<Utc>,
     author: &str,
 ) -> Result<Version> {
-    let number = revision.try_into().map_err(|_| corrupt("revision", id))?;
+    let number = revision.try_into().map_err(|_| corrupt("flows", "revision", id))?;
     Ok(Version { revision: Revision::new(number), created_at, updated_at, author: Author::new(author) })
 }
 
-fn corrupt(column: &str, id: Uuid) -> RepositoryError {
-    RepositoryError::Corrupt(format!("column `{column}` of `flows`, row {id}"))
+/// The head that the columns of a row make; the last are size, elements, blocks and links.
+pub(super) fn head(
+    table: &str,
+    id: Uuid,
+    name: String,
+    state: Option<&str>,
+    auto_restart: Option<bool>,
+    [size, elements, blocks, links]: [i32; 4],
+) -> Result<Head> {
+    Ok(Head {
+        id: id.into(),
+        name,
+        state: state.and_then(|state| state.parse().ok()).unwrap_or_default(),
+        auto_restart: auto_restart.unwrap_or_default(),
+        size: size.try_into().map_err(|_| corrupt(table, "size", id))?,
+        elements: elements.try_into().map_err(|_| corrupt(table, "elements", id))?,
+        blocks: blocks.try_into().map_err(|_| corrupt(table, "blocks", id))?,
+        links: links.try_into().map_err(|_| corrupt(table, "links", id))?,
+    })
+}
+
+pub(super) fn corrupt(table: &str, column: &str, id: Uuid) -> RepositoryError {
+    RepositoryError::Corrupt(format!("column `{column}` of `{table}`, row {id}"))
 }

@@ -21,8 +21,10 @@
 
 pub mod atomicity;
 pub mod concurrency;
+pub mod feed;
 pub mod fidelity;
 pub mod filters;
+pub mod history;
 pub mod lists;
 pub mod paging;
 pub mod preconditions;
@@ -71,6 +73,31 @@ macro_rules! contract_tests {
             paging::totals_count_every_page,
             snapshots::snapshots_are_complete_and_in_order,
             snapshots::snapshots_show_one_moment,
+            history::every_revision_is_in_the_history,
+            history::every_revision_keeps_its_document,
+            history::a_deletion_keeps_the_document,
+            history::histories_come_in_pages,
+            history::reports_and_spellings_are_not_in_the_history,
+            history::refused_changes_leave_no_record,
+            history::a_flow_is_restored,
+            history::a_deleted_flow_is_restored,
+            history::only_what_is_restored_is_called_so,
+            history::restores_check_their_precondition,
+            history::restoring_the_same_makes_no_revision,
+            history::an_unknown_revision_is_none,
+            history::deleted_flows_are_listed,
+            feed::changes_come_in_order,
+            feed::feeds_come_in_pages,
+            feed::every_change_is_a_place_to_go_on_from,
+            feed::now_is_behind_everything,
+            feed::reports_are_in_the_feed,
+            feed::spellings_are_not_in_the_feed,
+            feed::what_changed_nothing_is_not_in_the_feed,
+            feed::unknown_places_are_gone,
+            feed::a_change_wakes_who_waits,
+            feed::change_summaries_agree_with_changes,
+            feed::writers_and_readers_at_once,
+            feed::the_feed_makes_a_copy,
             concurrency::savers_at_once_lose_nothing,
             concurrency::creations_and_deletions_count_on,
             concurrency::one_of_many_wins_each_revision,

@@ -8,7 +8,8 @@ use uuid::Uuid;
 
 use crate::flow::{Flow, FlowId, Runtime};
 use crate::repository::{
-    Applied, Author, Change, FlowRepository, ListQuery, RepositoryError, Stamp, Stored, Version, Violation,
+    Applied, Author, Change, FlowRepository, ListQuery, Record, RepositoryError, Revision, Stamp, Stored, Version,
+    Violation,
 };
 
 /// The id of this number; ids compare as their numbers do.
@@ -90,6 +91,12 @@ pub async fn stored(repository: &dyn FlowRepository, number: u32) -> Stored<Flow
 /// The flow of this number.
 pub async fn found(repository: &dyn FlowRepository, number: u32) -> Option<Stored<Flow>> {
     repository.get(id(number)).await.unwrap_or_else(|error| panic!("get failed: {error:?}"))
+}
+
+/// A revision of the flow of this number.
+pub async fn revision(repository: &dyn FlowRepository, number: u32, revision: u64) -> Option<Record<Flow>> {
+    let asking = repository.revision(id(number), Revision::new(revision));
+    asking.await.unwrap_or_else(|error| panic!("revision failed: {error:?}"))
 }
 
 /// Everything there is.

@@ -31,11 +31,11 @@ mod postgres {
 
 async fn survives_restarts(open: impl AsyncFn() -> Arc<dyn FlowRepository>) {
     let first = open().await;
-    reopening::fill(first.clone()).await;
+    let created = reopening::fill(first.clone()).await;
     first.close().await;
     for _ in 0..2 {
         let repository = open().await;
-        reopening::verify_filled(repository.clone()).await;
+        reopening::verify_filled(repository.clone(), created).await;
         repository.close().await;
     }
     reopening::verify_deleted_revision(open().await).await;

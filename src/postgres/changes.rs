@@ -1,0 +1,140 @@
+//! The feed. Why its order is what it is, and nobody overtaken, is argued in migrations/0004_history.sql.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt;
+use serde_json::value::RawValue;
+use sqlx::PgConnection;
+use sqlx::types::Json;
+use tokio::sync::watch;
+
+use super::error::{Error, Result};
+use super::pool::Pool;
+use super::record::{RecordRow, cursor};
+use crate::flow::{Flow, Head};
+use crate::repository::{Feed, FeedCursor, Record, RepositoryError, Since};
+
+/// How often the table is looked at for changes of other writers.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
+/// How soon for one that is committed, but stands behind a transaction that has not ended; then twice as long each time.
+const FIRST_LOOK: Duration = Duration::from_millis(10);
+
+pub(super) async fn changes(connection: &mut PgConnection, since: Since, limit: u32) -> Result<Feed<Flow>> {
+    feed(connection, since, limit, true).await
+}
+
+pub(super) async fn summaries(connection: &mut PgConnection, since: Since, limit: u32) -> Result<Feed<Head>> {
+    feed(connection, since, limit, false).await
+}
+
+/// Returns when a change behind this place can be read, or reading would fail.
+pub(super) async fn changed(pool: &Arc<Pool>, mut applied: watch::Receiver<()>, after: FeedCursor) {
+    let mut look = FIRST_LOOK;
+    loop {
+        match pool.read(|connection| bounds(connection).boxed()).await {
+            Ok(bounds) if bounds.last != after || bounds.kept > after => return,
+            Ok(bounds) if bounds.more_to_come => {
+                tokio::time::sleep(look).await;
+                look = (look * 2).min(POLL_INTERVAL);
+            }
+            Ok(_) => {
+                look = FIRST_LOOK;
+                // Too late or no sender left: look again.
+                let _ = tokio::time::timeout(POLL_INTERVAL, applied.changed()).await;
+            }
+            Err(_) => return tokio::time::sleep(POLL_INTERVAL).await,
+        }
+    }
+}
+
+async fn feed<T>(connection: &mut PgConnection, since: Since, limit: u32, documents: bool) -> Result<Feed<T>>
+where
+    Record<T>: TryFrom<RecordRow, Error = RepositoryError>,
+{
+    let after = match since {
+        Since::After(cursor) => cursor,
+        Since::Oldest => bounds(connection).await?.kept,
+        Since::Now => return Ok(Feed { changes: Vec::new(), next: bounds(connection).await?.last }),
+    };
+    let rows = rows(connection, after, limit, documents).await?;
+    // Only now: what was deleted before they were read is known by now.
+    let bounds = bounds(connection).await?;
+    if after < bounds.kept || bounds.last < after {
+        return Err(RepositoryError::Gone.into());
+    }
+    let changes = rows.into_iter().map(|row| Record::try_from(row).map_err(Error::from)).collect::<Result<Vec<_>>>()?;
+    let next = changes.last().map_or(after, |change| change.cursor);
+    Ok(Feed { changes, next })
+}
+
+async fn rows(connection: &mut PgConnection, after: FeedCursor, limit: u32, documents: bool) -> Result<Vec<RecordRow>> {
+    let column = |part| i64::try_from(part).map_err(|_| RepositoryError::Gone);
+    Ok(sqlx::query_as!(
+        RecordRow,
+        r#"
+        WITH here AS MATERIALIZED (
+            SELECT strom_log() AS log, pg_snapshot_xmin(pg_current_snapshot())::TEXT::BIGINT AS settled
+        )
+        SELECT change.log, horizon, number, flow_id, operation, revision, at, author,
+            name, state, auto_restart, size, elements, blocks, links,
+            CASE WHEN $1 THEN document END AS "document: Json<Box<RawValue>>"
+        FROM here
+        CROSS JOIN flow_changes AS change
+        WHERE (change.log, horizon, number) > ($2, $3, $4) AND (change.log < here.log OR horizon <= settled)
+        ORDER BY change.log, horizon, number
+        LIMIT $5
+        "#,
+        documents,
+        column(after.log)?,
+        column(after.transaction)?,
+        column(after.number)?,
+        i64::from(limit),
+    )
+    .fetch_all(connection)
+    .await?)
+}
+
+struct Bounds {
+    /// The feed begins behind it.
+    kept: FeedCursor,
+    /// What can be read ends with it. Only grows.
+    last: FeedCursor,
+    /// Changes are committed that cannot be read yet.
+    more_to_come: bool,
+}
+
+async fn bounds(connection: &mut PgConnection) -> Result<Bounds> {
+    // Neither the place in a log that begins nor `EXISTS` is ever NULL.
+    let row = sqlx::query!(
+        r#"
+        WITH here AS MATERIALIZED (
+            SELECT strom_log() AS log, pg_snapshot_xmin(pg_current_snapshot())::TEXT::BIGINT AS settled
+        )
+        SELECT gone_log, gone_horizon, gone_number, last.log AS "log!", last.horizon AS "horizon!",
+            last.number AS "number!",
+            EXISTS (SELECT FROM flow_changes AS change WHERE change.log = here.log AND change.horizon > settled)
+                AS "more_to_come!"
+        FROM flow_log
+        CROSS JOIN here
+        CROSS JOIN LATERAL (
+            (
+                SELECT change.log, change.horizon, change.number
+                FROM flow_changes AS change
+                WHERE change.log < here.log OR change.horizon <= settled
+                ORDER BY change.log DESC, change.horizon DESC, change.number DESC
+                LIMIT 1
+            )
+            UNION ALL
+            SELECT here.log, 0, 0
+            ORDER BY log DESC, horizon DESC, number DESC
+            LIMIT 1
+        ) AS last
+        "#,
+    )
+    .fetch_one(connection)
+    .await?;
+    let kept = cursor(row.gone_log, row.gone_horizon, row.gone_number)?;
+    let last = cursor(row.log, row.horizon, row.number)?.max(kept);
+    Ok(Bounds { kept, last, more_to_come: row.more_to_come })
+}
