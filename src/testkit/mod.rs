@@ -21,6 +21,7 @@
 
 pub mod atomicity;
 pub mod concurrency;
+pub mod faults;
 pub mod fidelity;
 pub mod filters;
 pub mod lists;
