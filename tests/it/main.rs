@@ -3,6 +3,7 @@
 mod contract;
 mod documents;
 mod http;
+mod json_faults;
 mod json_file;
 mod json_refusals;
 mod migrations;

@@ -142,9 +142,14 @@ impl FaultyDisk {
         self.state().struck
     }
 
-    /// Every call with its number and its end.
+    /// Every call with its number and its end, and the notes between them.
     pub fn trace(&self) -> Vec<String> {
         self.state().trace.clone()
+    }
+
+    /// Puts a line into the trace, to tell what the store was asked between its calls.
+    pub fn note(&self, line: impl Into<String>) {
+        self.state().trace.push(line.into());
     }
 
     /// The power cut. For after a stop, when nobody uses the files any more.
@@ -161,7 +166,7 @@ impl FaultyDisk {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts the call and does it, or half of it, or nothing. `failed` is told of a failure that the store lives on with.
+    /// Counts the call and does it, or half of it, or nothing.
     fn call<T>(
         &self,
         what: String,
