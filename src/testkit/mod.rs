@@ -20,6 +20,7 @@
 //! ```
 
 pub mod atomicity;
+pub mod chance;
 pub mod concurrency;
 pub mod faults;
 pub mod fidelity;

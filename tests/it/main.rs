@@ -5,6 +5,7 @@ mod documents;
 mod http;
 mod json_faults;
 mod json_file;
+mod json_kill;
 mod json_refusals;
 mod migrations;
 mod model;

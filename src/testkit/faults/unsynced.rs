@@ -9,6 +9,7 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use super::Loss;
+use crate::testkit::chance::Chance;
 
 const SECTOR: u64 = 512;
 
@@ -104,7 +105,10 @@ impl Unsynced {
     }
 
     pub(super) fn lose(&mut self, loss: Loss) -> io::Result<()> {
-        let mut chance = Chance::of(loss);
+        let mut chance = match loss {
+            Loss::All => Chance::new(0),
+            Loss::Some(seed) | Loss::Sectors(seed) => Chance::new(seed),
+        };
         for content in self.files.values_mut() {
             content.lose(loss, &mut chance)?;
         }
@@ -240,25 +244,4 @@ fn read(file: &File, range: Range<u64>) -> io::Result<Vec<u8>> {
 fn zero(file: &File, range: Range<u64>) -> io::Result<()> {
     let length = range.end.saturating_sub(range.start) as usize;
     file.write_all_at(&vec![0; length], range.start)
-}
-
-/// Numbers that look like chance and are the same for the same seed: splitmix64.
-#[derive(Debug)]
-struct Chance(u64);
-
-impl Chance {
-    fn of(loss: Loss) -> Self {
-        match loss {
-            Loss::All => Self(0),
-            Loss::Some(seed) | Loss::Sectors(seed) => Self(seed),
-        }
-    }
-
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % end
-    }
 }

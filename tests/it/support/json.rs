@@ -93,6 +93,11 @@ impl File {
         FaultyDisk::new(tempfile::tempdir_in(&self.kept).unwrap().keep())
     }
 
+    /// Where disks keep what a power cut brings back.
+    pub(crate) fn kept(&self) -> &Path {
+        self.kept.path()
+    }
+
     /// Leaves everything on the disk, for somebody to look at.
     pub(crate) fn keep(self) -> PathBuf {
         self.directory.keep()
