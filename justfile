@@ -28,6 +28,10 @@ test-offline:
     cargo test --locked --doc
     cargo test --locked --test it -- --skip postgres --skip migrations
 
+# Crash the JSON store at every call it makes to the disk, and kill its process a thousand times (hours are well spent)
+torture:
+    STROM_FAULTS=all STROM_KILL_ROUNDS=1000 cargo test --locked --test it -- json_faults json_kill
+
 # Check the queries against a throw-away PostgreSQL and write .sqlx
 prepare: _sqlx-cli
     rm -f .sqlx/query-*.json

@@ -20,8 +20,10 @@
 //! ```
 
 pub mod atomicity;
+pub mod chance;
 pub mod concurrency;
 pub mod feed;
+pub mod faults;
 pub mod fidelity;
 pub mod filters;
 pub mod history;

@@ -3,7 +3,9 @@
 mod contract;
 mod documents;
 mod http;
+mod json_faults;
 mod json_file;
+mod json_kill;
 mod json_refusals;
 mod migrations;
 mod model;

@@ -2,10 +2,13 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use chrono::TimeDelta;
 use strom::FlowRepository;
-use strom::json::JsonRepository;
-use strom::repository::OpenError;
+use strom::json::{JsonRepository, Settings};
+use strom::repository::{OpenError, Retention};
+use strom::testkit::faults::{self, FaultyDisk};
 use strom::testkit::samples::time;
 use tempfile::TempDir;
 
@@ -17,9 +20,37 @@ pub(crate) async fn open() -> Opened<File> {
     Opened { repository: file.open().await, _place: file }
 }
 
+/// Keeps everything, and does soon what the default does later.
+pub(crate) fn hasty() -> Settings {
+    Settings {
+        retention: Retention { revisions: 50, age: TimeDelta::days(100_000) },
+        journal_bytes: 2_000,
+        quiet: Duration::from_millis(10),
+        interval: Duration::from_millis(200),
+        poll: Duration::from_millis(20),
+    }
+}
+
+/// As [`hasty`], but writes the file at the close alone and does not look at it before.
+pub(crate) fn lazy() -> Settings {
+    let hour = Duration::from_secs(3_600);
+    Settings { journal_bytes: u64::MAX, quiet: hour, interval: hour, poll: hour, ..hasty() }
+}
+
+/// Waits until it is so, but not for ever.
+pub(crate) async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    let begin = Instant::now();
+    while !is_so().await {
+        assert!(begin.elapsed() < Duration::from_secs(20), "never came to be: {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
 /// A place for a file, and what tests do to it behind the repository's back.
 pub(crate) struct File {
     directory: TempDir,
+    /// For what a power cut brings back.
+    kept: TempDir,
     pub(crate) path: PathBuf,
 }
 
@@ -27,7 +58,7 @@ impl File {
     pub(crate) fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("flows.json");
-        Self { directory, path }
+        Self { directory, kept: tempfile::tempdir().unwrap(), path }
     }
 
     pub(crate) fn holding(text: &str) -> Self {
@@ -42,6 +73,34 @@ impl File {
 
     pub(crate) async fn open(&self) -> Arc<dyn FlowRepository> {
         Arc::new(self.try_open().await.unwrap())
+    }
+
+    /// On a disk that never syncs, unless it is told to do worse.
+    pub(crate) async fn open_with(&self, settings: Settings) -> Arc<dyn FlowRepository> {
+        self.open_on(&self.disk(), settings).await.unwrap()
+    }
+
+    pub(crate) async fn open_on(
+        &self,
+        disk: &Arc<FaultyDisk>,
+        settings: Settings,
+    ) -> Result<Arc<dyn FlowRepository>, OpenError> {
+        faults::open(&self.path, time(0), settings, disk).await
+    }
+
+    /// A disk to open it on.
+    pub(crate) fn disk(&self) -> Arc<FaultyDisk> {
+        FaultyDisk::new(tempfile::tempdir_in(&self.kept).unwrap().keep())
+    }
+
+    /// Where disks keep what a power cut brings back.
+    pub(crate) fn kept(&self) -> &Path {
+        self.kept.path()
+    }
+
+    /// Leaves everything on the disk, for somebody to look at.
+    pub(crate) fn keep(self) -> PathBuf {
+        self.directory.keep()
     }
 
     pub(crate) async fn try_open(&self) -> Result<JsonRepository, OpenError> {
