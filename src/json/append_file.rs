@@ -23,6 +23,9 @@ pub(super) struct AppendFile {
 #[derive(Debug)]
 enum Condition {
     Sound,
+    /// It was there at the start. What is behind this place may be in the memory of the system alone, if a sync of the
+    /// process before has failed, and has to be written once more.
+    Found(u64),
     /// Behind the end there may be a part of what could not be written.
     Torn,
     /// A sync has failed. What the disk has is then unknown, and another sync would say nothing about it
@@ -33,9 +36,11 @@ enum Condition {
 }
 
 impl AppendFile {
-    /// The file that is there, believed up to this place. What is behind it goes with the first append.
-    pub(super) fn existing(disk: &Arc<dyn Disk>, path: &Path, file: Arc<File>, end: u64) -> Self {
-        Self { disk: Arc::clone(disk), path: path.to_owned(), file, end, condition: Condition::Torn }
+    /// The file that is there, believed up to `end`; what is behind that goes with the first append. Up to `synced` it is
+    /// known to be on the disk.
+    pub(super) fn existing(disk: &Arc<dyn Disk>, path: &Path, file: Arc<File>, synced: u64, end: u64) -> Self {
+        let condition = Condition::Found(synced);
+        Self { disk: Arc::clone(disk), path: path.to_owned(), file, end, condition }
     }
 
     /// Puts a file that was prepared into its place. Nothing is appended to it before that is certain to last.
@@ -45,6 +50,11 @@ impl AppendFile {
         let synced = sync_directory_of(&**disk, path);
         let condition = if synced.is_ok() { Condition::Sound } else { Condition::Unplaced };
         Ok(Self { disk: Arc::clone(disk), path: path.to_owned(), file, end, condition })
+    }
+
+    /// Believes nothing behind this place.
+    pub(super) fn cut(&mut self, end: u64) {
+        (self.end, self.condition) = (end, Condition::Found(end));
     }
 
     /// The lines from `start` on, as far as they are believed.
@@ -77,6 +87,13 @@ impl AppendFile {
     fn mend(&mut self) -> io::Result<()> {
         match self.condition {
             Condition::Sound => {}
+            Condition::Found(synced) => {
+                self.disk.truncate(&self.file, self.end)?;
+                let unsure = self.segment(synced, 0);
+                let mut out = Output::new(&*self.disk, &self.file, synced);
+                unsure.copy(synced, self.end, &mut out)?;
+                out.finish()?;
+            }
             Condition::Torn => self.disk.truncate(&self.file, self.end)?,
             Condition::Spoiled => {
                 let believed = self.segment(0, 0);

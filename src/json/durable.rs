@@ -183,14 +183,16 @@ fn prefix(target: &Path) -> String {
     format!(".{}.strom-", target.file_name().unwrap_or_default().to_string_lossy())
 }
 
-/// Removes what a process that was killed has left beside the target. Whoever calls has the lock.
-pub(super) fn remove_leftovers(disk: &dyn Disk, target: &Path) -> io::Result<()> {
-    let prefix = prefix(target);
-    for entry in target.parent().unwrap_or(Path::new("/")).read_dir()? {
+/// Removes what a process that was killed has left beside these targets, which are in one directory. Whoever calls has
+/// the lock.
+pub(super) fn remove_leftovers(disk: &dyn Disk, targets: &[&Path]) -> io::Result<()> {
+    let prefixes: Vec<_> = targets.iter().map(|target| prefix(target)).collect();
+    let directory = targets.first().and_then(|target| target.parent()).unwrap_or(Path::new("/"));
+    for entry in directory.read_dir()? {
         let entry = entry?;
         let name = entry.file_name();
         let name = name.to_string_lossy();
-        if name.starts_with(&prefix) && name.ends_with(".tmp") {
+        if name.ends_with(".tmp") && prefixes.iter().any(|prefix| name.starts_with(prefix)) {
             disk.remove(&entry.path())?;
         }
     }

@@ -65,9 +65,19 @@ impl History {
         whole.start = start;
         let (last, end) = whole.last_change()?;
         let horizon = header.after;
-        let file = AppendFile::existing(disk, path, file, end);
+        let file = AppendFile::existing(disk, path, file, end, end);
         let (disk, path, log, last) = (Arc::clone(disk), path.to_owned(), header.log, last.max(horizon));
         Ok(Opened::Found(Self { disk, path, file, log, horizon, start, last, swept: 0 }))
+    }
+
+    /// Believes nothing behind this change, which was the last when the journal began: the journal has it, and whether it
+    /// was on the disk nobody knows.
+    pub(super) fn believe(&mut self, last: u64) -> io::Result<()> {
+        if self.last > last {
+            self.file.cut(self.segment().begin_behind(last)?);
+            self.last = last;
+        }
+        Ok(())
     }
 
     /// A history without changes. `horizon` is the last change that it could have had.

@@ -76,7 +76,7 @@ pub(super) fn beside(file: &Path, suffix: &str) -> PathBuf {
 impl Journal {
     /// The journal that is there, read and found whole.
     pub(super) fn existing(disk: &Arc<dyn Disk>, path: &Path, file: Arc<File>, replay: &Replay) -> Self {
-        let file = AppendFile::existing(disk, path, file, replay.end);
+        let file = AppendFile::existing(disk, path, file, replay.synced, replay.end);
         Self { file, start: replay.start, last: replay.last }
     }
 

@@ -106,8 +106,10 @@ impl Log {
         let after = match since {
             Since::Oldest => self.horizon,
             Since::Now => self.last,
-            Since::After(cursor) if cursor.log == self.id && (self.horizon..=self.last).contains(&cursor.number) => {
-                cursor.number
+            Since::After(FeedCursor { log, transaction: 0, number })
+                if log == self.id && (self.horizon..=self.last).contains(&number) =>
+            {
+                number
             }
             Since::After(_) => return Err(RepositoryError::Gone),
         };

@@ -14,7 +14,8 @@ use super::disk::Disk;
 use super::durable::{Identity, remove_leftovers};
 use super::faults::{Faults, Topic};
 use super::file::{self, Content};
-use super::history::History;
+use super::history::{self, History};
+use super::journal;
 use super::lock::{Lock, LockError, real_path};
 use super::reconcile::{Ours, Reconciled, found_at, reconcile, without_file};
 use super::recovery::{Recovered, RecoveryError, recover};
@@ -45,7 +46,8 @@ pub(super) fn open(path: &Path, now: DateTime<Utc>, disk: Arc<dyn Disk>) -> Resu
         Err(LockError::Held(pid)) => return Err(held(path, pid)),
     };
     if lock.is_ok()
-        && let Err(error) = remove_leftovers(&*disk, &real)
+        && let Err(error) =
+            remove_leftovers(&*disk, &[&real, &journal::path_beside(&real), &history::path_beside(&real)])
     {
         tracing::warn!(%error, "a temporary file that was left behind cannot be removed");
     }

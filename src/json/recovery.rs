@@ -60,7 +60,7 @@ pub(super) fn recover(
 ) -> Result<Recovered, RecoveryError> {
     let mut faults = Vec::new();
     let fresh = u64::try_from(now.timestamp_micros()).unwrap_or(0);
-    let history = open_history(disk, path, fresh, is_writable, &mut faults)?;
+    let mut history = open_history(disk, path, fresh, is_writable, &mut faults)?;
     let kept = history.as_ref().map_or(0, |history| history.segment().last);
     let journal_path = journal::path_beside(path);
     let file = match File::options().read(true).write(is_writable).open(&journal_path) {
@@ -83,12 +83,15 @@ pub(super) fn recover(
             history::path_beside(path).display()
         ));
     }
-    if replay.damage.is_some()
-        && let Some(history) = &history
-    {
-        let (flows, gone) = fold_history(&history.segment())?;
-        replay.add_missing(flows, gone);
+    match (&mut history, &header) {
+        (Some(history), _) if replay.damage.is_some() => {
+            let (flows, gone) = fold_history(&history.segment())?;
+            replay.add_missing(flows, gone);
+        }
+        (Some(history), Some(header)) => history.believe(header.kept)?,
+        _ => {}
     }
+    let kept = history.as_ref().map_or(0, |history| history.segment().last);
     let after = header.as_ref().map_or(kept, |header| header.after);
     let base = Base {
         log: if replay.damage.is_some() || !is_history_whole { fresh.max(log + 1) } else { log },

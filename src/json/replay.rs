@@ -29,6 +29,8 @@ pub(super) struct Replay {
     /// Where the changes begin and where the last line that is believed ends.
     pub(super) start: u64,
     pub(super) end: u64,
+    /// What comes behind this place may not have been on the disk when the last line was written.
+    pub(super) synced: u64,
     /// The number of the last change.
     pub(super) last: u64,
     /// `flows.json` has every change up to this one.
@@ -174,8 +176,16 @@ impl Lines {
         } else {
             None
         };
+        let told = |event: &Event| match event {
+            Event::Changed(told) => Some((told.seq, told.synced, told.offset)),
+            Event::Gone(..) => None,
+        };
+        let known = self.events.iter().filter_map(told).map(|(_, synced, _)| synced).max().unwrap_or(after);
+        let unsure = self.events.iter().filter_map(told).find(|(seq, ..)| *seq > known);
         let Self { header, flows, gone, events, start, file, .. } = self;
-        Replay { header, flows, gone, events, start: start.min(end), end, last, file: file.min(last), damage }
+        let start = start.min(end);
+        let synced = unsure.map_or(end, |(.., offset)| offset).min(end);
+        Replay { header, flows, gone, events, start, end, synced, last, file: file.min(last), damage }
     }
 
     /// Calls of which not every change is there were never acknowledged, unless a later line knows that they were on

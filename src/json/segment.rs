@@ -79,6 +79,19 @@ impl Segment {
         Ok(found)
     }
 
+    /// Where the first change behind this one begins.
+    pub(super) fn begin_behind(&self, after: u64) -> io::Result<u64> {
+        let mut found = self.end;
+        self.each_line(self.find(after)?, |offset, text, _| {
+            let is_behind = line::seq_of(text).is_some_and(|seq| seq > after);
+            if is_behind {
+                found = offset;
+            }
+            Ok(if is_behind { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+        })?;
+        Ok(found)
+    }
+
     /// The number of the last change that can be read, and where its line ends; of none 0 and the start.
     pub(super) fn last_change(&self) -> io::Result<(u64, u64)> {
         let mut window = NEAR;

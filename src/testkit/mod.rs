@@ -22,8 +22,8 @@
 pub mod atomicity;
 pub mod chance;
 pub mod concurrency;
-pub mod feed;
 pub mod faults;
+pub mod feed;
 pub mod fidelity;
 pub mod filters;
 pub mod history;
