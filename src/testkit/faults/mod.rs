@@ -28,6 +28,7 @@ pub async fn open(
     settings: Settings,
     disk: &Arc<FaultyDisk>,
 ) -> Result<Arc<dyn FlowRepository>, OpenError> {
+    disk.state().unsynced.forgive();
     let disk: Arc<dyn Disk> = Arc::<FaultyDisk>::clone(disk);
     Ok(Arc::new(JsonRepository::open_on(path, now, settings, disk).await?))
 }
@@ -74,8 +75,8 @@ pub enum Loss {
     Sectors(u64),
 }
 
-/// The disk. It also sees to it that nothing is lost of which the operating system has said that it may be: bytes that
-/// a failed sync has left behind are gone after a power cut, even if a later sync of that file has succeeded.
+/// The disk. Bytes that a failed sync has left behind are zeros after a power cut, even if a later sync of that file has
+/// succeeded, unless they were written again or the store was opened anew, which cannot know.
 #[derive(Debug)]
 pub struct FaultyDisk(Mutex<State>);
 

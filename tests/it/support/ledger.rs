@@ -27,8 +27,15 @@ enum Answer {
     Open,
     /// Nothing of it is there.
     Refused,
-    /// All of it is there, with these revisions.
+    /// All of it is there, with these revisions; `None` where there was nothing to delete.
     Made(Vec<Option<Revision>>),
+}
+
+impl Answer {
+    /// An open call may be there after a restart, also one that put what a later call did not find.
+    fn nothing_to_delete(&self, place: usize) -> bool {
+        matches!(self, Self::Made(revisions) if revisions[place].is_none())
+    }
 }
 
 impl Ledger {
@@ -130,7 +137,7 @@ impl Ledger {
             let lives = before.is_some_and(|record| record.operation != Operation::Delete);
             let content = |flow: &Flow| flow.canonical(Runtime::Left).unwrap();
             let effective = match change.flow() {
-                None => lives,
+                None => lives && !call.answer.nothing_to_delete(place),
                 Some(flow) => !lives || before.is_none_or(|before| content(&before.item) != content(flow)),
             };
             let count = there.entry(*at).or_default();
@@ -215,7 +222,9 @@ impl Ledger {
         let newest = records.last().expect("at least the last revision");
         assert_eq!(canonical(&current.item), canonical(&newest.item), "{id}: who follows the feed has the same copy");
         let reports = self.calls.range(seconds(last) + 1..).filter(|(_, call)| {
-            matches!(call.answer, Answer::Made(_)) && call.changes.iter().any(|change| change.id() == id)
+            let place = call.changes.iter().position(|change| change.id() == id);
+            let made = matches!(call.answer, Answer::Made(_));
+            made && place.is_some_and(|place| !call.answer.nothing_to_delete(place))
         });
         let reported = reports.last().map_or(0, |(at, _)| *at);
         assert!(seconds(newest) >= reported, "{id}: the report of call {reported} is not there");
