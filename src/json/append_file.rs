@@ -83,7 +83,15 @@ impl AppendFile {
         Ok(())
     }
 
-    /// Makes the file fit to be appended to after a failure.
+    /// Undoes an append that has failed, so that nothing of it is found after a restart.
+    pub(super) fn undo_failure(&mut self) -> io::Result<()> {
+        match self.condition {
+            Condition::Sound | Condition::Found(_) => Ok(()),
+            Condition::Torn | Condition::Spoiled | Condition::Unplaced => self.mend(),
+        }
+    }
+
+    /// Makes the file fit to be appended to.
     fn mend(&mut self) -> io::Result<()> {
         match self.condition {
             Condition::Sound => {}
@@ -94,7 +102,10 @@ impl AppendFile {
                 unsure.copy(synced, self.end, &mut out)?;
                 out.finish()?;
             }
-            Condition::Torn => self.disk.truncate(&self.file, self.end)?,
+            Condition::Torn => {
+                self.disk.truncate(&self.file, self.end)?;
+                self.disk.sync(&self.file).inspect_err(|_| self.condition = Condition::Spoiled)?;
+            }
             Condition::Spoiled => {
                 let believed = self.segment(0, 0);
                 let prepared = Prepared::write(&self.disk, &self.path, |out| believed.copy(0, believed.end, out))?;

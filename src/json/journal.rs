@@ -127,6 +127,11 @@ impl Journal {
         Ok(())
     }
 
+    /// Undoes an append that has failed, so that nothing of it is found after a restart.
+    pub(super) fn undo_failure(&mut self) -> io::Result<()> {
+        self.file.undo_failure()
+    }
+
     /// Notes that `flows.json` has every change up to this one, and which flows are gone without a change that could be
     /// told. A note that does not reach the disk is no harm: what the file has is then recognised by its content.
     pub(super) fn note(&mut self, file: u64, gone: &[(FlowId, Deletion)]) -> io::Result<()> {

@@ -106,11 +106,7 @@ impl Log {
         let after = match since {
             Since::Oldest => self.horizon,
             Since::Now => self.last,
-            Since::After(FeedCursor { log, transaction: 0, number })
-                if log == self.id && (self.horizon..=self.last).contains(&number) =>
-            {
-                number
-            }
+            Since::After(cursor) if self.has(cursor) => cursor.number,
             Since::After(_) => return Err(RepositoryError::Gone),
         };
         let mut feed = Feed { changes: Vec::new(), next: self.cursor(after) };
@@ -126,6 +122,12 @@ impl Log {
             Ok(if is_full { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
         })?;
         Ok(feed)
+    }
+
+    /// Whether it is a place of this log behind which nothing is missing.
+    pub(super) fn has(&self, cursor: FeedCursor) -> bool {
+        let FeedCursor { log, transaction, number } = cursor;
+        (log, transaction) == (self.id, 0) && (self.horizon..=self.last).contains(&number)
     }
 
     pub(super) fn cursor(&self, number: u64) -> FeedCursor {

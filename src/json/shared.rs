@@ -175,7 +175,8 @@ impl Shared {
     pub(super) async fn changed(&self, after: FeedCursor) {
         let mut last = self.last.subscribe();
         let is_there = |last: &u64| *last > after.number;
-        let is_ours = self.view().is_some_and(|view| view.log.id == after.log);
+        // Of any other place asking tells that it is gone.
+        let is_ours = self.view().is_some_and(|view| view.log.has(after));
         if is_ours {
             let _ = last.wait_for(|last| is_there(last)).await;
         }

@@ -78,6 +78,15 @@ impl Writer {
     /// Makes the changes of some calls, one call after the other, and saves all of them with one sync. What needs no
     /// save writes nothing.
     pub(super) fn commit(&mut self, view: &View, calls: &[(Vec<Change>, Stamp)]) -> Committed {
+        // A change that could not be saved may be on the disk all the same. As long as it may, nobody is told what follows
+        // from its absence.
+        if let JournalPlace::There(journal) = &mut self.journal
+            && let Err(error) = journal.undo_failure()
+        {
+            let failure = self.failure(&error);
+            let results = calls.iter().map(|_| Err(failure.clone().into())).collect();
+            return Committed { results, view: None, failure: Some(failure) };
+        }
         let mut state = view.state.clone();
         let mut made = Vec::new();
         let mut first_saved = calls.len();
