@@ -47,7 +47,6 @@ pub(super) enum Kind {
     Unavailable,
     Busy,
     ReadOnly,
-    Diverged,
 }
 
 impl Kind {
@@ -79,9 +78,6 @@ impl Kind {
             Self::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "the storage is not available"),
             Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy", "the storage is busy"),
             Self::ReadOnly => (StatusCode::SERVICE_UNAVAILABLE, "read-only", "the storage is read-only"),
-            Self::Diverged => {
-                (StatusCode::SERVICE_UNAVAILABLE, "diverged", "the storage was changed by another program")
-            }
         }
     }
 }
@@ -115,7 +111,7 @@ impl From<Refusal> for Problem {
     }
 }
 
-/// A storage that is read-only or has diverged is 503 without `Retry-After`: the request is right and its sender can do
+/// A storage that is read-only is 503 without `Retry-After`: the request is right and its sender can do
 /// nothing about it. 403 would ask for another key, 409 for another document.
 impl From<RepositoryError> for Problem {
     fn from(error: RepositoryError) -> Self {
@@ -142,10 +138,6 @@ impl From<RepositoryError> for Problem {
             RepositoryError::ReadOnly(ref reason) => {
                 tracing::warn!(reason, "the storage is read-only");
                 Self::new(Kind::ReadOnly, "nothing was written; the operator finds the reason in the log")
-            }
-            RepositoryError::Diverged(ref reason) => {
-                tracing::error!(reason, "the storage was changed by another program");
-                Self::new(Kind::Diverged, "nothing was written; the operator finds the reason in the log")
             }
             RepositoryError::Gone => Self::new(Kind::Gone, error.to_string()),
             RepositoryError::Corrupt(ref reason) => {

@@ -29,6 +29,9 @@ struct Ready {
     degraded: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
+    /// What somebody should look at, for those who hold the key.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    faults: Vec<String>,
 }
 
 /// Whether requests would be served. Load balancers ask this, and have no keys.
@@ -41,13 +44,15 @@ pub(super) async fn ready(State(app): State<App>, headers: HeaderMap) -> Respons
         Status::Unavailable(reason) => Some(reason),
     };
     let since = TimeDelta::from_std(health.for_the_last).ok().and_then(|time| clock::now().checked_sub_signed(time));
+    let faults = health.faults;
     let body = Ready {
         storage: health.kind,
         location: is_trusted.then_some(health.location),
         reachable: ready,
         migrated: ready.then_some(true),
         since: since.unwrap_or(DateTime::UNIX_EPOCH).to_rfc3339_opts(SecondsFormat::Millis, true),
-        degraded: !ready,
+        degraded: !ready || !faults.is_empty(),
+        faults: if is_trusted { faults } else { Vec::new() },
         reason: reason.filter(|_| is_trusted),
     };
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };

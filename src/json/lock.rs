@@ -8,8 +8,14 @@ use std::path::{Path, PathBuf};
 /// Holds `<file>.lock` until it is dropped. The lock file stays: to remove it would let two processes hold two locks
 /// of one name. The lock itself goes with its process, so one that was killed is no obstacle.
 #[derive(Debug)]
-pub(super) struct Lock {
-    _file: File,
+pub(super) struct Lock(File);
+
+/// By name, since to close the file is not enough while a child of this process is being started: until it is another
+/// program it has the file, too.
+impl Drop for Lock {
+    fn drop(&mut self) {
+        let _ = self.0.unlock();
+    }
 }
 
 /// Why there is no lock.
@@ -17,7 +23,8 @@ pub(super) struct Lock {
 pub(super) enum LockError {
     /// Another one holds it, the process of this id as far as is known.
     Held(Option<u32>),
-    /// The directory or the lock file cannot be written, so this process cannot write the flows either.
+    /// The directory or the lock file cannot be written, so this process cannot write the flows either. So it is on a full
+    /// disk, if there never was a lock.
     ReadOnly(io::Error),
     /// Something else.
     Failed(io::Error),
@@ -32,16 +39,19 @@ impl Lock {
             .truncate(false)
             .mode(0o600)
             .open(lock_path(path))
-            .map_err(
-                |error| if is_read_only(&error) { LockError::ReadOnly(error) } else { LockError::Failed(error) },
-            )?;
+            .map_err(|error| {
+                let is_full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+                if is_full || is_read_only(&error) { LockError::ReadOnly(error) } else { LockError::Failed(error) }
+            })?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(LockError::Held(owner(&mut file))),
             Err(TryLockError::Error(error)) => return Err(LockError::Failed(error)),
         }
-        write_owner(&mut file).map_err(LockError::Failed)?;
-        Ok(Self { _file: file })
+        if let Err(error) = write_owner(&mut file) {
+            tracing::warn!(%error, "who has the lock could not be written into it");
+        }
+        Ok(Self(file))
     }
 }
 

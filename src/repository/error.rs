@@ -34,9 +34,6 @@ pub enum RepositoryError {
     /// What is stored cannot be read; it was left as it is.
     #[error("stored data cannot be read: {0}")]
     Corrupt(String),
-    /// Another program has changed what is stored, and writing would destroy its work; nothing was written.
-    #[error("changed by another program: {0}")]
-    Diverged(String),
     /// The changes that were asked for are no longer kept, or the cursor is none of this store. Read everything anew, then
     /// follow the feed from [`Since::Now`](super::Since::Now) as it was before.
     #[error("the change feed does not go back to this cursor; read all flows anew and go on from now")]

@@ -111,11 +111,6 @@ async fn each_error_has_its_answer() {
         ),
         (RepositoryError::ReadOnly(secret()), problem(503, "read-only", "the storage is read-only", &unwritten), ""),
         (
-            RepositoryError::Diverged(secret()),
-            problem(503, "diverged", "the storage was changed by another program", &unwritten),
-            "",
-        ),
-        (
             RepositoryError::Corrupt(secret()),
             problem(
                 500,
