@@ -98,27 +98,35 @@ LANGUAGE plpgsql SET search_path FROM CURRENT
 AS $$
 DECLARE
     flow RECORD;
+    now_there RECORD;
     last RECORD;
     made TEXT;
     -- Log, horizon, first number of the block, numbers used: the same for all of a transaction.
     place BIGINT[] := string_to_array(nullif(current_setting('strom.place', TRUE), ''), ',')::BIGINT[];
 BEGIN
     IF TG_OP = 'DELETE' THEN
-        IF EXISTS (SELECT FROM flows WHERE id = OLD.id AND revision <= OLD.revision + 1) THEN
-            RETURN NULL; -- It came back within the transaction.
-        END IF;
         flow := OLD;
     ELSE
         flow := NEW;
     END IF;
+    -- What came back, and what was replaced after that, never was.
+    SELECT revision, data INTO now_there FROM flows WHERE id = flow.id;
+    IF TG_OP = 'DELETE' AND now_there.revision <= flow.revision + 1
+        OR TG_OP <> 'DELETE' AND now_there.revision < flow.revision
+        OR TG_OP <> 'DELETE' AND now_there.revision = flow.revision AND now_there.data <> flow.data
+    THEN
+        RETURN NULL;
+    END IF;
+
     SELECT change.log, change.horizon, change.number, change.operation, change.revision, change.document
     INTO last
     FROM flow_changes AS change
     WHERE change.flow_id = flow.id
     ORDER BY change.number DESC
     LIMIT 1;
-
-    IF TG_OP = 'INSERT' AND last.operation <> 'delete' AND last.document = flow.data THEN
+    IF TG_OP <> 'DELETE'
+        AND last.operation <> 'delete' AND last.revision = flow.revision AND last.document = flow.data
+    THEN
         RETURN NULL;
     END IF;
     made := CASE
@@ -167,9 +175,7 @@ BEGIN
         END,
         flow.created_at, flow.name, flow.state, flow.auto_restart,
         flow.size, flow.elements, flow.blocks, flow.links, flow.data
-    )
-    -- A flow that goes and comes several times in one transaction can make a revision twice; the later record tells all.
-    ON CONFLICT (flow_id, revision) WHERE operation <> 'state' DO NOTHING;
+    );
     RETURN NULL;
 END
 $$;
@@ -187,9 +193,7 @@ BEGIN
     WHERE change.flow_id = NEW.id AND change.operation <> 'state'
     ORDER BY change.revision DESC
     LIMIT 1;
-    IF coalesce(last.operation, 'delete') = 'delete'
-        OR EXISTS (SELECT FROM flow_tombstones WHERE id = NEW.id AND revision > last.revision + 1)
-    THEN
+    IF coalesce(last.operation, 'delete') = 'delete' THEN
         RETURN NEW;
     END IF;
     NEW.created_at := last.created_at;
@@ -198,7 +202,7 @@ BEGIN
         NEW.updated_at := last.at;
         NEW.author := last.author;
     ELSE
-        NEW.revision := last.revision + 1;
+        NEW.revision := last.revision + 1; -- Whatever else the transaction did to it before.
     END IF;
     RETURN NEW;
 END

@@ -32,7 +32,7 @@ pub(super) async fn summaries(connection: &mut PgConnection, since: Since, limit
 pub(super) async fn changed(pool: &Arc<Pool>, mut applied: watch::Receiver<()>, after: FeedCursor) {
     let mut look = FIRST_LOOK;
     loop {
-        match pool.read(|connection| bounds(connection).boxed()).await {
+        match pool.read(|connection| bounds(connection, after).boxed()).await {
             Ok(bounds) if bounds.last != after || bounds.kept > after => return,
             Ok(bounds) if bounds.more_to_come => {
                 tokio::time::sleep(look).await;
@@ -54,13 +54,13 @@ where
 {
     let after = match since {
         Since::After(cursor) => cursor,
-        Since::Oldest => bounds(connection).await?.kept,
-        Since::Now => return Ok(Feed { changes: Vec::new(), next: bounds(connection).await?.last }),
+        Since::Oldest => bounds(connection, BEGIN).await?.kept,
+        Since::Now => return Ok(Feed { changes: Vec::new(), next: bounds(connection, BEGIN).await?.last }),
     };
     let rows = rows(connection, after, limit, documents).await?;
     // Only now: what was deleted before they were read is known by now.
-    let bounds = bounds(connection).await?;
-    if after < bounds.kept || bounds.last < after {
+    let bounds = bounds(connection, after).await?;
+    if after < bounds.kept || bounds.last < after || !bounds.known {
         return Err(RepositoryError::Gone.into());
     }
     let changes = rows.into_iter().map(|row| Record::try_from(row).map_err(Error::from)).collect::<Result<Vec<_>>>()?;
@@ -69,7 +69,6 @@ where
 }
 
 async fn rows(connection: &mut PgConnection, after: FeedCursor, limit: u32, documents: bool) -> Result<Vec<RecordRow>> {
-    let column = |part| i64::try_from(part).map_err(|_| RepositoryError::Gone);
     Ok(sqlx::query_as!(
         RecordRow,
         r#"
@@ -95,17 +94,27 @@ async fn rows(connection: &mut PgConnection, after: FeedCursor, limit: u32, docu
     .await?)
 }
 
+/// Before everything.
+const BEGIN: FeedCursor = FeedCursor { log: 0, transaction: 0, number: 0 };
+
+fn column(part: u64) -> Result<i64> {
+    Ok(i64::try_from(part).map_err(|_| RepositoryError::Gone)?)
+}
+
 struct Bounds {
     /// The feed begins behind it.
     kept: FeedCursor,
     /// What can be read ends with it. Only grows.
     last: FeedCursor,
+    /// The place that is asked about begins its log, or something stands there or behind it in the same log. An old log
+    /// that came with a dump may have gone on where it came from.
+    known: bool,
     /// Changes are committed that cannot be read yet.
     more_to_come: bool,
 }
 
-async fn bounds(connection: &mut PgConnection) -> Result<Bounds> {
-    // Neither the place in a log that begins nor `EXISTS` is ever NULL.
+async fn bounds(connection: &mut PgConnection, place: FeedCursor) -> Result<Bounds> {
+    // A log has a beginning, and neither the parameters nor `EXISTS` are ever NULL.
     let row = sqlx::query!(
         r#"
         WITH here AS MATERIALIZED (
@@ -114,7 +123,10 @@ async fn bounds(connection: &mut PgConnection) -> Result<Bounds> {
         SELECT gone_log, gone_horizon, gone_number, last.log AS "log!", last.horizon AS "horizon!",
             last.number AS "number!",
             EXISTS (SELECT FROM flow_changes AS change WHERE change.log = here.log AND change.horizon > settled)
-                AS "more_to_come!"
+                AS "more_to_come!",
+            ($2::BIGINT, $3::BIGINT) = (0, 0) OR EXISTS (
+                SELECT FROM flow_changes AS change WHERE change.log = $1 AND (change.horizon, change.number) >= ($2, $3)
+            ) AS "known!"
         FROM flow_log
         CROSS JOIN here
         CROSS JOIN LATERAL (
@@ -131,10 +143,13 @@ async fn bounds(connection: &mut PgConnection) -> Result<Bounds> {
             LIMIT 1
         ) AS last
         "#,
+        column(place.log)?,
+        column(place.transaction)?,
+        column(place.number)?,
     )
     .fetch_one(connection)
     .await?;
     let kept = cursor(row.gone_log, row.gone_horizon, row.gone_number)?;
     let last = cursor(row.log, row.horizon, row.number)?.max(kept);
-    Ok(Bounds { kept, last, more_to_come: row.more_to_come })
+    Ok(Bounds { kept, last, known: row.known || place == kept, more_to_come: row.more_to_come })
 }

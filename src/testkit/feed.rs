@@ -25,7 +25,7 @@ pub async fn read_until(
     repository: &dyn FlowRepository,
     mut since: Since,
     limit: u32,
-    last: impl Fn(&Record<Flow>) -> bool,
+    mut last: impl FnMut(&Record<Flow>) -> bool,
 ) -> Vec<Record<Flow>> {
     let reading = async {
         let mut read = Vec::new();
@@ -152,7 +152,7 @@ pub async fn reports_are_in_the_feed(repository: Arc<dyn FlowRepository>) {
     }
     let mut records = read(&*repository, Since::Oldest).await;
     let last = records.pop().expect("it is there");
-    assert_eq!(told(&[last.clone()]), [(1, Operation::State, 1)]);
+    assert_eq!(told(std::slice::from_ref(&last)), [(1, Operation::State, 1)]);
     assert_eq!((last.at, last.author.as_str()), (time(2), "engine"));
     assert_eq!(canonical(&last.item), canonical(&flow_with(1, "a", r#""gst_state":"Playing""#)));
     records.retain(|record| record.operation != Operation::State);

@@ -2,6 +2,8 @@
 
 mod contract;
 mod documents;
+mod feed_postgres;
+mod history_postgres;
 mod http;
 mod json_faults;
 mod json_file;

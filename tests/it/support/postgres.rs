@@ -9,6 +9,7 @@
 //! database fails without one; it is never skipped. Each test has its own database, cloned from a migrated template.
 
 use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -51,6 +52,24 @@ impl Database {
         let template = server.template.get_or_init(|| server.make_template()).await;
         let name = server.create_database(template).await;
         Self { server, name }
+    }
+
+    /// Another database with the same in it, by `pg_dump` where the server's programs are on this machine.
+    pub(crate) async fn copied(&self) -> Self {
+        let bin = "SELECT setting FROM pg_config WHERE name = 'BINDIR'";
+        let bin: String = sqlx::query_scalar(bin).fetch_one(&mut self.connect().await).await.unwrap();
+        let server = Arc::clone(&self.server);
+        if !Path::new(&bin).join("pg_dump").exists() {
+            let name = server.create_database(&self.name).await;
+            return Self { server, name };
+        }
+        let name = server.create_database("template0").await;
+        let copy = Self { server, name };
+        let script = r#"set -e; "$0/pg_dump" "$1" | "$0/psql" --quiet --set ON_ERROR_STOP=1 --output /dev/null "$2""#;
+        let arguments = ["-c", script, &bin, &self.url(), &copy.url()];
+        let copying = Command::new("bash").args(["-o", "pipefail"]).args(arguments).output().unwrap();
+        assert!(copying.status.success(), "{}", String::from_utf8_lossy(&copying.stderr));
+        copy
     }
 
     pub(crate) fn name(&self) -> &str {
