@@ -3,10 +3,13 @@
 mod contract;
 mod documents;
 mod http;
+mod json_damage;
+mod json_edits;
 mod json_faults;
 mod json_file;
 mod json_kill;
 mod json_refusals;
+mod json_start;
 mod migrations;
 mod model;
 mod postgres;
