@@ -5,10 +5,11 @@ use std::fmt::Write;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
-use strom::Flow;
 use strom::flow::Runtime;
-use strom::repository::{Change, Containment, Filter, ListQuery, Precondition};
-use strom::testkit::samples::{change, change_all, flow_with, numbers, stamp};
+use strom::repository::{Change, Containment, Filter, ListQuery, NamePart, Precondition, Version};
+use strom::testkit::lists::{SORTS, sort};
+use strom::testkit::samples::{change, change_all, flow_with, number as number_of, numbers, stamp};
+use strom::{Flow, FlowRepository, GstState};
 use tokio::runtime::Runtime as TokioRuntime;
 
 use crate::support::postgres::Database;
@@ -140,6 +141,153 @@ fn postgres_and_json_find_the_same_documents() {
                 let query = ListQuery { filter, ..ListQuery::default() };
                 let expected = numbers(&**in_postgres, &query).await;
                 prop_assert_eq!(numbers(&**in_json, &query).await, expected, "{}", search);
+            }
+            Ok(())
+        })
+    });
+}
+
+/// Names and parts of names: what means something to LIKE, and letters that have two cases, or one, or change their
+/// length with it.
+fn text() -> impl Strategy<Value = String> {
+    let piece = prop_oneof![
+        8 => prop::sample::select(vec![
+            "a", "A", "b", "%", "_", "\\", "\\%", "\\_", "ä", "Ä", "ß", "ẞ", "İ", "ı", "Σ", "σ", "ς", "Ж", "ж", "😀", "'", "\"", " ",
+            "e\u{301}", "ǅ", "ﬁ", "\u{200d}", "*", "?", "[", "]", "^", "$", ".",
+        ])
+        .prop_map(str::to_owned),
+        1 => any::<char>().prop_map(|c| c.to_string().replace('\0', "0")),
+    ];
+    vec(piece, 0..5).prop_map(|pieces| pieces.concat())
+}
+
+/// What a flow is beside its other members: its name, what an engine reports, whether it starts by itself, and when it
+/// is put.
+#[derive(Debug, Clone)]
+struct Sample {
+    name: String,
+    state: Option<&'static str>,
+    auto_restart: Option<bool>,
+    members: Vec<(&'static str, String)>,
+    at: i64,
+}
+
+fn sample() -> impl Strategy<Value = Sample> {
+    let state = prop::sample::select(vec!["\"Null\"", "\"Ready\"", "\"Paused\"", "\"Playing\"", "null", "7"]);
+    let other = members().prop_map(|members| {
+        members.into_iter().filter(|(name, _)| !["gst_state", "properties"].contains(name)).collect::<Vec<_>>()
+    });
+    let parts = (text(), prop::option::of(state), prop::option::of(any::<bool>()), other, 0..3_i64);
+    parts.prop_map(|(name, state, auto_restart, members, at)| Sample {
+        name: format!("x{name}"),
+        state,
+        auto_restart,
+        members,
+        at,
+    })
+}
+
+impl Sample {
+    fn flow(&self, number: u32) -> Flow {
+        let mut members = self.members.clone();
+        members.extend(self.state.map(|state| ("gst_state", state.to_owned())));
+        members.extend(self.auto_restart.map(|value| ("properties", format!("{{\"auto_restart\":{value}}}"))));
+        let object = object(&members);
+        flow_with(number, &self.name, &object[1..object.len() - 1])
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Search {
+    state: Option<GstState>,
+    auto_restart: Option<bool>,
+    name: Option<String>,
+    contains: Option<String>,
+    /// So many members of a sample are the template instead.
+    part_of: Option<(usize, usize)>,
+    sort: usize,
+    limit: Option<u32>,
+}
+
+fn search() -> impl Strategy<Value = Search> {
+    let state = prop::sample::select(vec![GstState::Null, GstState::Ready, GstState::Paused, GstState::Playing]);
+    let seldom = |strategy| prop::option::weighted(0.25, strategy);
+    (
+        prop::option::weighted(0.25, state),
+        prop::option::weighted(0.25, any::<bool>()),
+        seldom(text().boxed()),
+        seldom(prop_oneof![value(), number().prop_map(|number| format!("{{\"a\":{number}}}"))].boxed()),
+        prop::option::weighted(0.25, (0..SAMPLES, 0..3_usize)),
+        0..SORTS.len(),
+        prop::option::weighted(0.75, 1..6_u32),
+    )
+        .prop_map(|(state, auto_restart, name, contains, part_of, sort, limit)| Search {
+            state,
+            auto_restart,
+            name,
+            contains,
+            part_of,
+            sort,
+            limit,
+        })
+}
+
+impl Search {
+    fn query(&self, samples: &[Sample]) -> ListQuery {
+        let part = self.part_of.map(|(sample, length)| {
+            let members = &samples[sample].members;
+            object(&members[..length.min(members.len())])
+        });
+        let contains = part.as_ref().or(self.contains.as_ref()).map(|text| Containment::parse(text).unwrap());
+        let filter = Filter {
+            state: self.state,
+            auto_restart: self.auto_restart,
+            name: self.name.as_ref().map(|name| NamePart::parse(name).unwrap()),
+            contains,
+        };
+        ListQuery { filter, sort: sort(SORTS[self.sort]), limit: self.limit, after: None, count: true }
+    }
+}
+
+type Pages = Vec<(Vec<(u32, Version)>, Option<u64>)>;
+
+async fn pages(repository: &dyn FlowRepository, mut query: ListQuery) -> Pages {
+    let mut pages = Vec::new();
+    loop {
+        let page = repository.summaries(&query).await.unwrap();
+        let items = page.items.into_iter().map(|stored| (number_of(stored.item.id), stored.version));
+        pages.push((items.collect(), page.total));
+        query.after = page.next;
+        if query.after.is_none() {
+            return pages;
+        }
+    }
+}
+
+const SAMPLES: usize = 12;
+
+#[test]
+fn postgres_and_json_give_the_same_pages() {
+    let runtime = TokioRuntime::new().unwrap();
+    let (in_postgres, in_json) = runtime.block_on(async { (postgres::open().await, json::open().await) });
+    check(40, (vec(sample(), SAMPLES), vec(search(), 25)), |(samples, searches)| {
+        runtime.block_on(async {
+            for repository in [&*in_postgres, &*in_json] {
+                for (sample, number) in samples.iter().zip(0..) {
+                    // Gone and new, so that the time of creation is of this case.
+                    change(&**repository, Change::Delete(sample.flow(number).id(), Precondition::Any), stamp(0)).await;
+                    change(&**repository, Change::create(sample.flow(number)), stamp(sample.at)).await;
+                    if number % 3 == 0 {
+                        let edited = Sample { members: Vec::new(), ..sample.clone() };
+                        let put = Change::Put(edited.flow(number), Precondition::Any);
+                        change(&**repository, put, stamp(3 - sample.at)).await;
+                    }
+                }
+            }
+            for search in &searches {
+                let query = search.query(&samples);
+                let expected = pages(&**in_postgres, query.clone()).await;
+                prop_assert_eq!(pages(&**in_json, query).await, expected, "{:?}", search);
             }
             Ok(())
         })

@@ -1,55 +1,68 @@
 //! Files that are not opened: named, explained, and left byte for byte as they are.
 
 use strom::json::JsonRepository;
-use strom::testkit::samples::time;
+use strom::testkit::samples::{create_all, flow, moment, time};
 
-use crate::support::json::File;
+use crate::support::json::{File, hasty, lazy, until};
 
-const ID: &str = "57130000-0000-4000-8000-000000000001";
-
-async fn problem(content: impl AsRef<[u8]>) -> String {
-    let file = File::new();
-    file.write(&content);
-    let error = file.try_open().await.unwrap_err();
-    assert_eq!(std::fs::read(&file.path).unwrap(), content.as_ref(), "the file is as it was");
-    assert_eq!(file.names(), ["flows.json", "flows.json.lock"]);
-    assert_eq!(error.location, file.path.display().to_string());
-    assert!(error.remedy.ends_with('.'), "{}", error.remedy);
-    error.problem
+/// What is written over the file, and what the message says about it.
+fn cases() -> Vec<(Vec<u8>, &'static str)> {
+    let cases = [
+        ("{\"version\":1,\n\"flows\":[", "line 2 column 9"),
+        ("{\"version\":1,\"flows\":[]}}", "line 1"),
+        ("[]", "`$`"),
+        (r#"{"version":1}"#, "`$.flows`"),
+        (r#"{"flows":[]}"#, "`$.version`"),
+        (r#"{"version":"1","flows":[]}"#, "`$.version`"),
+        (r#"{"version":0,"flows":[]}"#, "`$.version`"),
+        (r#"{"version":2,"flows":{}}"#, "`$.version`: the file is of a newer version than 1"),
+        (r#"{"version":1,"flows":{}}"#, "`$.flows`: expected an array"),
+        (r#"{"version":1,"flows":null}"#, "`$.flows`: expected an array"),
+        (r#"{"version":1,"flows":[],"flows":[]}"#, "`$.flows`"),
+    ];
+    let mut cases: Vec<_> = cases.map(|(text, expected)| (text.as_bytes().to_vec(), expected)).into();
+    cases.push((b"{\"version\":1,\"flows\":[\"\xff\"]}".to_vec(), "byte 23"));
+    cases
 }
 
 #[tokio::test]
-async fn a_file_that_is_not_entirely_understood_is_refused() {
-    let flow = format!(r#"{{"id":"{ID}","name":"a"}}"#);
-    let simple_form = ID.replace('-', "");
-    let cases = [
-        (String::new(), "the file is empty"),
-        ("\u{feff} \n".into(), "the file is empty"),
-        ("{\"version\":1,\n\"flows\":[".into(), "`$`: not JSON: EOF while parsing a list at line 2 column 9"),
-        ("[]".into(), "`$`: expected an object with `version` and `flows`"),
-        (r#"{"version":1}"#.into(), "`$.flows`: missing"),
-        (r#"{"flows":[]}"#.into(), "`$.version`: missing"),
-        (r#"{"version":"1","flows":[]}"#.into(), "`$.version`: expected 1"),
-        (r#"{"version":0,"flows":[]}"#.into(), "`$.version`: expected 1"),
-        (r#"{"version":2,"flows":{}}"#.into(), "`$.version`: the file is of a newer version than 1"),
-        (r#"{"version":1,"flows":{}}"#.into(), "`$.flows`: expected an array"),
-        (r#"{"version":1,"flows":null}"#.into(), "`$.flows`: expected an array"),
-        (r#"{"version":1,"flows":[],"flows":[]}"#.into(), "`$.flows`: the member occurs twice"),
-        (format!(r#"{{"version":1,"flows":[{flow},7]}}"#), "`$.flows[1]`: expected an object, found a number"),
-        (format!(r#"{{"version":1,"flows":[{flow},{{"id":"x"}}]}}"#), "`$.flows[1].id`: not a UUID"),
-        (
-            format!(r#"{{"version":1,"flows":[{{"id":"{ID}","name":"a","x":{{"y":[1,"\u0000"]}}}}]}}"#),
-            "`$.flows[0].x.y[1]`: holds the character U+0000, which cannot be stored",
-        ),
-        (
-            format!(r#"{{"version":1,"flows":[{flow},{{"id":"{simple_form}","name":"b"}}]}}"#),
-            "`$.flows[1].id`: the flow 57130000-0000-4000-8000-000000000001 is there already, as `$.flows[0]`",
-        ),
-    ];
-    for (content, expected) in cases {
-        assert_eq!(problem(&content).await, expected, "{content}");
+async fn a_file_that_is_no_file_of_flows_is_refused() {
+    let empty = [(Vec::new(), "empty"), ("\u{feff} \n".as_bytes().to_vec(), "empty")];
+    for (content, expected) in cases().into_iter().chain(empty) {
+        let file = File::new();
+        file.write(&content);
+        let error = file.try_open().await.unwrap_err();
+        assert_eq!(std::fs::read(&file.path).unwrap(), content, "the file is as it was");
+        assert_eq!(file.names(), ["flows.json", "flows.json.lock"]);
+        assert_eq!(error.location, file.path.display().to_string());
+        assert!(error.remedy.ends_with('.'), "{}", error.remedy);
+        assert!(error.problem.contains(expected), "{}", error.problem);
     }
-    assert_eq!(problem(b"{\"version\":1,\"flows\":[\"\xff\"]}").await, "the file is not UTF-8 from byte 23 on");
+}
+
+/// The journal has the flows, but whose the file is now nobody knows. It takes one step of a person.
+#[tokio::test]
+async fn beside_a_journal_it_is_refused_until_it_is_moved_away() {
+    for (content, expected) in cases() {
+        let file = File::new();
+        let store = file.open_with(lazy()).await;
+        create_all(&*store, [flow(1, "a"), flow(2, "b")]).await;
+        let before = moment(&*store).await;
+        store.close().await;
+        drop(store);
+        file.write(&content);
+        let contents = file.contents();
+        let error = file.try_open().await.unwrap_err();
+        assert_eq!(file.contents(), contents, "everything is as it was");
+        assert!(error.problem.contains(expected), "{}", error.problem);
+        assert!(error.to_string().contains("journal"), "it says that nothing is lost: {error}");
+
+        std::fs::rename(&file.path, file.beside("away")).unwrap();
+        let store = file.open_with(lazy()).await;
+        assert_eq!(moment(&*store).await, before, "all is put together from the journal");
+        store.close().await;
+        assert_eq!(std::fs::read(file.beside("away")).unwrap(), content);
+    }
 }
 
 #[tokio::test]
@@ -76,10 +89,11 @@ async fn a_second_opener_is_told_who_has_the_file() {
 #[tokio::test]
 async fn a_lock_left_behind_is_no_obstacle() {
     let file = File::new();
-    std::fs::write(file.directory().join("flows.json.lock"), "4194304999 and more\n").unwrap();
-    drop(file.open().await);
-    let repository = file.open().await;
-    let lock = std::fs::read_to_string(file.directory().join("flows.json.lock")).unwrap();
+    std::fs::write(file.beside("lock"), "4194304999 and more\n").unwrap();
+    let store = file.open().await;
+    let lock = std::fs::read_to_string(file.beside("lock")).unwrap();
     assert_eq!(lock, format!("{}\n", std::process::id()));
-    drop(repository);
+    // Without a close, too, the file is free when nobody has the store any more.
+    drop(store);
+    until("the file is free", async || file.open_on(&file.disk(), hasty()).await.is_ok()).await;
 }

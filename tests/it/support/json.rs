@@ -1,5 +1,6 @@
 //! A JSON file in a directory of its own.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -44,6 +45,16 @@ pub(crate) async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
         assert!(begin.elapsed() < Duration::from_secs(20), "never came to be: {what}");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
+}
+
+/// What the store says somebody should look at.
+pub(crate) async fn faults(store: &dyn FlowRepository) -> String {
+    store.health().await.faults.join("\n")
+}
+
+/// A file with these texts as its flows.
+pub(crate) fn file_of(flows: &[&str]) -> String {
+    format!("{{\n  \"version\": 1,\n  \"flows\": [\n    {}\n  ]\n}}\n", flows.join(",\n    "))
 }
 
 /// A place for a file, and what tests do to it behind the repository's back.
@@ -91,6 +102,26 @@ impl File {
     /// A disk to open it on.
     pub(crate) fn disk(&self) -> Arc<FaultyDisk> {
         FaultyDisk::new(tempfile::tempdir_in(&self.kept).unwrap().keep())
+    }
+
+    /// What stands beside it under its name and this ending: `journal`, `history`, `lock`.
+    pub(crate) fn beside(&self, ending: &str) -> PathBuf {
+        self.path.with_added_extension(ending)
+    }
+
+    /// Every file but the lock, byte for byte.
+    pub(crate) fn contents(&self) -> BTreeMap<String, Vec<u8>> {
+        let names = self.names().into_iter().filter(|name| !name.ends_with(".lock"));
+        names.map(|name| (name.clone(), std::fs::read(self.directory().join(name)).unwrap())).collect()
+    }
+
+    /// What a crash at this moment would leave, in another place.
+    pub(crate) fn as_after_a_crash(&self) -> Self {
+        let copy = Self::new();
+        for (name, bytes) in self.contents() {
+            std::fs::write(copy.directory().join(name), bytes).unwrap();
+        }
+        copy
     }
 
     /// Where disks keep what a power cut brings back.
