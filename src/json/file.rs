@@ -91,6 +91,10 @@ pub(super) fn read(file: impl Read) -> Result<Option<Content>, Fault> {
         return Err(fault);
     }
     parts.map_err(|error| {
+        // What is inside of flows is taken as it is; so it is flows that is of another type.
+        if error.is_data() && reading.members.last() == Some(&Member::Flows) && reading.place == 0 {
+            return fault("`$.flows`: expected an array", CORRECT);
+        }
         let remedy = if error.is_data() { CORRECT } else { RESTORE };
         let what = if error.is_io() { "cannot be read" } else { "not a JSON file of flows" };
         Fault { problem: format!("`$`: {what}: {error}"), remedy }

@@ -1,6 +1,6 @@
 //! What history and feed read: the history file and, behind it, the journal, as far as they are on the disk.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::ops::ControlFlow;
 
@@ -8,7 +8,7 @@ use imbl::OrdMap;
 
 use super::line::{self, Change, Line};
 use super::segment::Segment;
-use super::state::Deletion;
+use super::state::{Deletion, Made, State};
 use crate::flow::{Flow, FlowId, Head};
 use crate::repository::{Feed, FeedCursor, Operation, Record, RepositoryError, Result, Revision, Since};
 
@@ -99,6 +99,22 @@ impl Log {
             Ok(ControlFlow::Continue(()))
         })?;
         Ok(latest)
+    }
+
+    /// What flows are now and no change tells any more, so that the next change will not be the end of it.
+    pub(super) fn untold(&self, state: &State, made: &[Made]) -> Result<Vec<Made>> {
+        let mut told: HashSet<FlowId> = made.iter().map(|made| made.flow.id()).collect();
+        self.each_change(0, |text| {
+            if let Some(Line::Change(change)) = line::parse(text) {
+                let now = state.get(change.id).map(|entry| entry.stored.version.revision);
+                if change.operation != Operation::State && now == Some(change.revision) {
+                    told.insert(change.id);
+                }
+            }
+            Ok(ControlFlow::Continue(()))
+        })?;
+        let untold = state.entries().filter(|entry| !told.contains(&entry.stored.item.id()));
+        Ok(untold.map(|entry| Made::again(entry)).collect())
     }
 
     /// At most `limit` changes behind a place.

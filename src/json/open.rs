@@ -88,7 +88,7 @@ fn assemble(
     content: Option<Read>,
     now: DateTime<Utc>,
 ) -> io::Result<Opened> {
-    let Recovered { ours, journal, history, log, written, faults: found } = recovered;
+    let Recovered { ours, journal, history, log, written, faults: found, is_new_log } = recovered;
     let faults = Faults::default();
     faults.set(Topic::Log, found);
     let identity = Identity::at(real)?;
@@ -102,7 +102,11 @@ fn assemble(
             (without_file(ours, documents.map_err(io::Error::other)?, &found_at(now)), identity)
         }
     };
-    let Reconciled { state, in_file, made, gone, reports, quarantined, is_written } = reconciled;
+    let Reconciled { state, in_file, mut made, gone, reports, quarantined, is_written } = reconciled;
+    if is_new_log {
+        let untold = log.untold(&state, &made).map_err(io::Error::other)?;
+        made.splice(0..0, untold);
+    }
     faults.set(Topic::File, quarantined);
     faults.set(Topic::Conflict, reports);
     let written = Written { identity, state: in_file, seq: written, is_whole: is_written };
@@ -131,8 +135,8 @@ fn refused(path: &Path, real: &Path, disk: &Arc<dyn Disk>, now: DateTime<Utc>, f
     let remedy = match known {
         0 => fault.remedy.to_owned(),
         count => format!(
-            "{} Journal and history have {count} flows as they were saved last; they are put together from there when \
-             the file is moved away.",
+            "{} The journal and its history have {count} flows as they were saved last; they are put together from \
+             there when the file is moved away.",
             fault.remedy
         ),
     };

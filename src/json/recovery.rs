@@ -32,6 +32,8 @@ pub(super) struct Recovered {
     /// The last change that the file had when we wrote it.
     pub(super) written: u64,
     pub(super) faults: Vec<String>,
+    /// Whether changes are missing, so that a new log was begun.
+    pub(super) is_new_log: bool,
 }
 
 /// Why the start must fail.
@@ -123,12 +125,13 @@ pub(super) fn recover(
             log.last = journal.last();
             log.journal = Some(journal.segment());
             let place = JournalPlace::There(journal);
-            return Ok(Recovered { ours, journal: place, history, log, written, faults });
+            return Ok(Recovered { ours, journal: place, history, log, written, faults, is_new_log: true });
         }
     }
     let journal = Journal::existing(disk, &journal_path, file, &replay);
     log.journal = Some(journal.segment());
-    Ok(Recovered { ours, journal: JournalPlace::There(journal), history, log, written, faults })
+    let journal = JournalPlace::There(journal);
+    Ok(Recovered { ours, journal, history, log, written, faults, is_new_log: false })
 }
 
 fn without_journal(history: Option<History>, fresh: u64, mut faults: Vec<String>) -> Result<Recovered, RecoveryError> {
@@ -151,7 +154,8 @@ fn without_journal(history: Option<History>, fresh: u64, mut faults: Vec<String>
     };
     let known = flows.into_iter().map(|(id, (version, hash))| (id, Known { version, hash, flow: None }));
     let ours = Ours { flows: known.collect(), gone, ..Ours::default() };
-    Ok(Recovered { ours, journal: JournalPlace::ToCome(base), history, log, written: after, faults })
+    let is_new_log = history.is_some();
+    Ok(Recovered { ours, journal: JournalPlace::ToCome(base), history, log, written: after, faults, is_new_log })
 }
 
 /// A file that is none of ours is put aside.

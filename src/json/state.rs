@@ -46,6 +46,21 @@ pub(super) struct Made {
 }
 
 impl Made {
+    /// The change that has made a flow what it is.
+    pub(super) fn again(entry: &Entry) -> Self {
+        let Stored { item, version } = entry.stored.clone();
+        let is_first = version.revision == Revision::FIRST;
+        Self {
+            operation: if is_first { Operation::Create } else { Operation::Update },
+            revision: version.revision,
+            at: version.updated_at,
+            author: version.author,
+            created_at: version.created_at,
+            hash: entry.hash,
+            flow: item,
+        }
+    }
+
     /// What is then known of a flow that is there.
     pub(super) fn version(&self) -> Version {
         let Self { revision, created_at, at, author, .. } = self;

@@ -23,9 +23,11 @@ pub(super) async fn watch(store: Weak<Shared>) {
     let mut looked = Instant::now();
     let mut not_before = Instant::now();
     let mut cost = Duration::ZERO;
+    let mut must_look = false;
     loop {
         let Some(shared) = store.upgrade() else { return };
-        let pause = if shared.unwritten().is_some() { settings.poll.min(settings.quiet / 3) } else { settings.poll };
+        let soon = settings.quiet.min(settings.interval) / 3;
+        let pause = if shared.unwritten().is_some() { settings.poll.min(soon) } else { settings.poll };
         drop(shared);
         tokio::select! {
             () = tokio::time::sleep(pause.max(Duration::from_millis(1))) => {}
@@ -33,7 +35,7 @@ pub(super) async fn watch(store: Weak<Shared>) {
         }
         let Some(shared) = store.upgrade().filter(|shared| shared.view().is_some()) else { return };
         let now = Instant::now();
-        let looks = now >= looked + settings.poll;
+        let looks = must_look || now >= looked + settings.poll;
         let writes = now >= not_before
             && shared.unwritten().is_some_and(|(first, last)| {
                 now >= last + settings.quiet || now >= first + settings.interval.max(cost * PAUSE)
@@ -52,8 +54,11 @@ pub(super) async fn watch(store: Weak<Shared>) {
             looked = Instant::now();
         }
         if writes {
+            let is_written = done.unwrap_or(false);
             cost = now.elapsed();
-            not_before = if done.unwrap_or(false) { now } else { Instant::now() + RETRY.min(settings.poll * 2) };
+            not_before = if is_written { now } else { Instant::now() + RETRY.min(settings.interval).max(cost * PAUSE) };
+            // The reason may be that somebody else has written it.
+            must_look = !is_written;
         }
     }
 }

@@ -21,7 +21,7 @@ fn cases() -> Vec<(Vec<u8>, &'static str)> {
         (r#"{"version":1,"flows":[],"flows":[]}"#, "`$.flows`"),
     ];
     let mut cases: Vec<_> = cases.map(|(text, expected)| (text.as_bytes().to_vec(), expected)).into();
-    cases.push((b"{\"version\":1,\"flows\":[\"\xff\"]}".to_vec(), "byte 23"));
+    cases.push((b"{\"version\":1,\"flows\":[\"\xff\"]}".to_vec(), "line 1 column 24"));
     cases
 }
 

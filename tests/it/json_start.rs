@@ -70,7 +70,7 @@ async fn an_empty_or_missing_file_is_put_together_from_the_journal() {
 fn bad() -> Vec<(String, &'static str)> {
     let two = r#""id":"57130000-0000-4000-8000-000000000002""#;
     vec![
-        ("7".into(), "`$.flows[1]`: expected an object"),
+        ("[\"a list\"]".into(), "`$.flows[1]`: expected an object"),
         (r#"{"name":  "no id"}"#.into(), "`$.flows[1].id`: missing"),
         (r#"{"id":"x","name":"a"}"#.into(), "`$.flows[1].id`: not a UUID"),
         (format!(r#"{{{two}, "name":""}}"#), "`$.flows[1].name`: the name is empty"),
