@@ -1,4 +1,4 @@
-//! The store inside another program: open a storage, watch it, save under a precondition.
+//! The store inside another program: open a storage, follow its changes, save under a precondition, undo a deletion.
 //!
 //!     cargo run --example embed [PATH | POSTGRESQL-URL]
 
@@ -6,7 +6,7 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-use strom::repository::{Author, Change, ListQuery, Stamp, ViolationKind};
+use strom::repository::{Author, Change, FeedCursor, Precondition, Since, Stamp, ViolationKind};
 use strom::storage::Storage;
 use strom::{Draft, Flow, FlowRepository, RepositoryError, clock};
 
@@ -15,7 +15,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let place = std::env::args().nth(1).map_or_else(a_temporary_file, Ok)?;
     let flows = Storage::parse(&place)?.open(clock::now()).await?;
     println!("opened {place}");
-    let watching = tokio::spawn(watch(Arc::clone(&flows)));
+    let now = flows.change_summaries(Since::Now, 0).await?.next;
+    let watching = tokio::spawn(watch(Arc::clone(&flows), now));
 
     let studio = Draft::parse(r#"{"name": "Studio 1", "elements": []}"#)?.into_flow(clock::new_id())?;
     let created = flows.apply(vec![Change::create(studio.clone())], stamp("editor A")).await?;
@@ -35,26 +36,33 @@ async fn main() -> Result<(), Box<dyn Error>> {
         other => println!("editor B: {other:?}"),
     }
 
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    flows.apply(vec![Change::delete(studio.id())], stamp("editor A")).await?;
+    // Deleted is not lost.
+    flows.apply(vec![Change::delete(studio.id())], stamp("editor B")).await?;
+    for deletion in flows.deleted().await? {
+        println!("deleted:  `{}` by {}", deletion.item.name, deletion.author.as_str());
+    }
+    flows.restore(studio.id(), seen, Precondition::Absent, stamp("editor A")).await?;
+    for record in flows.history(studio.id(), None, 10).await? {
+        println!("history:  {} {} `{}`", record.revision, record.operation.as_str(), record.item.name);
+    }
+    tokio::time::sleep(Duration::from_millis(100)).await;
     watching.abort();
     flows.close().await;
     Ok(())
 }
 
-/// Prints each flow that has changed last. A feed that misses nothing in between is still to come.
-async fn watch(flows: Arc<dyn FlowRepository>) -> Result<(), RepositoryError> {
-    let latest_first =
-        ListQuery { sort: "-updated_at".parse().expect("a sort key"), limit: Some(1), ..ListQuery::default() };
-    let mut last = None;
+/// Prints every change behind this place, each once and in order.
+async fn watch(flows: Arc<dyn FlowRepository>, mut place: FeedCursor) -> Result<(), RepositoryError> {
     loop {
-        for flow in flows.summaries(&latest_first).await?.items {
-            if last.as_ref() != Some(&flow.version) {
-                println!("watcher:  `{}` is at revision {}", flow.item.name, flow.version.revision);
-                last = Some(flow.version);
-            }
+        let feed = flows.change_summaries(Since::After(place), 100).await?;
+        for change in &feed.changes {
+            let (what, by) = (change.operation.as_str(), change.author.as_str());
+            println!("watcher:  {what} `{}`, revision {}, by {by}", change.item.name, change.revision);
         }
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        place = feed.next;
+        if feed.changes.is_empty() {
+            flows.changed(place).await;
+        }
     }
 }
 

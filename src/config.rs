@@ -7,8 +7,10 @@ use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
 
+use chrono::TimeDelta;
 use etcetera::BaseStrategy;
 use strom::http::{Access, ApiKey};
+use strom::repository::Retention;
 use strom::storage::Storage;
 
 /// The flags that every command takes.
@@ -27,6 +29,14 @@ pub(crate) struct Flags {
     /// The data directory [env: STROM_DATA_DIR, STROM_STORAGE_DATA_DIR] [default: the platform's, and in it `strom`]
     #[arg(long, global = true, value_name = "DIR")]
     data_dir: Option<OsString>,
+
+    /// Keep at least so many of the last revisions of every flow (JSON file) [env: STROM_HISTORY_REVISIONS] [default: 50]
+    #[arg(long, global = true, value_name = "NUMBER")]
+    history_revisions: Option<String>,
+
+    /// Keep all changes for at least so many days (JSON file) [env: STROM_HISTORY_DAYS] [default: 90]
+    #[arg(long, global = true, value_name = "DAYS")]
+    history_days: Option<String>,
 
     /// The address or host name to listen on [env: STROM_HOST] [default: 127.0.0.1]
     #[arg(long, global = true, value_name = "HOST")]
@@ -79,6 +89,8 @@ const DATABASE_URL: Setting =
     Setting { flag: "--database-url", env: &["STROM_DATABASE_URL", "STROM_STORAGE_DATABASE_URL"] };
 const FLOWS_PATH: Setting = Setting { flag: "--flows-path", env: &["STROM_FLOWS_PATH", "STROM_STORAGE_FLOWS_PATH"] };
 const DATA_DIR: Setting = Setting { flag: "--data-dir", env: &["STROM_DATA_DIR", "STROM_STORAGE_DATA_DIR"] };
+const HISTORY_REVISIONS: Setting = Setting { flag: "--history-revisions", env: &["STROM_HISTORY_REVISIONS"] };
+const HISTORY_DAYS: Setting = Setting { flag: "--history-days", env: &["STROM_HISTORY_DAYS"] };
 const HOST: Setting = Setting { flag: "--host", env: &["STROM_HOST"] };
 const PORT: Setting = Setting { flag: "--port", env: &["STROM_PORT", "STROM_SERVER_PORT"] };
 const API_KEY: Setting = Setting { flag: "--api-key", env: &["STROM_API_KEY"] };
@@ -123,6 +135,18 @@ impl Flags {
             None => platform_data_dir()?,
         };
         Ok(Storage::Json(directory.join("flows.json")))
+    }
+
+    /// How much history is kept. `env` looks a variable up.
+    pub(crate) fn retention(&self, env: impl Fn(&str) -> Option<OsString>) -> Result<Retention, ConfigError> {
+        let number = |setting: Setting, flag: &Option<String>| {
+            setting.find(flag.clone().map(Into::into), &env).map(Found::count).transpose()
+        };
+        let default = Retention::default();
+        Ok(Retention {
+            revisions: number(HISTORY_REVISIONS, &self.history_revisions)?.unwrap_or(default.revisions),
+            age: number(HISTORY_DAYS, &self.history_days)?.map_or(default.age, |days| TimeDelta::days(days.into())),
+        })
     }
 
     /// The server's settings. `env` looks a variable up.
@@ -184,6 +208,12 @@ impl Found {
         port.map_err(|_| ConfigError(format!("{name} is not a port\na port is a number from 0 to 65535")))
     }
 
+    fn count(self) -> Result<u32, ConfigError> {
+        let name = self.name;
+        let count = self.text()?.parse().ok().filter(|count| (1..=1_000_000).contains(count));
+        count.ok_or_else(|| ConfigError(format!("{name} is not a number from 1 to 1000000")))
+    }
+
     fn boolean(self) -> Result<bool, ConfigError> {
         let name = self.name;
         match self.text()?.to_ascii_lowercase().as_str() {
@@ -201,7 +231,8 @@ mod tests {
     use clap::{CommandFactory, Parser};
 
     use super::{
-        ALLOW_ANONYMOUS, API_KEY, Access, ConfigError, DATA_DIR, DATABASE_URL, FLOWS_PATH, Flags, HOST, PORT, Server,
+        ALLOW_ANONYMOUS, API_KEY, Access, ConfigError, DATA_DIR, DATABASE_URL, FLOWS_PATH, Flags, HISTORY_DAYS,
+        HISTORY_REVISIONS, HOST, PORT, Retention, Server,
     };
 
     #[derive(Debug, Parser)]
@@ -267,6 +298,16 @@ mod tests {
     }
 
     #[test]
+    fn history_is_kept_as_long_as_is_said() {
+        let kept = |arguments: &[&str], variables: &[(&str, &str)]| flags(arguments).retention(env(variables));
+        assert_eq!(kept(&[], &[]), Ok(Retention::default()));
+        let kept_longer = kept(&["--history-days", "365"], &[("STROM_HISTORY_REVISIONS", "7")]).unwrap();
+        assert_eq!((kept_longer.revisions, kept_longer.age.num_days()), (7, 365));
+        let error = kept(&["--history-revisions", "0"], &[]).unwrap_err().to_string();
+        assert_eq!(error, "--history-revisions is not a number from 1 to 1000000");
+    }
+
+    #[test]
     fn errors_name_the_setting_and_keep_its_value() {
         let error = server(&["--port", "65536"], &[]).unwrap_err().to_string();
         assert_eq!(error, "--port is not a port\na port is a number from 0 to 65535");
@@ -285,7 +326,9 @@ mod tests {
     fn the_help_names_every_variable() {
         let help = Command::command().render_long_help().to_string();
         let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
-        for setting in [DATABASE_URL, FLOWS_PATH, DATA_DIR, HOST, PORT, API_KEY, ALLOW_ANONYMOUS] {
+        for setting in
+            [DATABASE_URL, FLOWS_PATH, DATA_DIR, HISTORY_REVISIONS, HISTORY_DAYS, HOST, PORT, API_KEY, ALLOW_ANONYMOUS]
+        {
             let text = format!("[env: {}]", setting.env.join(", "));
             assert!(help.contains(setting.flag) && help.contains(&text), "{text} in {help}");
         }

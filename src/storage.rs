@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use crate::json::JsonRepository;
+use crate::json::{JsonRepository, Settings};
 use crate::postgres::{DatabaseUrl, PostgresRepository};
-use crate::repository::{FlowRepository, OpenError};
+use crate::repository::{FlowRepository, OpenError, Retention};
 
 /// Where flows are kept. Prints without the password.
 #[derive(Debug, Clone)]
@@ -33,9 +33,22 @@ impl Storage {
     /// # Errors
     /// [`OpenError`] says what was found and what to do; the storage is as it was.
     pub async fn open(&self, now: DateTime<Utc>) -> Result<Arc<dyn FlowRepository>, OpenError> {
+        self.open_keeping(now, Retention::default()).await
+    }
+
+    /// As [`open`](Self::open), and keeps so much history in a file. A database keeps all of it.
+    ///
+    /// # Errors
+    /// [`OpenError`] says what was found and what to do; the storage is as it was.
+    pub async fn open_keeping(
+        &self,
+        now: DateTime<Utc>,
+        retention: Retention,
+    ) -> Result<Arc<dyn FlowRepository>, OpenError> {
+        let settings = Settings { retention, ..Settings::default() };
         Ok(match self {
             Self::Postgres(url) => Arc::new(PostgresRepository::open(url).await?),
-            Self::Json(path) => Arc::new(JsonRepository::open(path, now).await?),
+            Self::Json(path) => Arc::new(JsonRepository::open_with(path, now, settings).await?),
         })
     }
 }

@@ -62,7 +62,10 @@ impl Prepared {
             Self { disk: Arc::clone(disk), target: target.to_owned(), temporary: Some(temporary), file, length: 0 };
         match target.metadata() {
             Ok(old) => keep_mode_and_owner(&prepared.file, &old)?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            // Made by root, it must not keep out those who own the directory.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                give_to_owner_of_directory(&prepared.file, target)?;
+            }
             Err(error) => return Err(error),
         }
         prepared.append(print)?;
@@ -199,9 +202,19 @@ pub(super) fn remove_leftovers(disk: &dyn Disk, targets: &[&Path]) -> io::Result
     Ok(())
 }
 
-/// The owner goes first, since a change of owner may clear mode bits. Only root may give a file away, so each of owner
-/// and group is kept where that is allowed.
+/// The owner goes first, since a change of owner may clear mode bits.
 fn keep_mode_and_owner(file: &File, old: &Metadata) -> io::Result<()> {
+    give_to_owner_of(file, old)?;
+    file.set_permissions(Permissions::from_mode(old.mode() & 0o777))
+}
+
+/// Gives a new file to whom its directory belongs.
+pub(super) fn give_to_owner_of_directory(file: &File, path: &Path) -> io::Result<()> {
+    give_to_owner_of(file, &path.parent().unwrap_or(Path::new("/")).metadata()?)
+}
+
+/// Only root may give a file away, so each of owner and group is kept where that is allowed.
+fn give_to_owner_of(file: &File, old: &Metadata) -> io::Result<()> {
     let new = file.metadata()?;
     if new.gid() != old.gid() {
         let _ = fchown(file, None, Some(old.gid()));
@@ -209,5 +222,5 @@ fn keep_mode_and_owner(file: &File, old: &Metadata) -> io::Result<()> {
     if new.uid() != old.uid() {
         let _ = fchown(file, Some(old.uid()), None);
     }
-    file.set_permissions(Permissions::from_mode(old.mode() & 0o777))
+    Ok(())
 }

@@ -5,6 +5,8 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use super::durable::give_to_owner_of_directory;
+
 /// Holds `<file>.lock` until it is dropped. The lock file stays: to remove it would let two processes hold two locks
 /// of one name. The lock itself goes with its process, so one that was killed is no obstacle.
 #[derive(Debug)]
@@ -48,7 +50,8 @@ impl Lock {
             Err(TryLockError::WouldBlock) => return Err(LockError::Held(owner(&mut file))),
             Err(TryLockError::Error(error)) => return Err(LockError::Failed(error)),
         }
-        if let Err(error) = write_owner(&mut file) {
+        let written = give_to_owner_of_directory(&file, path).and_then(|()| write_owner(&mut file));
+        if let Err(error) = written {
             tracing::warn!(%error, "who has the lock could not be written into it");
         }
         Ok(Self(file))

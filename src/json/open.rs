@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use rustix::fs::OFlags;
+use rustix::fs::{Access, OFlags, access};
 
 use super::disk::Disk;
 use super::durable::{Identity, remove_leftovers};
@@ -45,6 +45,7 @@ pub(super) fn open(path: &Path, now: DateTime<Utc>, disk: Arc<dyn Disk>) -> Resu
         Err(LockError::Failed(error)) => return Err(io_error(error)),
         Err(LockError::Held(pid)) => return Err(held(path, pid)),
     };
+    let lock = lock.and_then(|lock| may_write(&real).map(|()| lock));
     if lock.is_ok()
         && let Err(error) =
             remove_leftovers(&*disk, &[&real, &journal::path_beside(&real), &history::path_beside(&real)])
@@ -75,6 +76,15 @@ pub(super) fn open(path: &Path, now: DateTime<Utc>, disk: Arc<dyn Disk>) -> Resu
         return Err(open_error(path, "the file is empty".into(), file::RESTORE));
     }
     assemble(path, &real, disk, lock, recovered, content, now).map_err(io_error)
+}
+
+/// Journal and history, where they are there, must be ours to write as well.
+fn may_write(real: &Path) -> Result<(), String> {
+    let beside = [journal::path_beside(real), history::path_beside(real)];
+    match beside.iter().find(|path| path.exists() && access(*path, Access::WRITE_OK).is_err()) {
+        Some(path) => Err(format!("{} cannot be written", path.display())),
+        None => Ok(()),
+    }
 }
 
 type Read = (Content, Identity, DateTime<Utc>);

@@ -192,12 +192,19 @@ impl Shared {
         if self.view().is_none() {
             return;
         }
-        {
-            let mut upkeep = lock(&self.upkeep);
-            upkeep.look(self, true);
-            upkeep.checkpoint(self);
-        }
-        let mut writer = self.writer.blocking_lock();
+        let mut writer = loop {
+            let is_written = {
+                let mut upkeep = lock(&self.upkeep);
+                upkeep.look(self, true);
+                upkeep.checkpoint(self)
+            };
+            let writer = self.writer.blocking_lock();
+            // Somebody may have saved while the file was written.
+            let lacks = writer.as_ref().is_some_and(|writer| writer.written.seq < writer.last());
+            if !is_written || !lacks {
+                break writer;
+            }
+        };
         *self.view.write().unwrap_or_else(PoisonError::into_inner) = None;
         *lock(&self.since) = Instant::now();
         // Wakes those who wait for changes; asking, they find the store closed.

@@ -138,7 +138,7 @@ impl FromStr for FeedCursor {
 pub struct InvalidFeedCursor;
 
 /// How much history is kept. A change goes only when it is older than the age *and* not among the last revisions of its
-/// flow; those of a deleted flow go when its deletion is older than the age. A report goes as soon as its flow has
+/// flow; those of a deleted flow go when its deletion is older than the age. A report may go as soon as its flow has
 /// changed again. What a flow is now never goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention {
