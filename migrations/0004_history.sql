@@ -6,9 +6,9 @@
 -- The order of the feed is (log, horizon, number). A transaction takes its place in it when it begins to commit, with
 -- all its row locks in hand, and keeps it for all its changes:
 --
---   horizon  the first transaction id of which it is sure that it had not committed anything yet: above its own id and
---            above that of every transaction that it has seen.
---   number   a block of a million numbers from a sequence, so that the changes of one transaction follow each other.
+--   horizon  an id above its own, and above those of all transactions that it has seen the end of. Ids are the server's, of
+--            64 bits.
+--   number   out of a block of a million from a sequence, so that the changes of one transaction follow each other.
 --
 -- Nobody is overtaken: a reader takes the records with horizon <= pg_snapshot_xmin(pg_current_snapshot()). Whoever has not
 -- committed by then has an id of at least that xmin, hence a horizon above it, and will stand behind all that was read.
@@ -28,8 +28,8 @@
 -- transaction commits, a flow that has come back by then was never gone: it keeps `created_at`; where its content is
 -- equal also its revision, and nothing is recorded; else the record is an update.
 --
--- Retention deletes from `flow_changes`, any rows but the last of each flow. `flow_log` notes the last revision that went,
--- and the feed begins behind it: whoever still stands before it is told so.
+-- Retention may delete from `flow_changes` what the feed has shown, except the last record of a flow. `flow_log` notes the
+-- last one that went and was no report, and the feed begins behind it: whoever still stands before it is told so.
 --
 -- Safe because: the given statements work as before; what is there becomes the first record of its flow, so that its first
 -- edit loses nothing. That copies every document once, under a lock that lets readers pass; writers wait.

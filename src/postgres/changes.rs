@@ -114,7 +114,7 @@ struct Bounds {
 }
 
 async fn bounds(connection: &mut PgConnection, place: FeedCursor) -> Result<Bounds> {
-    // A log has a beginning, and neither the parameters nor `EXISTS` are ever NULL.
+    // Where there is no change there is the beginning of the log, so nothing here is ever NULL.
     let row = sqlx::query!(
         r#"
         WITH here AS MATERIALIZED (
@@ -122,13 +122,22 @@ async fn bounds(connection: &mut PgConnection, place: FeedCursor) -> Result<Boun
         )
         SELECT gone_log, gone_horizon, gone_number, last.log AS "log!", last.horizon AS "horizon!",
             last.number AS "number!",
-            EXISTS (SELECT FROM flow_changes AS change WHERE change.log = here.log AND change.horizon > settled)
-                AS "more_to_come!",
-            ($2::BIGINT, $3::BIGINT) = (0, 0) OR EXISTS (
-                SELECT FROM flow_changes AS change WHERE change.log = $1 AND (change.horizon, change.number) >= ($2, $3)
-            ) AS "known!"
+            newest.log = here.log AND newest.horizon > settled AS "more_to_come!",
+            ($2::BIGINT, $3::BIGINT) <= (of_log.horizon, of_log.number) AS "known!"
         FROM flow_log
         CROSS JOIN here
+        CROSS JOIN LATERAL (
+            (
+                SELECT change.log, change.horizon
+                FROM flow_changes AS change
+                ORDER BY change.log DESC, change.horizon DESC
+                LIMIT 1
+            )
+            UNION ALL
+            SELECT here.log, 0
+            ORDER BY log DESC, horizon DESC
+            LIMIT 1
+        ) AS newest
         CROSS JOIN LATERAL (
             (
                 SELECT change.log, change.horizon, change.number
@@ -142,6 +151,19 @@ async fn bounds(connection: &mut PgConnection, place: FeedCursor) -> Result<Boun
             ORDER BY log DESC, horizon DESC, number DESC
             LIMIT 1
         ) AS last
+        CROSS JOIN LATERAL (
+            (
+                SELECT change.horizon, change.number
+                FROM flow_changes AS change
+                WHERE change.log = $1
+                ORDER BY change.horizon DESC, change.number DESC
+                LIMIT 1
+            )
+            UNION ALL
+            SELECT 0, 0
+            ORDER BY horizon DESC, number DESC
+            LIMIT 1
+        ) AS of_log
         "#,
         column(place.log)?,
         column(place.transaction)?,

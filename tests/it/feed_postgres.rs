@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use sqlx::{AssertSqlSafe, PgConnection};
-use strom::Flow;
 use strom::repository::{Change, Operation, Record, Since};
 use strom::testkit::feed::{self, now, read, read_until};
 use strom::testkit::history::history;
-use strom::testkit::samples::{canonical, change, create_all, everything, flow, id, number, stamp};
+use strom::testkit::samples::{canonical, change, create_all, everything, flow, flow_with, id, number, stamp};
+use strom::{Flow, clock};
 
-use crate::support::postgres::{Database, run, wait_for_count};
+use crate::support::postgres::{Database, count, run, wait_for_count};
 
 use Operation::Update;
 
@@ -108,6 +108,45 @@ async fn who_waits_holds_no_connection() {
     for waiter in waiting {
         waiter.await.unwrap();
     }
+}
+
+/// However long the table is, and whoever shows heads alone.
+#[tokio::test]
+async fn feeds_and_histories_use_an_index_and_leave_documents_alone() {
+    let database = Database::migrated().await;
+    let repository = database.repository().await;
+    // Too long for a page, and not to be compressed.
+    let text: String = (0..80).map(|_| clock::new_id().to_string()).collect();
+    let flows = (0..1_500).map(|number| flow_with(number, "long", &format!(r#""text":"{text}""#)));
+    create_all(&*repository, flows).await;
+    change(&*repository, Change::delete(id(7)), stamp(1)).await;
+    let place = now(&*repository).await;
+    repository.close().await;
+    let repository = database.repository().await;
+    let mut psql = database.connect().await;
+    let sessions =
+        "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    wait_for_count(&mut psql, sessions, 0).await;
+    run(&mut psql, "VACUUM ANALYZE flow_changes").await;
+    run(&mut psql, "SELECT pg_stat_reset()").await;
+    let mut since = Since::Oldest;
+    for _ in 0..5 {
+        since = Since::After(repository.change_summaries(since, 10).await.unwrap().next);
+    }
+    let Since::After(passed) = since else { panic!("there are pages") };
+    repository.changed(passed).await;
+    assert_eq!(repository.changes(Since::After(place), 10).await.unwrap().changes.len(), 0);
+    assert_eq!(history(&*repository, 7).await.len(), 2);
+    repository.close().await;
+    // Sessions report what they have done when they end.
+    let reported = "SELECT (idx_scan + seq_scan >= 20)::INT::BIGINT FROM pg_stat_user_tables
+                    WHERE relname = 'flow_changes'";
+    wait_for_count(&mut psql, reported, 1).await;
+    let scans = "SELECT seq_scan FROM pg_stat_user_tables WHERE relname = 'flow_changes'";
+    assert_eq!(count(&mut psql, scans).await, 0, "nothing read the whole table");
+    let documents = "SELECT toast_blks_hit + toast_blks_read FROM pg_statio_user_tables
+                     WHERE relname = 'flow_changes'";
+    assert_eq!(count(&mut psql, documents).await, 0, "nothing read a document");
 }
 
 const WRITERS: u32 = 16;

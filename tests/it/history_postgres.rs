@@ -34,10 +34,9 @@ async fn whatever_psql_does_is_recorded() {
         "UPDATE flows SET name = 'renamed'".to_owned(),
         "UPDATE flows SET state = 'Playing'".to_owned(),
         "UPDATE flows SET state = 'Playing', updated_at = NOW()".to_owned(),
-        format!(
-            r#"BEGIN; UPDATE flows SET data = data || '{{"n": 1}}'; SAVEPOINT a; DELETE FROM flows; ROLLBACK TO a;
-            UPDATE flows SET data = data || '{{"n": 2}}'; COMMIT"#
-        ),
+        r#"BEGIN; UPDATE flows SET data = data || '{"n": 1}'; SAVEPOINT a; DELETE FROM flows; ROLLBACK TO a;
+            UPDATE flows SET data = data || '{"n": 2}'; COMMIT"#
+            .to_owned(),
         "BEGIN; DELETE FROM flows; ROLLBACK".to_owned(),
         "DELETE FROM flows".to_owned(),
     ];
@@ -66,6 +65,23 @@ async fn an_author_does_not_stay_with_the_session() {
     run(&mut psql, "UPDATE flows SET name = 'c'").await;
     let authors = history(&*repository, 1).await.into_iter().map(|record| record.author.as_str().to_owned());
     assert_eq!(authors.collect::<Vec<_>>(), ["sql", "somebody", "tester"]);
+}
+
+/// Records are made at the commit, after the statement has given its answer.
+#[tokio::test]
+async fn a_change_that_cannot_be_recorded_is_not_made() {
+    let database = Database::migrated().await;
+    let repository = database.repository().await;
+    create_all(&*repository, [flow(1, "a")]).await;
+    let mut psql = database.connect().await;
+    run(&mut psql, "ALTER TABLE flow_changes ADD CHECK (name <> 'unspeakable')").await;
+    let single = vec![Change::replace(flow(1, "unspeakable"))];
+    repository.apply(single, stamp(1)).await.unwrap_err();
+    let several = vec![Change::replace(flow(1, "b")), Change::create(flow(2, "unspeakable"))];
+    repository.apply(several, stamp(2)).await.unwrap_err();
+    assert_eq!(stored(&*repository, 1).await.item.head().name, "a");
+    change(&*repository, Change::replace(flow(1, "c")), stamp(3)).await;
+    assert_eq!(feed::told(&read(&*repository, Since::Oldest).await), [(1, Create, 1), (1, Update, 2)]);
 }
 
 #[tokio::test]

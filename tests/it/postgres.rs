@@ -125,6 +125,10 @@ async fn sixty_four_clients_share_five_connections() {
     let database = Database::migrated().await;
     let repository = database.repository().await;
     let mut observer = database.connect().await;
+    let connections = "SELECT COUNT(*) FROM pg_stat_activity WHERE application_name LIKE 'strom/%' AND
+                 datname = current_database() AND pid <> pg_backend_pid()";
+    // The server takes a moment to notice that the start has closed its connection.
+    wait_for_count(&mut observer, connections, 0).await;
     let clients = join_all((0..64).map(|_| {
         let repository = Arc::clone(&repository);
         tokio::spawn(async move {
@@ -136,8 +140,6 @@ async fn sixty_four_clients_share_five_connections() {
             }
         })
     }));
-    let connections = "SELECT COUNT(*) FROM pg_stat_activity WHERE application_name LIKE 'strom/%' AND
-                 datname = current_database() AND pid <> pg_backend_pid()";
     let mut most = 0;
     tokio::pin!(clients);
     loop {
