@@ -50,6 +50,10 @@ _sqlx-cli:
 bench *args:
     tests/throwaway-postgres cargo bench --bench store -- {{ args }}
 
+# What the JSON store costs as it grows to 100,000 flows: `just growth [DIRECTORY [FLOWS]]`, not in memory
+growth *args:
+    cargo bench --locked --bench growth -- {{ args }}
+
 # Licences, sources and doubled versions of the dependencies (advisories too, where the network allows: `just deny advisories`)
 deny *checks="bans licenses sources":
     @cargo deny --version > /dev/null || cargo install cargo-deny --version 0.20.2 --locked

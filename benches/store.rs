@@ -2,6 +2,8 @@
 //!
 //! The PostgreSQL half runs when `DATABASE_URL` names a database that may be filled; `just bench` brings one.
 
+mod document;
+
 use std::hint::black_box;
 use std::io::Write;
 use std::sync::Arc;
@@ -14,17 +16,7 @@ use strom::storage::Storage;
 use strom::{Flow, FlowRepository, clock};
 use tokio::runtime;
 
-/// A document of about this many bytes, of the shape that real ones have.
-fn document(number: u128, bytes: usize) -> String {
-    let element = |index: usize| {
-        format!(
-            r#"{{"id":"e{index}","element_type":"videotestsrc","properties":{{"pattern":"ball","is-live":true,"gain":{number}.10}},"position":[{index}.0,200.0]}}"#
-        )
-    };
-    let elements: Vec<_> = (0..bytes / 120).map(element).collect();
-    let id = uuid::Uuid::from_u128(number);
-    format!(r#"{{"id":"{id}","name":"flow {number:06}","elements":[{}],"links":[]}}"#, elements.join(","))
-}
+use self::document::document;
 
 fn documents(c: &mut Criterion) {
     for bytes in [2_000, 20_000, 200_000] {

@@ -33,6 +33,18 @@ pub async fn open(
     Ok(Arc::new(JsonRepository::open_on(path, now, settings, disk).await?))
 }
 
+/// Opens a JSON file with these settings on the disk that there is.
+///
+/// # Errors
+/// As [`JsonRepository::open`].
+pub async fn open_for_real(
+    path: &Path,
+    now: DateTime<Utc>,
+    settings: Settings,
+) -> Result<Arc<dyn FlowRepository>, OpenError> {
+    Ok(Arc::new(JsonRepository::open_on(path, now, settings, Arc::new(Plain)).await?))
+}
+
 /// What happens at a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
