@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::disk::Disk;
-use super::durable::{Output, Prepared, sync_directory_of};
+use super::durable::{Output, Place, Prepared, sync_directory_of};
 use super::segment::Segment;
 
 /// A file, open for appending.
@@ -81,6 +81,19 @@ impl AppendFile {
         }
         self.end = end;
         Ok(())
+    }
+
+    /// Puts the file back where somebody has removed it. Says no where somebody has put another one there.
+    pub(super) fn put_back(&mut self) -> io::Result<bool> {
+        match Place::of(&self.file, &self.path)? {
+            Place::Same => {}
+            Place::Other => return Ok(false),
+            Place::Empty => {
+                self.condition = Condition::Spoiled;
+                self.mend()?;
+            }
+        }
+        Ok(true)
     }
 
     /// Undoes an append that has failed, so that nothing of it is found after a restart.

@@ -38,6 +38,29 @@ impl Identity {
     }
 }
 
+/// What is at the place of a file that is open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// The file.
+    Same,
+    /// Nothing: somebody has removed it, and it is gone for good when it is closed.
+    Empty,
+    /// Another one: somebody has replaced it.
+    Other,
+}
+
+impl Place {
+    pub(super) fn of(file: &File, path: &Path) -> io::Result<Self> {
+        let open = file.metadata()?;
+        match path.metadata() {
+            Ok(there) if (there.dev(), there.ino()) == (open.dev(), open.ino()) => Ok(Self::Same),
+            Ok(_) => Ok(Self::Other),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::Empty),
+            Err(error) => Err(error),
+        }
+    }
+}
+
 /// A file that will take the place of another: beside it, written and synced, and removed if it never comes to that.
 #[derive(Debug)]
 pub(super) struct Prepared {

@@ -20,6 +20,8 @@ pub(super) enum Topic {
     Checkpoint,
     /// Saves fail.
     Save,
+    /// Lock and journal are not where they were.
+    Place,
     /// Journal and history as they were found.
     Log,
     /// Lines of the history that cannot be read.
@@ -36,6 +38,7 @@ impl Topic {
             Self::Conflict => "conflict",
             Self::Checkpoint => "checkpoint",
             Self::Save => "save",
+            Self::Place => "place",
             Self::Log | Self::Rotation => "journal",
             Self::History => "history",
         }

@@ -96,6 +96,9 @@ impl History {
     /// Appends the changes of the journal up to this one, those left out that it has already, and reports whose flow has
     /// changed again.
     pub(super) fn take(&mut self, journal: &Segment, upto: u64) -> io::Result<()> {
+        if !self.file.put_back()? {
+            return Err(io::Error::other("somebody has replaced the history"));
+        }
         let mut latest: HashMap<FlowId, u64> = HashMap::new();
         let have = self.last;
         each_between(journal, have, upto, |seq, id, _| {

@@ -127,6 +127,11 @@ impl Journal {
         Ok(())
     }
 
+    /// Puts the journal back where somebody has removed it. Says no where somebody has put another one there.
+    pub(super) fn put_back(&mut self) -> io::Result<bool> {
+        self.file.put_back()
+    }
+
     /// Undoes an append that has failed, so that nothing of it is found after a restart.
     pub(super) fn undo_failure(&mut self) -> io::Result<()> {
         self.file.undo_failure()

@@ -5,18 +5,21 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use super::durable::give_to_owner_of_directory;
+use super::durable::{Place, give_to_owner_of_directory};
 
 /// Holds `<file>.lock` until it is dropped. The lock file stays: to remove it would let two processes hold two locks
 /// of one name. The lock itself goes with its process, so one that was killed is no obstacle.
 #[derive(Debug)]
-pub(super) struct Lock(File);
+pub(super) struct Lock {
+    file: File,
+    path: PathBuf,
+}
 
 /// By name, since to close the file is not enough while a child of this process is being started: until it is another
 /// program it has the file, too.
 impl Drop for Lock {
     fn drop(&mut self) {
-        let _ = self.0.unlock();
+        let _ = self.file.unlock();
     }
 }
 
@@ -54,7 +57,12 @@ impl Lock {
         if let Err(error) = written {
             tracing::warn!(%error, "who has the lock could not be written into it");
         }
-        Ok(Self(file))
+        Ok(Self { file, path: path.to_owned() })
+    }
+
+    /// Whether the lock is where others look for it. Who finds a lock file and takes it for an old one may remove it.
+    pub(super) fn is_in_place(&self) -> bool {
+        Place::of(&self.file, &lock_path(&self.path)).is_ok_and(|place| place == Place::Same)
     }
 }
 

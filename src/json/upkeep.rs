@@ -65,6 +65,12 @@ impl Upkeep {
     /// Looks whether somebody has edited the file, and takes the edit in once it has been there at two looks. At the end
     /// there is no second look.
     pub(super) fn look(&mut self, shared: &Shared, is_last: bool) {
+        match shared.with_writer(Writer::keep_in_place) {
+            Some(Err(error)) => {
+                shared.faults.set(Topic::Place, vec![format!("{}: {error}", shared.path.display())]);
+            }
+            _ => shared.faults.clear(Topic::Place),
+        }
         let Ok(identity) = Identity::at(&shared.path) else { return };
         let Some(known) = shared.with_writer(|writer| writer.written.identity) else { return };
         if identity == known {

@@ -159,6 +159,25 @@ impl Writer {
         }
     }
 
+    /// Takes care that lock and journal are where others look for them. Where somebody else has taken their place, nothing
+    /// is written any more.
+    pub(super) fn keep_in_place(&mut self) -> io::Result<()> {
+        if self.lock.as_ref().is_ok_and(|lock| !lock.is_in_place()) {
+            let taken = Lock::take(&self.path);
+            self.lock = taken.map_err(|_| "its lock was removed, and another process has taken it".to_owned());
+        }
+        if self.lock.is_ok()
+            && let JournalPlace::There(journal) = &mut self.journal
+            && !journal.put_back()?
+        {
+            self.lock = Err("another process has replaced its journal; restart Strom".to_owned());
+        }
+        match &self.lock {
+            Ok(_) => Ok(()),
+            Err(reason) => Err(io::Error::other(reason.clone())),
+        }
+    }
+
     /// The number of the last change that is on the disk.
     pub(super) fn last(&self) -> u64 {
         match &self.journal {

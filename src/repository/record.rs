@@ -101,7 +101,7 @@ pub enum Since {
 pub struct FeedCursor {
     /// Which log: a store that has lost its log begins another one.
     pub(crate) log: u64,
-    /// What orders the changes of one log: in PostgreSQL the transaction; 0 in a file.
+    /// What orders the changes of one log: in PostgreSQL the horizon of their transaction (migrations/0004); 0 in a file.
     pub(crate) transaction: u64,
     /// And within it.
     pub(crate) number: u64,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use strom::FlowRepository;
 use strom::json::Settings;
-use strom::repository::{Author, Change, Operation, Outcome, Precondition, Revision, Since};
+use strom::repository::{Author, Change, Operation, Outcome, Precondition, RepositoryError, Revision, Since};
 use strom::testkit::samples::{
     canonical, change, create_all, everything, flow, flow_with, found, id, moment, number, stamp, stored, time,
 };
@@ -234,4 +234,40 @@ async fn edits_and_saves_at_once_lose_neither() {
     until("both are in it", async || file.read().contains("by hand") && file.read().contains("saved")).await;
     assert_eq!((name(&*store, 1).await, name(&*store, 2).await), ("by hand".into(), "saved".into()));
     assert_eq!(everything(&*store).await.len(), 2);
+}
+
+/// People who find files that they do not know tidy up.
+#[tokio::test]
+async fn what_is_removed_beside_the_file_is_put_back() {
+    let file = File::new();
+    let store = file.open_with(hasty()).await;
+    create_all(&*store, [flow(1, "one")]).await;
+    change(&*store, Change::replace(flow(1, "two")), stamp(1)).await;
+    for suffix in ["lock", "journal"] {
+        std::fs::remove_file(file.beside(suffix)).unwrap();
+        until(&format!("the {suffix} is there again"), async || file.beside(suffix).exists()).await;
+    }
+    let error = file.try_open().await.unwrap_err();
+    assert!(error.problem.contains("in use by the process"), "{}", error.problem);
+    change(&*store, Change::replace(flow(1, "three")), stamp(2)).await;
+    let image = file.as_after_a_crash();
+    let store = image.open_with(hasty()).await;
+    assert_eq!(name(&*store, 1).await, "three");
+    assert_eq!(store.history(id(1), None, 10).await.unwrap().len(), 3);
+}
+
+#[tokio::test]
+async fn nothing_is_written_beside_another_process_that_has_taken_over() {
+    let file = File::new();
+    let first = file.open_with(hasty()).await;
+    create_all(&*first, [flow(1, "one")]).await;
+    until("the file is written", async || file.path.exists()).await;
+    let journal = std::fs::read(file.beside("journal")).unwrap();
+    std::fs::write(file.beside("another"), &journal).unwrap();
+    std::fs::rename(file.beside("another"), file.beside("journal")).unwrap();
+    until("it is noticed", async || faults(&*first).await.contains("another process")).await;
+    let error = first.apply(vec![Change::replace(flow(1, "two"))], stamp(1)).await.unwrap_err();
+    assert!(matches!(error, RepositoryError::ReadOnly(_)), "{error:?}");
+    first.close().await;
+    assert_eq!(std::fs::read(file.beside("journal")).unwrap(), journal);
 }
