@@ -60,126 +60,154 @@ pub(super) fn recover(
     now: DateTime<Utc>,
     is_writable: bool,
 ) -> Result<Recovered, RecoveryError> {
-    let mut faults = Vec::new();
     let fresh = u64::try_from(now.timestamp_micros()).unwrap_or(0);
-    let mut history = open_history(disk, path, fresh, is_writable, &mut faults)?;
-    let kept = history.as_ref().map_or(0, |history| history.segment().last);
-    let journal_path = journal::path_beside(path);
-    let file = match File::options().read(true).write(is_writable).open(&journal_path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-        opened => Some(Arc::new(opened?)),
-    };
-    let Some(file) = file else {
-        return without_journal(history, fresh, faults);
-    };
-    let mut replay = replay(&file)?;
-    let header = replay.header.clone();
-    if header.as_ref().is_some_and(|header| header.format > FORMAT) {
-        return Err(RecoveryError::Newer(journal_path.display().to_string()));
+    let mut recovery = Recovery { disk, path, fresh, is_writable, faults: Vec::new() };
+    let history = recovery.open_history()?;
+    match File::options().read(true).write(is_writable).open(journal::path_beside(path)) {
+        Ok(file) => recovery.with_journal(history, Arc::new(file)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(recovery.without_journal(history)?),
+        Err(error) => Err(error.into()),
     }
-    let log = header.as_ref().map_or(0, |header| header.log);
-    let is_history_whole = header.as_ref().is_none_or(|header| header.kept <= kept);
-    if !is_history_whole {
-        faults.push(format!(
-            "{}: changes are missing that were moved there; what flows were before them is lost",
-            history::path_beside(path).display()
-        ));
-    }
-    match (&mut history, &header) {
-        (Some(history), _) if replay.damage.is_some() => {
-            let (flows, gone) = fold_history(&history.segment())?;
-            replay.add_missing(flows, gone);
-        }
-        (Some(history), Some(header)) => history.believe(header.kept)?,
-        _ => {}
-    }
-    let kept = history.as_ref().map_or(0, |history| history.segment().last);
-    let after = header.as_ref().map_or(kept, |header| header.after);
-    let base = Base {
-        log: if replay.damage.is_some() || !is_history_whole { fresh.max(log + 1) } else { log },
-        after,
-        kept,
-        flows: replay.flows.iter().map(|(id, (version, hash))| (*id, version.clone(), *hash)).collect(),
-        gone: replay.gone.iter().map(|(id, deletion)| (*id, deletion.clone())).collect(),
-    };
-    let lines = Segment { file: Arc::clone(&file), start: 0, end: file.metadata()?.len(), last: replay.last };
-    let (log, horizon, last) = (base.log, history.as_ref().map_or(after.min(kept), |h| h.horizon), replay.last);
-    let mut log = Log { id: log, last, horizon, history: history.as_ref().map(History::segment), journal: None };
-    let written = replay.file;
-    let ours = fold(&mut replay, &lines)?;
-    if log.id != header.map_or(0, |header| header.log) {
-        log.horizon = after;
-        if let Some(damage) = &replay.damage {
-            let aside = journal::beside(path, &format!(".journal.damaged-{}", log.id));
-            faults.push(format!(
-                "{}: {damage}; its good part is kept{}",
-                journal_path.display(),
-                if is_writable { format!(", the damaged file as {}", aside.display()) } else { String::new() }
-            ));
-            if is_writable && fs::hard_link(&journal_path, &aside).is_err() {
-                fs::copy(&journal_path, &aside)?;
-            }
-        }
-        if is_writable {
-            let journal = rewrite(disk, &journal_path, &base, &replay, &lines)?;
-            log.last = journal.last();
-            log.journal = Some(journal.segment());
-            let place = JournalPlace::There(journal);
-            return Ok(Recovered { ours, journal: place, history, log, written, faults, is_new_log: true });
-        }
-    }
-    let journal = Journal::existing(disk, &journal_path, file, &replay);
-    log.journal = Some(journal.segment());
-    let journal = JournalPlace::There(journal);
-    Ok(Recovered { ours, journal, history, log, written, faults, is_new_log: false })
 }
 
-fn without_journal(history: Option<History>, fresh: u64, mut faults: Vec<String>) -> Result<Recovered, RecoveryError> {
-    let (flows, gone) = match &history {
-        Some(history) => {
-            faults.push("the journal is missing; what was changed since it began is only known from the file".into());
-            fold_history(&history.segment())?
-        }
-        None => Versions::default(),
-    };
-    let after = history.as_ref().map_or(0, |history| history.segment().last);
-    let id = history.as_ref().map_or(fresh, |history| fresh.max(history.log + 1));
-    let log = Log { id, last: after, horizon: after, history: history.as_ref().map(History::segment), journal: None };
-    let base = Base {
-        log: id,
-        after,
-        kept: after,
-        flows: flows.iter().map(|(id, (version, hash))| (*id, version.clone(), *hash)).collect(),
-        gone: gone.iter().map(|(id, deletion)| (*id, deletion.clone())).collect(),
-    };
-    let known = flows.into_iter().map(|(id, (version, hash))| (id, Known { version, hash, flow: None }));
-    let ours = Ours { flows: known.collect(), gone, ..Ours::default() };
-    let is_new_log = history.is_some();
-    Ok(Recovered { ours, journal: JournalPlace::ToCome(base), history, log, written: after, faults, is_new_log })
-}
-
-/// A file that is none of ours is put aside.
-fn open_history(
-    disk: &Arc<dyn Disk>,
-    path: &Path,
+struct Recovery<'a> {
+    disk: &'a Arc<dyn Disk>,
+    path: &'a Path,
+    /// The number of a log that begins now.
     fresh: u64,
     is_writable: bool,
-    faults: &mut Vec<String>,
-) -> Result<Option<History>, RecoveryError> {
-    let path = history::path_beside(path);
-    match History::open(disk, &path)? {
-        history::Opened::Found(history) => Ok(Some(history)),
-        history::Opened::Missing => Ok(None),
-        history::Opened::Newer => Err(RecoveryError::Newer(path.display().to_string())),
-        history::Opened::Foreign => {
-            let aside = journal::beside(&path, &format!(".damaged-{fresh}"));
-            faults.push(format!("{}: its first line cannot be read; kept as {}", path.display(), aside.display()));
-            if is_writable {
-                disk.rename(&path, &aside)?;
+    faults: Vec<String>,
+}
+
+impl Recovery<'_> {
+    /// A file that is none of ours is put aside.
+    fn open_history(&mut self) -> Result<Option<History>, RecoveryError> {
+        let path = history::path_beside(self.path);
+        match History::open(self.disk, &path)? {
+            history::Opened::Found(history) => Ok(Some(history)),
+            history::Opened::Missing => Ok(None),
+            history::Opened::Newer => Err(RecoveryError::Newer(path.display().to_string())),
+            history::Opened::Foreign => {
+                let aside = journal::beside(&path, &format!(".damaged-{}", self.fresh));
+                self.faults.push(format!("{}: its first line cannot be read{}", path.display(), self.kept_as(&aside)));
+                if self.is_writable {
+                    self.disk.rename(&path, &aside)?;
+                }
+                Ok(None)
             }
-            Ok(None)
         }
     }
+
+    fn kept_as(&self, aside: &Path) -> String {
+        if self.is_writable { format!("; the damaged file is kept as {}", aside.display()) } else { String::new() }
+    }
+
+    fn without_journal(mut self, history: Option<History>) -> io::Result<Recovered> {
+        let (flows, gone) = match &history {
+            Some(history) => {
+                let fault = "the journal is missing; what was changed since it began is only known from the file";
+                self.faults.push(fault.into());
+                fold_history(&history.segment())?
+            }
+            None => Versions::default(),
+        };
+        let after = history.as_ref().map_or(0, |history| history.segment().last);
+        let id = history.as_ref().map_or(self.fresh, |history| self.fresh.max(history.log + 1));
+        let log = Log { horizon: after, ..log(id, after, history.as_ref(), None) };
+        let base = base(id, after, after, &flows, &gone);
+        let known = flows.into_iter().map(|(id, (version, hash))| (id, Known { version, hash, flow: None }));
+        let ours = Ours { flows: known.collect(), gone, ..Ours::default() };
+        let is_new_log = history.is_some();
+        let (journal, faults) = (JournalPlace::ToCome(base), self.faults);
+        Ok(Recovered { ours, journal, history, log, written: after, faults, is_new_log })
+    }
+
+    fn with_journal(mut self, mut history: Option<History>, file: Arc<File>) -> Result<Recovered, RecoveryError> {
+        let mut replay = replay(&file)?;
+        let header = replay.header.clone();
+        if header.as_ref().is_some_and(|header| header.format > FORMAT) {
+            return Err(RecoveryError::Newer(journal::path_beside(self.path).display().to_string()));
+        }
+        let moved = header.as_ref().map_or(0, |header| header.kept);
+        let is_history_whole = moved <= last_of(history.as_ref());
+        if !is_history_whole {
+            self.faults.push(format!(
+                "{}: changes are missing that were moved there; what flows were before them is lost",
+                history::path_beside(self.path).display()
+            ));
+        }
+        match (&mut history, &replay.damage) {
+            (Some(history), Some(_)) => {
+                let (flows, gone) = fold_history(&history.segment())?;
+                replay.add_missing(flows, gone);
+            }
+            (Some(history), None) => history.believe(moved)?,
+            (None, _) => {}
+        }
+        match header {
+            Some(header) if is_history_whole && replay.damage.is_none() => {
+                let lines = lines(&file, &replay)?;
+                let (last, written) = (replay.last, replay.file);
+                let journal = Journal::existing(self.disk, &journal::path_beside(self.path), file, &replay);
+                let ours = fold(&mut replay, &lines)?;
+                let log = log(header.log, last, history.as_ref(), Some(journal.segment()));
+                let (journal, faults) = (JournalPlace::There(journal), self.faults);
+                Ok(Recovered { ours, journal, history, log, written, faults, is_new_log: false })
+            }
+            _ => Ok(self.begin_anew(history, file, replay)?),
+        }
+    }
+
+    /// Goes on with what is good of a journal, in a new log.
+    fn begin_anew(mut self, history: Option<History>, file: Arc<File>, mut replay: Replay) -> io::Result<Recovered> {
+        let path = journal::path_beside(self.path);
+        let lines = lines(&file, &replay)?;
+        let kept = last_of(history.as_ref());
+        let after = replay.header.as_ref().map_or(kept, |header| header.after);
+        let id = replay.header.as_ref().map_or(self.fresh, |header| self.fresh.max(header.log + 1));
+        if let Some(damage) = &replay.damage {
+            let aside = journal::beside(self.path, &format!(".journal.damaged-{id}"));
+            self.faults.push(format!("{}: {damage}{}", path.display(), self.kept_as(&aside)));
+            if self.is_writable && fs::hard_link(&path, &aside).is_err() {
+                fs::copy(&path, &aside)?;
+            }
+        }
+        let (journal, written) = if self.is_writable {
+            let base = base(id, after, kept, &replay.flows, &replay.gone);
+            rewrite(self.disk, &path, &base, &replay, &lines)?
+        } else {
+            (Journal::existing(self.disk, &path, file, &replay), replay.file)
+        };
+        let ours = fold(&mut replay, &lines)?;
+        let log = Log { horizon: after, ..log(id, journal.last(), history.as_ref(), Some(journal.segment())) };
+        let (journal, faults, is_new_log) = (JournalPlace::There(journal), self.faults, self.is_writable);
+        Ok(Recovered { ours, journal, history, log, written, faults, is_new_log })
+    }
+}
+
+fn last_of(history: Option<&History>) -> u64 {
+    history.map_or(0, |history| history.segment().last)
+}
+
+fn lines(file: &Arc<File>, replay: &Replay) -> io::Result<Segment> {
+    Ok(Segment { file: Arc::clone(file), start: 0, end: file.metadata()?.len(), last: replay.last })
+}
+
+fn log(id: u64, last: u64, history: Option<&History>, journal: Option<Segment>) -> Log {
+    let horizon = history.map_or(0, |history| history.horizon);
+    Log { id, last, horizon, history: history.map(History::segment), journal }
+}
+
+fn base(
+    log: u64,
+    after: u64,
+    kept: u64,
+    flows: &HashMap<FlowId, (Version, Hash)>,
+    gone: &HashMap<FlowId, Deletion>,
+) -> Base {
+    let flows = flows.iter().map(|(id, (version, hash))| (*id, version.clone(), *hash)).collect();
+    let gone = gone.iter().map(|(id, deletion)| (*id, deletion.clone())).collect();
+    Base { log, after, kept, flows, gone }
 }
 
 /// What flows are by the history alone.
@@ -252,11 +280,18 @@ fn document(text: &[u8]) -> io::Result<Flow> {
     Flow::parse(change.flow.get()).map_err(io::Error::other)
 }
 
-/// Writes the good part of a journal as a new one. Its changes are numbered anew, without gaps.
-fn rewrite(disk: &Arc<dyn Disk>, path: &Path, base: &Base, replay: &Replay, lines: &Segment) -> io::Result<Journal> {
+/// Writes the good part of a journal as a new one. Its changes are numbered anew, without gaps; says which of them the
+/// file has.
+fn rewrite(
+    disk: &Arc<dyn Disk>,
+    path: &Path,
+    base: &Base,
+    replay: &Replay,
+    lines: &Segment,
+) -> io::Result<(Journal, u64)> {
     let mut prepared = Journal::begin(disk, path, base)?;
     let start = prepared.length();
-    let mut seq = base.after;
+    let (mut seq, mut written) = (base.after, base.after);
     prepared.append(|out| {
         let mut text = Vec::new();
         for event in &replay.events {
@@ -276,14 +311,16 @@ fn rewrite(disk: &Arc<dyn Disk>, path: &Path, base: &Base, replay: &Replay, line
                         flow,
                     };
                     line::print_change(&mut text, &made, seq, seq - 1, (seq, seq));
-                    if told.seq == replay.file {
-                        line::print_file(&mut text, seq);
+                    if told.seq <= replay.file {
+                        written = seq;
                     }
                 }
             }
             out.write_all(&text)?;
         }
-        Ok(())
+        text.clear();
+        line::print_file(&mut text, written);
+        out.write_all(&text)
     })?;
-    Journal::put(disk, path, prepared, start, seq)
+    Ok((Journal::put(disk, path, prepared, start, seq)?, written))
 }
