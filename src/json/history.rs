@@ -201,7 +201,7 @@ fn each_between(
 }
 
 fn is_report(text: &[u8]) -> bool {
-    matches!(line::parse(text), Some(Line::Change(change)) if change.operation == Operation::State)
+    matches!(line::parse(text), Some(Line::Change(change)) if change.facts.operation == Operation::State)
 }
 
 /// Which lines are to be kept.
@@ -226,12 +226,12 @@ impl Keep {
         let mut last = 0;
         segment.each_line(0, |_, text, _| {
             if let Some(Line::Change(change)) = line::parse(text) {
-                newest = newest.max(change.at);
+                newest = newest.max(change.facts.at);
                 last = change.seq;
                 let (revisions, deleted) = flows.entry(change.id).or_default();
-                if change.operation != Operation::State {
-                    revisions.push(change.revision);
-                    *deleted = (change.operation == Operation::Delete).then_some(change.at);
+                if change.facts.operation != Operation::State {
+                    revisions.push(change.facts.revision);
+                    *deleted = (change.facts.operation == Operation::Delete).then_some(change.facts.at);
                 }
             }
             Ok(ControlFlow::Continue(()))
@@ -258,7 +258,9 @@ impl Keep {
         match line::parse(text) {
             Some(Line::Change(change)) => {
                 let from = self.from.get(&change.id).copied().flatten();
-                change.at >= self.since || change.seq == self.last || from.is_some_and(|from| change.revision >= from)
+                change.facts.at >= self.since
+                    || change.seq == self.last
+                    || from.is_some_and(|from| change.facts.revision >= from)
             }
             // What cannot be read is nobody's history.
             _ => false,

@@ -17,9 +17,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use super::state::{Deletion, Hash, Made};
+use super::state::{Deletion, Facts, Hash, Made};
 use crate::flow::FlowId;
-use crate::repository::{Author, Operation, Revision, Version};
+use crate::repository::{Author, Revision, Version};
 
 const CHECKSUM: &[u8] = br#"{"crc":""#;
 const BODY: usize = CHECKSUM.len() + r#"00000000","#.len();
@@ -67,12 +67,7 @@ pub(super) struct Change<'a> {
     pub(super) synced: u64,
     /// The first and the last change of the same call, where it made several: they count together or not at all.
     pub(super) call: (u64, u64),
-    pub(super) operation: Operation,
-    pub(super) revision: Revision,
-    pub(super) at: DateTime<Utc>,
-    pub(super) author: Author,
-    pub(super) created_at: DateTime<Utc>,
-    pub(super) hash: Hash,
+    pub(super) facts: Facts,
     pub(super) flow: &'a RawValue,
 }
 
@@ -145,6 +140,7 @@ pub(super) fn print_file(out: &mut Vec<u8>, seq: u64) {
 
 /// `call` are the first and the last number of the call that made it.
 pub(super) fn print_change(out: &mut Vec<u8>, made: &Made, seq: u64, synced: u64, call: (u64, u64)) {
+    let facts = &made.facts;
     seal(
         out,
         &ChangeLine {
@@ -152,12 +148,12 @@ pub(super) fn print_change(out: &mut Vec<u8>, made: &Made, seq: u64, synced: u64
             seq,
             synced,
             call: (call.0 < call.1).then_some(call),
-            op: made.operation.as_str().into(),
-            revision: made.revision.number(),
-            at: made.at,
-            author: made.author.as_str().into(),
-            created_at: made.created_at,
-            hash: hex(&made.hash).into(),
+            op: facts.operation.as_str().into(),
+            revision: facts.revision.number(),
+            at: facts.at,
+            author: facts.author.as_str().into(),
+            created_at: facts.created_at,
+            hash: hex(&facts.hash).into(),
             flow: made.flow.document(),
         },
     );
@@ -208,19 +204,16 @@ pub(super) fn parse(line: &[u8]) -> Option<Line<'_>> {
 }
 
 fn change(line: ChangeLine<'_>) -> Option<Change<'_>> {
-    Some(Change {
-        id: line.id.into(),
-        seq: line.seq,
-        synced: line.synced,
-        call: line.call.unwrap_or((line.seq, line.seq)),
+    let facts = Facts {
         operation: line.op.parse().ok()?,
         revision: revision(line.revision)?,
         at: line.at.trunc_subsecs(6),
         author: Author::new(&line.author),
         created_at: line.created_at.trunc_subsecs(6),
         hash: unhex(&line.hash)?,
-        flow: line.flow,
-    })
+    };
+    let call = line.call.unwrap_or((line.seq, line.seq));
+    Some(Change { id: line.id.into(), seq: line.seq, synced: line.synced, call, facts, flow: line.flow })
 }
 
 /// Whether the line is a change of this flow, its id in the hyphenated form. Does not look at the checksum.
@@ -264,20 +257,14 @@ mod tests {
     use super::{Line, id_of, is_of, parse, print_change, seq_of};
     use crate::flow::{Flow, Runtime};
     use crate::json::state::Made;
-    use crate::repository::{Author, Operation, Revision};
+    use crate::repository::{Author, Operation, Revision, Stamp};
 
     fn line() -> (Made, Vec<u8>) {
         let flow = Flow::parse(r#"{"id":"6f1d3c5e-0000-4000-8000-000000000001","name":"ä","n":1.10}"#).unwrap();
         let at = chrono::DateTime::from_timestamp(1_767_225_600, 1_000).unwrap();
-        let made = Made {
-            operation: Operation::Restore,
-            revision: Revision::new(7),
-            at,
-            author: Author::new("a \"b\""),
-            created_at: at,
-            hash: flow.hash(Runtime::Left).unwrap(),
-            flow,
-        };
+        let stamp = Stamp::new(at, Author::new("a \"b\""));
+        let hash = flow.hash(Runtime::Left).unwrap();
+        let made = Made::by(&stamp, Operation::Restore, Revision::new(7), at, hash, flow);
         let mut line = Vec::new();
         print_change(&mut line, &made, 12, 9, (11, 12));
         assert_eq!(line.pop(), Some(b'\n'));
@@ -289,8 +276,7 @@ mod tests {
         let (made, line) = line();
         let Some(Line::Change(change)) = parse(&line) else { panic!("{}", String::from_utf8_lossy(&line)) };
         assert_eq!((change.id, change.seq, change.synced, change.call), (made.flow.id(), 12, 9, (11, 12)));
-        assert_eq!((change.operation, change.revision, change.hash), (made.operation, made.revision, made.hash));
-        assert_eq!((change.at, change.created_at, change.author), (made.at, made.created_at, made.author));
+        assert_eq!(change.facts, made.facts);
         assert_eq!(change.flow.get(), made.flow.document().get());
         assert_eq!((id_of(&line), seq_of(&line)), (Some(made.flow.id()), Some(12)));
         assert!(is_of(&line, &made.flow.id().to_string()));

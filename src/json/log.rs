@@ -31,7 +31,7 @@ impl Log {
         let mut found = Vec::new();
         let limit = limit as usize;
         self.revisions(id, |change| {
-            if before.is_none_or(|before| change.revision < before) {
+            if before.is_none_or(|before| change.facts.revision < before) {
                 found.push(self.record(change)?.map(head));
             }
             // Revisions ascend, so what is asked for comes last.
@@ -49,7 +49,7 @@ impl Log {
     pub(super) fn revision(&self, id: FlowId, revision: Revision) -> Result<Option<Record<Flow>>> {
         let mut found = None;
         self.revisions(id, |change| {
-            if change.revision == revision {
+            if change.facts.revision == revision {
                 found = Some(self.record(change)?);
             }
             Ok(())
@@ -62,7 +62,7 @@ impl Log {
         self.each_change(0, |text| {
             if line::is_of(text, &id)
                 && let Some(Line::Change(change)) = line::parse(text)
-                && change.operation != Operation::State
+                && change.facts.operation != Operation::State
             {
                 visit(change)?;
             }
@@ -76,8 +76,8 @@ impl Log {
         self.each_change(0, |text| {
             if line::id_of(text).is_some_and(|id| deleted.contains_key(&id))
                 && let Some(Line::Change(change)) = line::parse(text)
-                && change.operation == Operation::Delete
-                && deleted.get(&change.id).is_some_and(|deletion| deletion.revision == change.revision)
+                && change.facts.operation == Operation::Delete
+                && deleted.get(&change.id).is_some_and(|deletion| deletion.revision == change.facts.revision)
             {
                 found.push(self.record(change)?.map(head));
             }
@@ -107,7 +107,7 @@ impl Log {
         self.each_change(0, |text| {
             if let Some(Line::Change(change)) = line::parse(text) {
                 let now = state.get(change.id).map(|entry| entry.stored.version.revision);
-                if change.operation != Operation::State && now == Some(change.revision) {
+                if change.facts.operation != Operation::State && now == Some(change.facts.revision) {
                     told.insert(change.id);
                 }
             }
@@ -153,11 +153,11 @@ impl Log {
     fn record(&self, change: Change<'_>) -> Result<Record<Flow>> {
         Ok(Record {
             cursor: self.cursor(change.seq),
-            operation: change.operation,
+            operation: change.facts.operation,
             item: parse(&change)?,
-            revision: change.revision,
-            at: change.at,
-            author: change.author,
+            revision: change.facts.revision,
+            at: change.facts.at,
+            author: change.facts.author,
         })
     }
 
@@ -202,7 +202,7 @@ fn head(flow: Flow) -> Head {
 
 fn parse(change: &Change<'_>) -> Result<Flow> {
     Flow::parse(change.flow.get()).map_err(|refusal| {
-        RepositoryError::Corrupt(format!("revision {} of {}: {refusal}", change.revision, change.id))
+        RepositoryError::Corrupt(format!("revision {} of {}: {refusal}", change.facts.revision, change.id))
     })
 }
 

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use super::file::{Content, Found};
-use super::state::{Deletion, Entry, Hash, Made, State, deletion_of};
+use super::state::{Deletion, Entry, Hash, Made, State};
 use crate::flow::{Flow, FlowId};
 use crate::repository::{Author, Operation, Revision, Stamp, Stored, Version};
 
@@ -140,7 +140,7 @@ pub(super) fn reconcile(
                 let deletion = Deletion { revision: version.revision, at: found.at, author: found.author.clone() };
                 result.gone.push((id, deletion));
             }
-            Some(flow) => result.made.push(deletion_of(&Stored { item: flow, version }, hash, found)),
+            Some(flow) => result.made.push(Made::deletion(&Stored { item: flow, version }, hash, found)),
             None => {
                 let deletion =
                     Deletion { revision: version.revision.next(), at: found.at, author: found.author.clone() };
@@ -219,9 +219,11 @@ impl Reconciled {
 
     /// Remembers the last revisions of all that is not there.
     fn forget(&mut self, gone: HashMap<FlowId, Deletion>) {
-        let deleted = self.made.iter().filter(|made| made.operation == Operation::Delete).map(|made| {
-            (made.flow.id(), Deletion { revision: made.revision, at: made.at, author: made.author.clone() })
-        });
+        let deleted = self
+            .made
+            .iter()
+            .filter(|made| made.facts.operation == Operation::Delete)
+            .map(|made| (made.flow.id(), made.facts.deletion()));
         let all: Vec<_> = deleted.chain(self.gone.iter().cloned()).chain(gone).collect();
         for (id, deletion) in all {
             if self.state.get(id).is_none() && !self.state.deleted().contains_key(&id) {
@@ -242,8 +244,8 @@ impl Reconciled {
                 return;
             }
             let revision = ours.gone.get(&id).map_or(Revision::FIRST, |deletion| deletion.revision.next());
-            let made = made(Operation::Create, revision, found.at, flow, hash, found);
-            self.state.insert(made.flow.clone(), made.version(), hash, place);
+            let made = Made::by(found, Operation::Create, revision, found.at, hash, flow);
+            self.state.insert(made.flow.clone(), made.facts.version(), hash, place);
             self.made.push(made);
             return;
         };
@@ -254,36 +256,24 @@ impl Reconciled {
             return;
         }
         let created_at = known.version.created_at;
-        let update = made(Operation::Update, known.version.revision.next(), created_at, flow, hash, found);
+        let update = Made::by(found, Operation::Update, known.version.revision.next(), created_at, hash, flow);
         let mut last = update.clone();
         self.made.push(update);
         if let Some(saved) = known.flow.filter(|_| ours.before.contains_key(&id)) {
             self.reports.push(format!(
                 "{id} was edited in the file, and saved since the file was written; what was saved is there as revision \
                  {}, the edit as revision {} in its history",
-                last.revision.next(),
-                last.revision
+                last.facts.revision.next(),
+                last.facts.revision
             ));
             // The author of what was saved stays; that it was put back is told by the operation.
             let by = Stamp { at: found.at, author: known.version.author };
-            last = made(Operation::Restore, last.revision.next(), created_at, saved, known.hash, &by);
+            last = Made::by(&by, Operation::Restore, last.facts.revision.next(), created_at, known.hash, saved);
             self.made.push(last.clone());
             self.is_written = false;
         }
-        self.state.insert(last.flow.clone(), last.version(), last.hash, place);
+        self.state.insert(last.flow.clone(), last.facts.version(), last.facts.hash, place);
     }
-}
-
-fn made(
-    operation: Operation,
-    revision: Revision,
-    created_at: DateTime<Utc>,
-    flow: Flow,
-    hash: Hash,
-    by: &Stamp,
-) -> Made {
-    let Stamp { at, author } = by.clone();
-    Made { operation, revision, at, author, created_at, hash, flow }
 }
 
 /// The changes that are found in a file are made by whoever wrote it, when it was written.

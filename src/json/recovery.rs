@@ -215,17 +215,16 @@ fn fold_history(segment: &Segment) -> io::Result<Versions> {
     let (mut flows, mut gone) = Versions::default();
     segment.each_line(0, |_, text, _| {
         if let Some(Line::Change(change)) = line::parse(text) {
-            let (id, revision, at, author) = (change.id, change.revision, change.at, change.author);
-            match change.operation {
+            let (id, facts) = (change.id, change.facts);
+            match facts.operation {
                 Operation::State => {}
                 Operation::Delete => {
                     flows.remove(&id);
-                    gone.insert(id, Deletion { revision, at, author });
+                    gone.insert(id, facts.deletion());
                 }
                 Operation::Create | Operation::Update | Operation::Restore => {
                     gone.remove(&id);
-                    let version = Version { revision, created_at: change.created_at, updated_at: at, author };
-                    flows.insert(id, (version, change.hash));
+                    flows.insert(id, (facts.version(), facts.hash));
                 }
             }
         }
@@ -249,21 +248,20 @@ fn fold(replay: &mut Replay, lines: &Segment) -> io::Result<Ours> {
                 let id = told.id;
                 if told.seq > replay.file {
                     ours.before.entry(id).or_insert_with(|| ours.flows.get(&id).map(|known| known.hash));
-                    ours.since.insert((id, told.hash));
+                    ours.since.insert((id, told.facts.hash));
                     documents.insert(id, (told.offset, told.length));
                 }
-                if told.operation == Operation::Delete {
+                if told.facts.operation == Operation::Delete {
                     ours.flows.remove(&id);
-                    let deletion = Deletion { revision: told.revision, at: told.at, author: told.author.clone() };
-                    ours.gone.insert(id, deletion);
+                    ours.gone.insert(id, told.facts.deletion());
                     continue;
                 }
                 ours.gone.remove(&id);
                 let version = match ours.flows.remove(&id) {
-                    Some(known) if told.operation == Operation::State => known.version,
-                    _ => told.version(),
+                    Some(known) if told.facts.operation == Operation::State => known.version,
+                    _ => told.facts.version(),
                 };
-                ours.flows.insert(id, Known { version, hash: told.hash, flow: None });
+                ours.flows.insert(id, Known { version, hash: told.facts.hash, flow: None });
             }
         }
     }
@@ -301,15 +299,7 @@ fn rewrite(
                 Event::Changed(told) => {
                     seq += 1;
                     let flow = document(&lines.read(told.offset, told.length)?)?;
-                    let made = Made {
-                        operation: told.operation,
-                        revision: told.revision,
-                        at: told.at,
-                        author: told.author.clone(),
-                        created_at: told.created_at,
-                        hash: told.hash,
-                        flow,
-                    };
+                    let made = Made { facts: told.facts.clone(), flow };
                     line::print_change(&mut text, &made, seq, seq - 1, (seq, seq));
                     if told.seq <= replay.file {
                         written = seq;

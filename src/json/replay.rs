@@ -10,13 +10,11 @@ use std::io;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
-
 use super::line::{self, Change, Header, Line};
 use super::segment::Segment;
-use super::state::{Deletion, Hash};
+use super::state::{Deletion, Facts, Hash};
 use crate::flow::FlowId;
-use crate::repository::{Author, Operation, Revision, Version};
+use crate::repository::Version;
 
 /// A journal that was read.
 #[derive(Debug)]
@@ -53,25 +51,15 @@ pub(super) struct Told {
     pub(super) length: usize,
     pub(super) seq: u64,
     pub(super) id: FlowId,
-    pub(super) operation: Operation,
-    pub(super) revision: Revision,
-    pub(super) at: DateTime<Utc>,
-    pub(super) author: Author,
-    pub(super) created_at: DateTime<Utc>,
-    pub(super) hash: Hash,
+    pub(super) facts: Facts,
     synced: u64,
     call: (u64, u64),
 }
 
 impl Told {
     fn new(change: Change<'_>, offset: u64, length: usize) -> Self {
-        let Change { seq, synced, call, id, operation, revision, at, author, created_at, hash, .. } = change;
-        Self { offset, length, seq, id, operation, revision, at, author, created_at, hash, synced, call }
-    }
-
-    pub(super) fn version(&self) -> Version {
-        let Self { revision, created_at, at, author, .. } = self;
-        Version { revision: *revision, created_at: *created_at, updated_at: *at, author: author.clone() }
+        let Change { seq, synced, call, id, facts, .. } = change;
+        Self { offset, length, seq, id, facts, synced, call }
     }
 }
 

@@ -32,39 +32,73 @@ pub(super) struct Deletion {
     pub(super) author: Author,
 }
 
-/// A change that was made, for the journal.
-#[derive(Debug, Clone)]
-pub(super) struct Made {
+/// What is told of a change besides the document.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Facts {
     pub(super) operation: Operation,
     pub(super) revision: Revision,
     pub(super) at: DateTime<Utc>,
     pub(super) author: Author,
+    /// When the flow was created.
     pub(super) created_at: DateTime<Utc>,
+    /// Of the content.
     pub(super) hash: Hash,
+}
+
+impl Facts {
+    /// The version of a flow whose last revision this is.
+    pub(super) fn version(&self) -> Version {
+        let Self { revision, created_at, at, author, .. } = self;
+        Version { revision: *revision, created_at: *created_at, updated_at: *at, author: author.clone() }
+    }
+
+    /// What stays of a flow that this has deleted.
+    pub(super) fn deletion(&self) -> Deletion {
+        Deletion { revision: self.revision, at: self.at, author: self.author.clone() }
+    }
+}
+
+/// A change that was made, for the journal.
+#[derive(Debug, Clone)]
+pub(super) struct Made {
+    pub(super) facts: Facts,
     /// As the change has left it; for a deletion as it was before.
     pub(super) flow: Flow,
 }
 
 impl Made {
+    /// A change that somebody makes at this time.
+    pub(super) fn by(
+        stamp: &Stamp,
+        operation: Operation,
+        revision: Revision,
+        created_at: DateTime<Utc>,
+        hash: Hash,
+        flow: Flow,
+    ) -> Self {
+        let Stamp { at, author } = stamp.clone();
+        Self { facts: Facts { operation, revision, at, author, created_at, hash }, flow }
+    }
+
+    /// A deletion, which is a change like any other and has the next revision.
+    pub(super) fn deletion(stored: &Stored<Flow>, hash: Hash, stamp: &Stamp) -> Self {
+        let Version { revision, created_at, .. } = stored.version;
+        Self::by(stamp, Operation::Delete, revision.next(), created_at, hash, stored.item.clone())
+    }
+
     /// The change that has made a flow what it is.
     pub(super) fn again(entry: &Entry) -> Self {
         let Stored { item, version } = entry.stored.clone();
         let is_first = version.revision == Revision::FIRST;
-        Self {
+        let facts = Facts {
             operation: if is_first { Operation::Create } else { Operation::Update },
             revision: version.revision,
             at: version.updated_at,
             author: version.author,
             created_at: version.created_at,
             hash: entry.hash,
-            flow: item,
-        }
-    }
-
-    /// What is then known of a flow that is there.
-    pub(super) fn version(&self) -> Version {
-        let Self { revision, created_at, at, author, .. } = self;
-        Version { revision: *revision, created_at: *created_at, updated_at: *at, author: author.clone() }
+        };
+        Self { facts, flow: item }
     }
 }
 
@@ -179,20 +213,13 @@ impl Plan {
         let flow = Flow::parse(flow.document().get()).map_err(refused)?;
         let hash = flow.hash(Runtime::Left).map_err(refused)?;
         let id = flow.id();
-        let made = |operation, revision, created_at| Made {
-            operation,
-            revision,
-            at: stamp.at,
-            author: stamp.author.clone(),
-            created_at,
-            hash,
-            flow: flow.clone(),
-        };
+        let made =
+            |operation, revision, created_at| Made::by(stamp, operation, revision, created_at, hash, flow.clone());
         let Some(old) = self.state.get(id).cloned() else {
             let revision = self.state.deleted.get(&id).map_or(Revision::FIRST, |deletion| deletion.revision.next());
             let operation = if operation == Operation::Restore { operation } else { Operation::Create };
             let made = made(operation, revision, stamp.at);
-            let version = made.version();
+            let version = made.facts.version();
             self.state.insert_last(flow, version.clone(), hash);
             self.made.push(made);
             return Ok(Applied { id, outcome: Outcome::Created, version: Some(version) });
@@ -200,7 +227,7 @@ impl Plan {
         let before = &old.stored.version;
         if old.hash != hash {
             let made = made(operation, before.revision.next(), before.created_at);
-            let version = made.version();
+            let version = made.facts.version();
             self.state.insert(flow, version.clone(), hash, old.place);
             self.made.push(made);
             return Ok(Applied { id, outcome: Outcome::Replaced, version: Some(version) });
@@ -217,24 +244,11 @@ impl Plan {
         let Some(old) = self.state.get(id).cloned() else {
             return Applied { id, outcome: Outcome::Absent, version: None };
         };
-        let made = deletion_of(&old.stored, old.hash, stamp);
-        let version = made.version();
-        self.state.forget(id, Deletion { revision: made.revision, at: stamp.at, author: stamp.author.clone() });
+        let made = Made::deletion(&old.stored, old.hash, stamp);
+        let version = made.facts.version();
+        self.state.forget(id, made.facts.deletion());
         self.made.push(made);
         Applied { id, outcome: Outcome::Deleted, version: Some(version) }
-    }
-}
-
-/// A deletion is a change like any other and has the next revision.
-pub(super) fn deletion_of(stored: &Stored<Flow>, hash: Hash, stamp: &Stamp) -> Made {
-    Made {
-        operation: Operation::Delete,
-        revision: stored.version.revision.next(),
-        at: stamp.at,
-        author: stamp.author.clone(),
-        created_at: stored.version.created_at,
-        hash,
-        flow: stored.item.clone(),
     }
 }
 
