@@ -28,7 +28,7 @@ test-offline:
     cargo test --locked --doc
     cargo test --locked --test it -- --skip postgres --skip migrations
 
-# Crash the JSON store at every call it makes to the disk, and kill its process a thousand times (hours are well spent)
+# Crash the JSON store at every call it makes to the disk, and kill its process a thousand times; about ten minutes
 torture:
     STROM_FAULTS=all STROM_KILL_ROUNDS=1000 cargo test --locked --test it -- json_faults json_kill
 
