@@ -15,10 +15,9 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use strom::json::Settings;
+use strom::json::{JsonRepository, Settings};
 use strom::repository::{Author, Change, ListQuery, Precondition, Stamp};
 use strom::testkit::chance::Chance;
-use strom::testkit::faults::open_for_real;
 use strom::{Flow, FlowRepository, clock};
 use tokio::runtime::Runtime;
 
@@ -116,7 +115,7 @@ impl Store {
 
     async fn open(&mut self) {
         let settings = Settings { quiet: Duration::from_secs(3_600), ..Settings::default() };
-        self.open = Some(open_for_real(&self.path, clock::now(), settings).await.unwrap());
+        self.open = Some(Arc::new(JsonRepository::open_with(&self.path, clock::now(), settings).await.unwrap()));
     }
 
     async fn close(&mut self) {
@@ -193,7 +192,7 @@ fn stamp() -> Stamp {
 
 /// What a server does with a store, in short: opens, lists, saves a hundred times, closes.
 async fn child(path: &Path) {
-    let repository = open_for_real(path, clock::now(), Settings::default()).await.unwrap();
+    let repository = JsonRepository::open_with(path, clock::now(), Settings::default()).await.unwrap();
     let flows = repository.list(&ListQuery::default()).await.unwrap().items.len() as u64;
     for save in 0..100 {
         repository.apply(vec![edit(save * 7 % flows, 500 + save)], stamp()).await.unwrap();

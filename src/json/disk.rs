@@ -50,6 +50,6 @@ pub(crate) trait Disk: Debug + Send + Sync + 'static {
 
 /// The disk that there is.
 #[derive(Debug)]
-pub(super) struct RealDisk;
+pub(crate) struct RealDisk;
 
 impl Disk for RealDisk {}

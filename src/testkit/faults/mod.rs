@@ -14,7 +14,7 @@ use chrono::{DateTime, Utc};
 use rustix::io::Errno;
 
 use self::unsynced::{Unsynced, path_of};
-use crate::json::disk::Disk;
+use crate::json::disk::{Disk, RealDisk};
 use crate::json::{JsonRepository, Settings};
 use crate::repository::{FlowRepository, OpenError};
 
@@ -31,18 +31,6 @@ pub async fn open(
     disk.state().unsynced.forgive();
     let disk: Arc<dyn Disk> = Arc::<FaultyDisk>::clone(disk);
     Ok(Arc::new(JsonRepository::open_on(path, now, settings, disk).await?))
-}
-
-/// Opens a JSON file with these settings on the disk that there is.
-///
-/// # Errors
-/// As [`JsonRepository::open`].
-pub async fn open_for_real(
-    path: &Path,
-    now: DateTime<Utc>,
-    settings: Settings,
-) -> Result<Arc<dyn FlowRepository>, OpenError> {
-    Ok(Arc::new(JsonRepository::open_on(path, now, settings, Arc::new(Plain)).await?))
 }
 
 /// What happens at a call.
@@ -114,12 +102,6 @@ enum Verdict {
     Work,
     Fail { error: io::Error, half: bool },
 }
-
-/// What the trait does by itself.
-#[derive(Debug)]
-struct Plain;
-
-impl Disk for Plain {}
 
 impl FaultyDisk {
     /// A disk that is well. `kept` is a directory on the same file system as the store, but not the store's own: what
@@ -235,7 +217,7 @@ impl Disk for FaultyDisk {
     fn create(&self, path: &Path) -> io::Result<File> {
         let what = format!("create {}", name(path));
         let create = |unsynced: &mut Unsynced| {
-            let file = Plain.create(path)?;
+            let file = RealDisk.create(path)?;
             unsynced.created(path);
             Ok(file)
         };
