@@ -11,6 +11,7 @@ mod json_faults;
 mod json_file;
 mod json_kill;
 mod json_refusals;
+mod json_saves;
 mod json_start;
 mod migrations;
 mod model;

@@ -8,7 +8,7 @@ mod unsynced;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, Utc};
 use rustix::io::Errno;
@@ -78,7 +78,11 @@ pub enum Loss {
 /// The disk. Bytes that a failed sync has left behind are zeros after a power cut, even if a later sync of that file has
 /// succeeded, unless they were written again or the store was opened anew, which cannot know.
 #[derive(Debug)]
-pub struct FaultyDisk(Mutex<State>);
+pub struct FaultyDisk {
+    state: Mutex<State>,
+    holds_syncs: Mutex<bool>,
+    released: Condvar,
+}
 
 #[derive(Debug)]
 struct State {
@@ -107,14 +111,15 @@ impl FaultyDisk {
     /// A disk that is well. `kept` is a directory on the same file system as the store, but not the store's own: what
     /// was replaced or removed is kept there, for it comes back in a power cut.
     pub fn new(kept: impl Into<PathBuf>) -> Arc<Self> {
-        Arc::new(Self(Mutex::new(State {
+        let state = State {
             calls: 0,
             planned: None,
             struck: false,
             mood: Mood::Well,
             trace: Vec::new(),
             unsynced: Unsynced::new(kept.into()),
-        })))
+        };
+        Arc::new(Self { state: Mutex::new(state), holds_syncs: Mutex::default(), released: Condvar::new() })
     }
 
     /// Lets this happen at the `call`-th call, counted from 1.
@@ -125,6 +130,17 @@ impl FaultyDisk {
     /// Lets calls work again.
     pub fn heal(&self) {
         self.state().mood = Mood::Well;
+    }
+
+    /// Lets syncs wait, or go on.
+    pub fn hold_syncs(&self, hold: bool) {
+        *self.holds_syncs.lock().unwrap_or_else(PoisonError::into_inner) = hold;
+        self.released.notify_all();
+    }
+
+    fn wait_until_released(&self) {
+        let held = self.holds_syncs.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(self.released.wait_while(held, |held| *held));
     }
 
     /// How many calls there were.
@@ -158,7 +174,7 @@ impl FaultyDisk {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Counts the call and does it, or half of it, or nothing.
@@ -231,6 +247,7 @@ impl Disk for FaultyDisk {
     }
 
     fn sync(&self, file: &File) -> io::Result<()> {
+        self.wait_until_released();
         let result = self.call(format!("sync {}", name(&path_of(file))), |unsynced| unsynced.synced(file), nothing);
         let mut state = self.state();
         if result.is_err() && state.mood != Mood::Stopped {
