@@ -28,7 +28,6 @@ pub async fn open(
     settings: Settings,
     disk: &Arc<FaultyDisk>,
 ) -> Result<Arc<dyn FlowRepository>, OpenError> {
-    disk.state().unsynced.forgive();
     let disk: Arc<dyn Disk> = Arc::<FaultyDisk>::clone(disk);
     Ok(Arc::new(JsonRepository::open_on(path, now, settings, disk).await?))
 }
@@ -76,7 +75,7 @@ pub enum Loss {
 }
 
 /// The disk. Bytes that a failed sync has left behind are zeros after a power cut, even if a later sync of that file has
-/// succeeded, unless they were written again or the store was opened anew, which cannot know.
+/// succeeded, unless they were written again.
 #[derive(Debug)]
 pub struct FaultyDisk {
     state: Mutex<State>,

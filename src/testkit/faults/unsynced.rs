@@ -86,10 +86,6 @@ impl Unsynced {
         Ok(())
     }
 
-    pub(super) fn forgive(&mut self) {
-        self.files.values_mut().for_each(|content| content.forsaken.clear());
-    }
-
     pub(super) fn rename(&mut self, from: &Path, to: &Path) -> io::Result<()> {
         let replaced = if to.exists() { Some(self.keep(to)?) } else { None };
         fs::rename(from, to)?;
