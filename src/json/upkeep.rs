@@ -115,11 +115,14 @@ impl Upkeep {
                 return;
             }
             Ok(None) => "there is nothing in it".to_owned(),
-            Err(fault) => format!("{}. {}", fault.problem, fault.remedy),
+            Err(fault) => fault.problem,
         };
         self.refused = Some(identity);
-        let path = shared.path.display();
-        let fault = format!("{path} was edited and cannot be read: {fault} Until then saves go to the journal alone");
+        let fault = format!(
+            "{} was edited and cannot be read: {fault}. Correct it, or move it away to have it written anew; until then \
+             saves go to the journal alone",
+            shared.path.display()
+        );
         shared.faults.set(Topic::Edit, vec![fault]);
     }
 
