@@ -163,9 +163,8 @@ impl FlowRepository for JsonRepository {
         Ok(Page { items, next: page.next, total: page.total })
     }
 
-    /// In a task of its own, which goes on when the caller goes away.
     async fn apply(&self, changes: Vec<Change>, stamp: Stamp) -> Result<Vec<Applied>> {
-        spawn(Arc::clone(&self.0).apply(changes, stamp)).await.unwrap_or_else(broken_off)
+        self.0.apply(changes, stamp).await
     }
 
     fn snapshot(&self) -> BoxStream<'static, Result<Stored<Flow>>> {

@@ -26,8 +26,7 @@ pub(super) struct Shared {
     pub(super) faults: Faults,
     /// What readers see; `None` after the close. Held only to take or put the `Arc`.
     pub(super) view: RwLock<Option<Arc<View>>>,
-    /// Calls that wait for the writer. Whoever gets it next saves all of them.
-    waiting: Mutex<Vec<Call>>,
+    waiting: Mutex<Waiting>,
     /// One write at a time. `None` after the close.
     pub(super) writer: tokio::sync::Mutex<Option<Writer>>,
     pub(super) upkeep: Mutex<Upkeep>,
@@ -39,11 +38,41 @@ pub(super) struct Shared {
     since: Mutex<Instant>,
 }
 
+/// Calls that wait to be saved.
+#[derive(Debug, Default)]
+struct Waiting {
+    calls: Vec<Call>,
+    /// Whether there is a thread that will save them.
+    is_served: bool,
+}
+
 #[derive(Debug)]
 struct Call {
     changes: Vec<Change>,
     stamp: Stamp,
     answer: oneshot::Sender<Result<Vec<Applied>>>,
+}
+
+/// Who saves the calls that wait.
+struct Saver {
+    shared: Arc<Shared>,
+    is_done: bool,
+}
+
+impl Saver {
+    fn serve_all(mut self) {
+        while self.shared.serve() {}
+        self.is_done = true;
+    }
+}
+
+/// Nobody must wait for one who has panicked or was never begun.
+impl Drop for Saver {
+    fn drop(&mut self) {
+        if !self.is_done {
+            *lock(&self.shared.waiting) = Waiting::default();
+        }
+    }
 }
 
 impl Shared {
@@ -87,36 +116,38 @@ impl Shared {
         self.writer.blocking_lock().as_mut().map(work)
     }
 
-    /// Joins the calls that wait, and saves them all if nobody else does.
-    pub(super) async fn apply(self: Arc<Self>, changes: Vec<Change>, stamp: Stamp) -> Result<Vec<Applied>> {
+    /// Joins the calls that wait to be saved. They are saved together by one thread, which goes on as long as there are
+    /// any; so whoever comes while it syncs shares the next sync. A caller who goes away cancels nothing.
+    pub(super) async fn apply(self: &Arc<Self>, changes: Vec<Change>, stamp: Stamp) -> Result<Vec<Applied>> {
         let (answer, answered) = oneshot::channel();
-        lock(&self.waiting).push(Call { changes, stamp, answer });
-        let writer = self.writer.lock().await;
-        let calls = mem::take(&mut *lock(&self.waiting));
-        if !calls.is_empty() {
-            self.save(writer, calls).await?;
+        let is_first = {
+            let mut waiting = lock(&self.waiting);
+            waiting.calls.push(Call { changes, stamp, answer });
+            !mem::replace(&mut waiting.is_served, true)
+        };
+        if is_first {
+            let saver = Saver { shared: Arc::clone(self), is_done: false };
+            spawn_blocking(move || saver.serve_all());
         }
+        // Nobody answers when the store is closed.
         answered.await.unwrap_or_else(|_| Err(closed()))
     }
 
-    async fn save(
-        self: &Arc<Self>,
-        mut writer: tokio::sync::MutexGuard<'_, Option<Writer>>,
-        calls: Vec<Call>,
-    ) -> Result<()> {
-        // The thread has the writer while it writes. Should it panic, nobody knows what is on the disk, and the store
-        // stays closed to writes.
-        let Some(mut owned) = writer.take() else { return Ok(()) };
-        let view = self.open_view()?;
+    /// Saves the calls that wait. Says whether there were any.
+    fn serve(&self) -> bool {
+        let mut writer = self.writer.blocking_lock();
+        let calls = {
+            let mut waiting = lock(&self.waiting);
+            waiting.is_served = !waiting.calls.is_empty();
+            mem::take(&mut waiting.calls)
+        };
+        let Some(view) = self.view().filter(|_| !calls.is_empty()) else { return !calls.is_empty() };
+        // Should it panic, nobody knows what is on the disk, and the store stays closed to writes.
+        let Some(mut owned) = writer.take() else { return true };
         let (calls, answers): (Vec<_>, Vec<_>) =
             calls.into_iter().map(|call| ((call.changes, call.stamp), call.answer)).unzip();
-        let saving = spawn_blocking(move || {
-            let committed = owned.commit(&view, &calls);
-            (owned, committed)
-        });
-        let (owned, committed) = saving.await.map_err(|error| RepositoryError::Failed(Box::new(error)))?;
+        let Committed { results, view, failure } = owned.commit(&view, &calls);
         *writer = Some(owned);
-        let Committed { results, view, failure } = committed;
         if let Some(view) = view {
             self.publish(view);
             self.faults.clear(Topic::Save);
@@ -130,7 +161,7 @@ impl Shared {
             // Whoever does not wait any more is told nothing.
             let _ = answer.send(result);
         }
-        Ok(())
+        true
     }
 
     /// The file lacks something from now on.
