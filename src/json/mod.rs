@@ -22,11 +22,14 @@
 //! | found | done |
 //! |---|---|
 //! | no file, no journal | an empty store; nothing is written before something is saved |
+//! | no directory | made, for its owner alone |
+//! | a symbolic link | stays one; everything else is beside the file that it leads to |
+//! | a file and neither journal nor history | its flows are new, created by `file` |
 //! | no file, or an empty one, and a journal or a history | all flows put together from there, and reported |
 //! | an empty file and nothing else; no JSON; no file of flows; a newer version | refused, nothing touched |
 //! | a flow that cannot be stored, or an id twice | quarantined: reported, kept in the file to the letter |
 //! | a byte order mark, other line ends | read |
-//! | a file that is not as we wrote it | see `reconcile` |
+//! | a file that somebody has edited, or an older Strom written anew | see `reconcile`, which works flow by flow |
 //! | a torn end of the journal | cut off: nobody was told that it was saved |
 //! | any other damage of the journal | reported; the good part is kept, the damaged file put aside; the feed begins anew |
 //! | a history that is missing, damaged or short | reported; what it had is lost, the flows are not; the feed begins anew |
@@ -34,6 +37,10 @@
 //! | a full disk | everything can be read; saves fail until there is room |
 //! | another process | refused, by its number |
 //! | a temporary file of a process that was killed | removed |
+//!
+//! While running, an edit of the file is found and treated alike; one that cannot be read is reported and left alone, and
+//! the file is not written until it is corrected. A file, a journal or a lock that somebody has removed is put back. Where
+//! another process has put its own there, nothing is written any more.
 //!
 //! What it does not keep when it writes the file: access control lists and extended attributes.
 

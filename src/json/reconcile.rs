@@ -12,6 +12,7 @@
 //! | has one that we do not know | nothing, or a deletion | created by `file` |
 //! | does not have it | nothing | deleted by `file` |
 //! | does not have it | saves that it never had | what was saved: nothing acknowledged is lost |
+//! | has it with other reports of an engine | nothing | that, without a record: nobody can tell when |
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;

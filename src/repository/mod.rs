@@ -17,7 +17,8 @@
 //! 7. **Absent is `None`**, errors are outcomes a caller can act on; see [`RepositoryError`].
 //! 8. **Nothing is forgotten.** Every change leaves a [`Record`] with its document: one per revision in the
 //!    [`history`](FlowRepository::history) of its flow, deleted or not, as long as [`Retention`] keeps it; and one more
-//!    per engine report in the [feed](FlowRepository::changes).
+//!    per engine report in the [feed](FlowRepository::changes). Only a report that somebody edits into a JSON file by hand
+//!    is shown without a record.
 //! 9. **The feed is ordered and gapless.** Who goes on from the cursor that he got last sees each change once, in one
 //!    order, never one that may still be rolled back; the changes of one call follow each other. Within a flow the order
 //!    is that of the revisions. Who has been away for longer than changes are kept is told so

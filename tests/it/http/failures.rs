@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::stream::{self, BoxStream, StreamExt};
+use strom::http::{Access, ApiKey};
 use strom::repository::{
     Applied, Change, Feed, FeedCursor, FlowRepository, Health, ListQuery, Page, Record, RepositoryError, Result,
     Revision, Since, Stamp, Status, Stored,
@@ -12,6 +13,7 @@ use strom::repository::{
 use strom::{Flow, FlowId, Head};
 
 use super::client::{Client, ID, problem};
+use crate::support::json::{File, file_of};
 
 const SECRET: &str = "SELECT hunter2";
 
@@ -120,6 +122,16 @@ async fn each_error_has_its_answer() {
             ),
             "",
         ),
+        (
+            RepositoryError::Gone,
+            problem(
+                410,
+                "gone",
+                "the changes are no longer kept",
+                "the change feed does not go back to this cursor; read all flows anew and go on from now",
+            ),
+            "",
+        ),
         (RepositoryError::Failed(SECRET.into()), problem(500, "internal", "internal error", log), ""),
         (RepositoryError::Conflict(Vec::new()), problem(500, "internal", "internal error", log), ""),
     ] {
@@ -147,4 +159,18 @@ async fn a_server_without_its_storage_is_alive_and_not_ready() {
         "degraded": true, "reason": "gone",
     });
     assert_eq!((ready.status, ready.json()), (503, expected));
+}
+
+#[tokio::test]
+async fn a_storage_with_faults_is_ready_and_says_so_to_those_who_hold_the_key() {
+    let file = File::holding(&file_of(&["7"]));
+    let client = Client::with(file.open().await, Access::Key(ApiKey::new("secret")));
+    let faults = async |headers: &[(&str, &str)]| {
+        let ready = client.send("GET /ready", headers, "").await;
+        assert_eq!((ready.status, &ready.json()["degraded"]), (200, &true.into()));
+        ready.json()["faults"].clone()
+    };
+    let expected = "`$.flows[0]`: expected an object, found a number; it stays in the file as it is";
+    assert_eq!(faults(&[("x-api-key", "secret")]).await, serde_json::json!([expected]));
+    assert!(faults(&[]).await.is_null(), "not for strangers");
 }
