@@ -4,7 +4,7 @@
 //! what was never acknowledged and is cut off; anything else is damage. Lines that are whole are believed on either side
 //! of the damage, since each has its document.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io;
 use std::ops::ControlFlow;
@@ -102,9 +102,8 @@ struct Lines {
     /// Behind the last line of any kind that can be read.
     end: u64,
     file: u64,
-    /// The first line that cannot be read, and whether a change that can be read comes behind one.
+    /// Where the first line begins that cannot be read.
     unreadable: Option<u64>,
-    is_broken: bool,
 }
 
 impl Lines {
@@ -132,7 +131,6 @@ impl Lines {
             Line::Gone(id, deletion) => self.events.push(Event::Gone(id, deletion)),
             Line::File(seq) => self.file = self.file.max(seq),
             Line::Change(change) => {
-                self.is_broken |= self.unreadable.is_some();
                 self.events.push(Event::Changed(Told::new(change, offset, text.len())));
             }
             Line::Header(_) | Line::Base(..) => {
@@ -143,74 +141,57 @@ impl Lines {
         self.end = end;
     }
 
+    /// What all of the lines come to.
     fn judge(mut self) -> Replay {
+        let half = self.half_calls();
+        let mut torn = self.unreadable;
+        self.events.retain(|event| match event {
+            Event::Changed(told) if half.contains(&told.call.0) => {
+                torn = Some(torn.map_or(told.offset, |at| at.min(told.offset)));
+                false
+            }
+            _ => true,
+        });
         let after = self.header.as_ref().map_or(0, |header| header.after);
-        let end = self.leave_out_half_calls();
-        let told = |event: &Event| match event {
-            Event::Changed(told) => Some(told.seq),
-            Event::Gone(..) => None,
+        let last = changes(&self.events).next_back().map_or(after, |told| told.seq);
+        let has_gaps = (after + 1..).zip(changes(&self.events)).any(|(expected, told)| expected != told.seq);
+        let goes_on = torn.is_some_and(|at| changes(&self.events).any(|told| told.offset > at));
+        let damage = match &self.header {
+            None => Some("its first line cannot be read".to_owned()),
+            Some(header) if header.lines != self.base_lines => {
+                Some("it does not tell all of the flows that it began with".to_owned())
+            }
+            Some(_) if goes_on || has_gaps => {
+                let place = torn.map_or_else(String::new, |at| format!(" from byte {at} on"));
+                Some(format!("lines are missing or cannot be read{place}, and others come behind them"))
+            }
+            Some(_) => None,
         };
-        let numbers: Vec<u64> = self.events.iter().filter_map(told).collect();
-        let last = numbers.last().copied().unwrap_or(after);
-        let has_gaps = (after + 1..).zip(&numbers).any(|(expected, number)| expected != *number);
-        let is_base_whole = self.header.as_ref().is_some_and(|header| header.lines == self.base_lines);
-        let damage = if self.header.is_none() {
-            Some("its first line cannot be read".to_owned())
-        } else if !is_base_whole {
-            Some("it does not tell all of the flows that it began with".to_owned())
-        } else if has_gaps || self.is_broken {
-            let at = self.unreadable.unwrap_or(end);
-            Some(format!("it cannot be read at byte {at}, and goes on behind that"))
-        } else {
-            None
-        };
-        let told = |event: &Event| match event {
-            Event::Changed(told) => Some((told.seq, told.synced, told.offset)),
-            Event::Gone(..) => None,
-        };
-        let known = self.events.iter().filter_map(told).map(|(_, synced, _)| synced).max().unwrap_or(after);
-        let unsure = self.events.iter().filter_map(told).find(|(seq, ..)| *seq > known);
+        let end = torn.filter(|_| !goes_on).unwrap_or(self.end);
+        let known = changes(&self.events).map(|told| told.synced).max().unwrap_or(after);
+        let unsure = changes(&self.events).find(|told| told.seq > known).map_or(end, |told| told.offset);
         let Self { header, flows, gone, events, start, file, .. } = self;
-        let start = start.min(end);
-        let synced = unsure.map_or(end, |(.., offset)| offset).min(end);
-        Replay { header, flows, gone, events, start, end, synced, last, file: file.min(last), damage }
+        let (start, synced, file) = (start.min(end), unsure.min(end), file.min(last));
+        Replay { header, flows, gone, events, start, end, synced, last, file, damage }
     }
 
-    /// Calls of which not every change is there were never acknowledged, unless a later line knows that they were on
-    /// the disk. Tells where the lines that are believed end.
-    fn leave_out_half_calls(&mut self) -> u64 {
-        let mut present: BTreeMap<u64, u64> = BTreeMap::new();
+    /// The first numbers of the calls of which not every change is there. They were never acknowledged, unless a later
+    /// line knows that they were on the disk.
+    fn half_calls(&self) -> HashSet<u64> {
+        let mut present: HashMap<(u64, u64), u64> = HashMap::new();
         let mut synced = self.file;
-        for event in &self.events {
-            if let Event::Changed(told) = event {
-                *present.entry(told.call.0).or_default() += 1;
-                synced = synced.max(told.synced);
-            }
+        for told in changes(&self.events) {
+            *present.entry(told.call).or_default() += 1;
+            synced = synced.max(told.synced);
         }
-        let is_half = |told: &Told| present[&told.call.0] <= told.call.1 - told.call.0 && told.call.1 > synced;
-        let mut end = self.unreadable.filter(|_| !self.is_broken).map_or(self.end, |at| at.min(self.end));
-        let first_half = self.events.iter().position(|event| matches!(event, Event::Changed(told) if is_half(told)));
-        if let Some(first) = first_half {
-            if let Event::Changed(told) = &self.events[first] {
-                let offset = told.offset;
-                let goes_on =
-                    self.events[first..].iter().any(|event| matches!(event, Event::Changed(told) if !is_half(told)));
-                self.is_broken |= goes_on;
-                if !goes_on {
-                    end = end.min(offset);
-                }
-            }
-            self.events.retain(|event| !matches!(event, Event::Changed(told) if is_half(told)));
-        }
-        // Only half calls behind the damage: it is the torn end.
-        let is_behind = |event: &Event| match (event, self.unreadable) {
-            (Event::Changed(told), Some(at)) => told.offset > at,
-            _ => false,
-        };
-        if self.is_broken && self.unreadable.is_some() && !self.events.iter().any(is_behind) {
-            self.is_broken = false;
-            end = end.min(self.unreadable.unwrap_or(end));
-        }
-        end
+        let is_half = |((first, last), count): &((u64, u64), u64)| *count <= last - first && *last > synced;
+        present.into_iter().filter(is_half).map(|((first, _), _)| first).collect()
     }
+}
+
+fn changes(events: &[Event]) -> impl DoubleEndedIterator<Item = &Told> {
+    events.iter().filter_map(|event| match event {
+        Event::Changed(told) => Some(told),
+        Event::Gone(..) => None,
+    })
 }
