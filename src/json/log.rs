@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::io;
 use std::ops::ControlFlow;
 
-use imbl::OrdMap;
+use rpds::HashTrieMapSync;
 
 use super::line::{self, Change, Line};
 use super::segment::Segment;
@@ -71,7 +71,7 @@ impl Log {
     }
 
     /// The last deletions of flows that are not there, the latest first.
-    pub(super) fn deleted(&self, deleted: &OrdMap<FlowId, Deletion>) -> Result<Vec<Record<Head>>> {
+    pub(super) fn deleted(&self, deleted: &HashTrieMapSync<FlowId, Deletion>) -> Result<Vec<Record<Head>>> {
         let mut found = Vec::new();
         self.each_change(0, |text| {
             if line::id_of(text).is_some_and(|id| deleted.contains_key(&id))

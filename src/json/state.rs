@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use imbl::OrdMap;
+use rpds::HashTrieMapSync;
 
 use super::file::{Member, Quarantined};
 use crate::flow::{Flow, FlowId, Runtime};
@@ -106,8 +106,8 @@ impl Made {
 /// one that they have.
 #[derive(Debug, Clone)]
 pub(super) struct State {
-    flows: OrdMap<FlowId, Arc<Entry>>,
-    deleted: OrdMap<FlowId, Deletion>,
+    flows: HashTrieMapSync<FlowId, Arc<Entry>>,
+    deleted: HashTrieMapSync<FlowId, Deletion>,
     members: Arc<[Member]>,
     quarantined: Arc<[Quarantined]>,
     next_place: u64,
@@ -126,7 +126,13 @@ impl State {
     /// A state without flows. What is added comes behind what stands in the file and could not be read.
     pub(super) fn new(members: Arc<[Member]>, quarantined: Arc<[Quarantined]>) -> Self {
         let next_place = quarantined.iter().map(|bad| bad.place + 1).max().unwrap_or(0);
-        Self { flows: OrdMap::new(), deleted: OrdMap::new(), members, quarantined, next_place }
+        Self {
+            flows: HashTrieMapSync::new_sync(),
+            deleted: HashTrieMapSync::new_sync(),
+            members,
+            quarantined,
+            next_place,
+        }
     }
 
     pub(super) fn get(&self, id: FlowId) -> Option<&Arc<Entry>> {
@@ -145,19 +151,19 @@ impl State {
         &self.quarantined
     }
 
-    pub(super) fn deleted(&self) -> &OrdMap<FlowId, Deletion> {
+    pub(super) fn deleted(&self) -> &HashTrieMapSync<FlowId, Deletion> {
         &self.deleted
     }
 
     pub(super) fn forget(&mut self, id: FlowId, deletion: Deletion) {
-        self.flows.remove(&id);
-        self.deleted.insert(id, deletion);
+        self.flows.remove_mut(&id);
+        self.deleted.insert_mut(id, deletion);
     }
 
     /// Takes over a flow of another state.
     pub(super) fn share(&mut self, entry: &Arc<Entry>) {
         self.next_place = self.next_place.max(entry.place + 1);
-        self.flows.insert(entry.stored.item.id(), Arc::clone(entry));
+        self.flows.insert_mut(entry.stored.item.id(), Arc::clone(entry));
     }
 
     pub(super) fn insert_last(&mut self, flow: Flow, version: Version, hash: Hash) {
@@ -167,8 +173,8 @@ impl State {
     pub(super) fn insert(&mut self, flow: Flow, version: Version, hash: Hash, place: u64) {
         let id = flow.id();
         self.next_place = self.next_place.max(place + 1);
-        self.deleted.remove(&id);
-        self.flows.insert(id, Arc::new(Entry { stored: Stored { item: flow, version }, hash, place }));
+        self.deleted.remove_mut(&id);
+        self.flows.insert_mut(id, Arc::new(Entry { stored: Stored { item: flow, version }, hash, place }));
     }
 
     /// Checks everything, then changes everything, in a copy.
