@@ -132,3 +132,38 @@ impl AppendFile {
         Ok(())
     }
 }
+
+#[cfg(all(test, feature = "testkit"))]
+mod tests {
+    use std::fs;
+    use std::io;
+    use std::sync::Arc;
+
+    use super::AppendFile;
+    use crate::json::disk::Disk;
+    use crate::testkit::faults::{Failure, Fault, FaultyDisk};
+
+    fn append(file: &mut AppendFile, text: &str) -> io::Result<()> {
+        file.append(true, |out| out.write_all(text.as_bytes()))
+    }
+
+    /// Whole lines of it could be taken for good ones behind a shorter line.
+    #[test]
+    fn nothing_of_a_failed_append_stays() {
+        for (call, how) in [(1, Failure::Full), (1, Failure::Broken), (2, Failure::Full), (2, Failure::Broken)] {
+            let directory = tempfile::tempdir().unwrap();
+            let kept = tempfile::tempdir().unwrap();
+            let path = directory.path().join("lines");
+            let disk = FaultyDisk::new(kept.path());
+            let created = Arc::new(disk.create(&path).unwrap());
+            let its_disk: Arc<dyn Disk> = Arc::<FaultyDisk>::clone(&disk);
+            let mut file = AppendFile::existing(&its_disk, &path, created, 0, 0);
+            append(&mut file, "one\n").unwrap();
+            disk.plan(disk.calls() + call, Fault::Once(how));
+            append(&mut file, "two\nthree\nfour\nfive\n").unwrap_err();
+            assert_eq!(file.segment(0, 0).end, 4, "it does not count");
+            append(&mut file, "2\n").unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), "one\n2\n", "{how:?} at {call}");
+        }
+    }
+}
