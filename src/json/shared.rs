@@ -1,5 +1,6 @@
 //! What readers, savers and upkeep share.
 
+use std::io;
 use std::mem;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -191,10 +192,9 @@ impl Shared {
         is_written
     }
 
-    /// Reads all of the history, and reports what cannot be read.
-    pub(super) fn look_through_history(&self) {
-        let Some(history) = self.view().and_then(|view| view.log.history.clone()) else { return };
-        let fault = match history::damaged_lines(&history) {
+    /// Reports how many lines of the history cannot be read.
+    pub(super) fn report_history(&self, damaged: io::Result<usize>) {
+        let fault = match damaged {
             Ok(0) => return,
             Ok(count) => format!("{count} lines cannot be read; those revisions are lost, the flows are not"),
             Err(error) => format!("it cannot be read: {error}"),

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use tokio::task::spawn_blocking;
 
 use super::Shared;
+use super::history;
 use super::shared::lock;
 
 /// How much longer than a checkpoint has taken the next one waits under load, so that a large file does not take the
@@ -18,8 +19,16 @@ const RETRY: Duration = Duration::from_secs(1);
 pub(super) async fn watch(store: Weak<Shared>) {
     let Some(shared) = store.upgrade() else { return };
     let (settings, wake) = (shared.settings.clone(), Arc::clone(&shared.wake));
+    let history = shared.view().and_then(|view| view.log.history.clone());
+    // Whoever lets go of the store must not have to wait.
+    drop(shared);
     // Reading all of a long history is nothing that a start should wait for.
-    let _ = spawn_blocking(move || shared.look_through_history()).await;
+    if let Some(history) = history
+        && let Ok(damaged) = spawn_blocking(move || history::damaged_lines(&history)).await
+        && let Some(shared) = store.upgrade()
+    {
+        shared.report_history(damaged);
+    }
     let mut looked = Instant::now();
     let mut not_before = Instant::now();
     let mut cost = Duration::ZERO;

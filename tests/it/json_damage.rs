@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use strom::FlowRepository;
-use strom::repository::{Change, FeedCursor, RepositoryError, Since, Version};
+use strom::repository::{Change, FeedCursor, Precondition, RepositoryError, Since, Version};
 use strom::testkit::samples::{change, create_all, flow, flow_with, found, id, moment, stamp, stored};
 
 use crate::support::json::{File, faults, hasty, lazy, until};
@@ -140,12 +140,7 @@ async fn a_history_that_is_damaged_or_gone_costs_no_flow() {
     let store = file.open_with(hasty()).await;
     create_all(&*store, [flow(1, "never touched again")]).await;
     for edit in 0..60 {
-        change(
-            &*store,
-            Change::Put(flow(2, &format!("edit {edit}")), strom::repository::Precondition::Any),
-            stamp(edit),
-        )
-        .await;
+        change(&*store, Change::Put(flow(2, &format!("edit {edit}")), Precondition::Any), stamp(edit)).await;
     }
     until("there is a history", async || file.beside("history").exists()).await;
     let before = moment(&*store).await;
@@ -186,4 +181,31 @@ fn aside(file: &File) -> Vec<Vec<u8>> {
     let names = file.names().into_iter().filter(|name| name.starts_with("flows.json.journal.damaged-"));
     let paths = names.map(|name| -> PathBuf { file.directory().join(name) });
     paths.map(|path| std::fs::read(path).unwrap()).collect()
+}
+
+/// The first line with another format, and the checksum of that.
+fn of_format_2(text: &[u8]) -> Vec<u8> {
+    let text = std::str::from_utf8(text).unwrap();
+    let (first, rest) = text.split_once('\n').unwrap();
+    let body = first[r#"{"crc":"00000000","#.len()..].replace(r#""format":1"#, r#""format":2"#);
+    format!("{{\"crc\":\"{:08x}\",{body}\n{rest}", crc32fast::hash(body.as_bytes())).into_bytes()
+}
+
+#[tokio::test]
+async fn a_journal_or_a_history_of_a_newer_strom_is_left_to_it() {
+    let file = File::new();
+    let store = file.open_with(hasty()).await;
+    for edit in 0..30 {
+        change(&*store, Change::Put(flow(1, &format!("edit {edit}")), Precondition::Any), stamp(edit)).await;
+    }
+    until("there is a history", async || file.beside("history").exists()).await;
+    store.close().await;
+    for ending in ["journal", "history"] {
+        let image = file.as_after_a_crash();
+        std::fs::write(image.beside(ending), of_format_2(&std::fs::read(image.beside(ending)).unwrap())).unwrap();
+        let before = image.contents();
+        let error = image.try_open().await.unwrap_err();
+        assert!(error.problem.contains(ending) && error.problem.contains("newer Strom"), "{}", error.problem);
+        assert_eq!(image.contents(), before, "nothing was touched");
+    }
 }
