@@ -60,9 +60,10 @@ impl Lock {
         Ok(Self { file, path: path.to_owned() })
     }
 
-    /// Whether the lock is where others look for it. Who finds a lock file and takes it for an old one may remove it.
+    /// Whether the lock is where others look for it, as far as can be told. Who finds a lock file and takes it for an old
+    /// one may remove it.
     pub(super) fn is_in_place(&self) -> bool {
-        Place::of(&self.file, &lock_path(&self.path)).is_ok_and(|place| place == Place::Same)
+        Place::of(&self.file, &lock_path(&self.path)).unwrap_or(Place::Same) == Place::Same
     }
 }
 

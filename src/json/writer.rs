@@ -10,7 +10,7 @@ use rustix::fs::{Access, access};
 use super::disk::Disk;
 use super::durable::Identity;
 use super::journal::{self, Base, Journal};
-use super::lock::{Lock, is_read_only};
+use super::lock::{Lock, LockError, is_read_only};
 use super::log::Log;
 use super::state::{Deletion, Made, State};
 use crate::flow::FlowId;
@@ -163,8 +163,14 @@ impl Writer {
     /// is written any more.
     pub(super) fn keep_in_place(&mut self) -> io::Result<()> {
         if self.lock.as_ref().is_ok_and(|lock| !lock.is_in_place()) {
-            let taken = Lock::take(&self.path);
-            self.lock = taken.map_err(|_| "its lock was removed, and another process has taken it".to_owned());
+            match Lock::take(&self.path) {
+                Ok(lock) => self.lock = Ok(lock),
+                Err(LockError::Held(_)) => {
+                    self.lock = Err("its lock was removed, and another process has taken it".to_owned());
+                }
+                // Nobody else has it as far as can be told; the next look tries again.
+                Err(LockError::ReadOnly(error) | LockError::Failed(error)) => return Err(error),
+            }
         }
         if self.lock.is_ok()
             && let JournalPlace::There(journal) = &mut self.journal
