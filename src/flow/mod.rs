@@ -79,7 +79,19 @@ impl Flow {
 
     /// Checks a tree and writes its text.
     pub(crate) fn from_node(mut node: Node<'_>) -> Result<Self, Refusal> {
-        let head = Head::of(&node)?;
+        Self::of(&mut node)
+    }
+
+    /// As [`Flow::parse`], with the hash of what people wrote: one reading serves both.
+    pub(crate) fn parse_hashed(text: &str) -> Result<(Self, [u8; 32]), Refusal> {
+        let mut node = Node::parse(text)?;
+        let flow = Self::of(&mut node)?;
+        node.strip_runtime();
+        Ok((flow, Sha256::digest(node.to_canonical()).into()))
+    }
+
+    fn of(node: &mut Node<'_>) -> Result<Self, Refusal> {
+        let head = Head::of(node)?;
         let id = head.id.to_string();
         if node.get("id").and_then(Node::as_str) != Some(&id) {
             node.set("id", Node::String(id.into()));

@@ -18,7 +18,7 @@ use serde_json::value::RawValue;
 
 use super::file_reader::{self, Part};
 use super::state::{Entry, Hash, State};
-use crate::flow::{Flow, FlowId, Node, Path, Refusal, Runtime};
+use crate::flow::{Flow, FlowId, Node, Path, Refusal};
 
 /// What stands at the top level, in its order.
 #[derive(Debug, Clone, PartialEq)]
@@ -152,9 +152,8 @@ impl Reading {
     fn flow(&mut self, text: &RawValue) {
         let place = self.place;
         self.place += 1;
-        let parsed = Flow::parse(text.get()).and_then(|flow| Ok((flow.hash(Runtime::Left)?, flow)));
-        let problem = match parsed {
-            Ok((hash, flow)) => match self.ids.insert(flow.id(), place) {
+        let problem = match Flow::parse_hashed(text.get()) {
+            Ok((flow, hash)) => match self.ids.insert(flow.id(), place) {
                 None => {
                     self.flows.push(Found { flow, hash, place });
                     return;

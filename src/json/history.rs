@@ -121,18 +121,18 @@ impl History {
         Ok(())
     }
 
-    /// Lets go what is not to be kept, if that is half of the file. Says whether it did.
-    pub(super) fn sweep(&mut self, retention: Retention) -> io::Result<bool> {
+    /// Lets go what is not to be kept, if that is half of the file. Looks again when the file has doubled.
+    pub(super) fn sweep(&mut self, retention: Retention) -> io::Result<()> {
         let segment = self.segment();
         if segment.end < 2 * self.swept {
-            return Ok(false);
+            return Ok(());
         }
         let keep = Keep::find(&segment, retention)?;
-        self.swept = keep.bytes;
         if keep.bytes * 2 > segment.end {
             self.swept = segment.end;
-            return Ok(false);
+            return Ok(());
         }
+        self.swept = keep.bytes;
         let horizon = self.horizon.max(keep.horizon);
         let mut prepared = Prepared::write(&self.disk, &self.path, |out| out.write_all(&header(self.log, horizon)))?;
         let start = prepared.length();
@@ -147,7 +147,7 @@ impl History {
         })?;
         self.file = AppendFile::put(&self.disk, &self.path, prepared)?;
         (self.horizon, self.start) = (horizon, start);
-        Ok(true)
+        Ok(())
     }
 }
 

@@ -14,7 +14,7 @@ use super::durable::Prepared;
 use super::line::{self, FORMAT, Header};
 use super::replay::Replay;
 use super::segment::Segment;
-use super::state::{Deletion, Hash, Made};
+use super::state::{Deletion, Hash, Made, State};
 use crate::flow::FlowId;
 use crate::repository::Version;
 
@@ -41,6 +41,13 @@ pub(super) struct Base {
 }
 
 impl Base {
+    /// What there is in this state.
+    pub(super) fn of(state: &State, log: u64, after: u64, kept: u64) -> Self {
+        let flows = state.entries().map(|entry| (entry.stored.item.id(), entry.stored.version.clone(), entry.hash));
+        let gone = state.deleted().iter().map(|(id, deletion)| (*id, deletion.clone()));
+        Self { log, after, kept, flows: flows.collect(), gone: gone.collect() }
+    }
+
     fn print(&self, out: &mut dyn Write) -> io::Result<()> {
         let lines = (self.flows.len() + self.gone.len()) as u64;
         let mut text = Vec::new();

@@ -216,11 +216,6 @@ fn change(line: ChangeLine<'_>) -> Option<Change<'_>> {
     Some(Change { id: line.id.into(), seq: line.seq, synced: line.synced, call, facts, flow: line.flow })
 }
 
-/// Whether the line is a change of this flow, its id in the hyphenated form. Does not look at the checksum.
-pub(super) fn is_of(line: &[u8], id: &str) -> bool {
-    line.get(ID..).is_some_and(|rest| rest.starts_with(id.as_bytes()))
-}
-
 /// The flow that a change concerns. `None` for other lines. Does not look at the checksum.
 pub(super) fn id_of(line: &[u8]) -> Option<FlowId> {
     let id = line.get(BODY..ID).filter(|name| *name == br#""id":""#).and_then(|_| line.get(ID..ID + 36))?;
@@ -254,7 +249,7 @@ fn unhex(text: &str) -> Option<Hash> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Line, id_of, is_of, parse, print_change, seq_of};
+    use super::{Line, id_of, parse, print_change, seq_of};
     use crate::flow::{Flow, Runtime};
     use crate::json::state::Made;
     use crate::repository::{Author, Operation, Revision, Stamp};
@@ -279,7 +274,6 @@ mod tests {
         assert_eq!(change.facts, made.facts);
         assert_eq!(change.flow.get(), made.flow.document().get());
         assert_eq!((id_of(&line), seq_of(&line)), (Some(made.flow.id()), Some(12)));
-        assert!(is_of(&line, &made.flow.id().to_string()));
         serde_json::from_slice::<serde_json::Value>(&line).unwrap();
     }
 

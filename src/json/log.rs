@@ -58,9 +58,8 @@ impl Log {
     }
 
     fn revisions(&self, id: FlowId, mut visit: impl FnMut(Change<'_>) -> Result<()>) -> Result<()> {
-        let id = id.to_string();
         self.each_change(0, |text| {
-            if line::is_of(text, &id)
+            if line::id_of(text) == Some(id)
                 && let Some(Line::Change(change)) = line::parse(text)
                 && change.facts.operation != Operation::State
             {

@@ -83,6 +83,7 @@ use tokio::task::{JoinError, spawn, spawn_blocking};
 use self::disk::{Disk, RealDisk};
 use self::shared::Shared;
 use self::state::Entry;
+use self::writer::View;
 use crate::flow::{Flow, FlowId, Head};
 use crate::repository::{
     Applied, Change, Feed, FeedCursor, FlowRepository, Health, ListQuery, OpenError, Page, Record, RepositoryError,
@@ -141,12 +142,12 @@ impl JsonRepository {
     async fn list_entries(&self, query: &ListQuery) -> Result<Page<Arc<Entry>>> {
         let query = query.clone();
         // Containment reads every document, which is too long for a thread that serves others.
-        self.read(move |shared| listing::list(&shared.open_view()?.state, &query)).await
+        self.read(move |view| listing::list(&view.state, &query)).await
     }
 
-    async fn read<T: Send + 'static>(&self, work: impl FnOnce(&Shared) -> Result<T> + Send + 'static) -> Result<T> {
-        let shared = Arc::clone(&self.0);
-        spawn_blocking(move || work(&shared)).await.unwrap_or_else(broken_off)
+    async fn read<T: Send + 'static>(&self, work: impl FnOnce(&View) -> Result<T> + Send + 'static) -> Result<T> {
+        let view = self.0.open_view()?;
+        spawn_blocking(move || work(&view)).await.unwrap_or_else(broken_off)
     }
 }
 
@@ -183,27 +184,23 @@ impl FlowRepository for JsonRepository {
     }
 
     async fn history(&self, id: FlowId, before: Option<Revision>, limit: u32) -> Result<Vec<Record<Head>>> {
-        self.read(move |shared| shared.open_view()?.log.history(id, before, limit)).await
+        self.read(move |view| view.log.history(id, before, limit)).await
     }
 
     async fn revision(&self, id: FlowId, revision: Revision) -> Result<Option<Record<Flow>>> {
-        self.read(move |shared| shared.open_view()?.log.revision(id, revision)).await
+        self.read(move |view| view.log.revision(id, revision)).await
     }
 
     async fn deleted(&self) -> Result<Vec<Record<Head>>> {
-        self.read(move |shared| {
-            let view = shared.open_view()?;
-            view.log.deleted(view.state.deleted())
-        })
-        .await
+        self.read(|view| view.log.deleted(view.state.deleted())).await
     }
 
     async fn changes(&self, since: Since, limit: u32) -> Result<Feed<Flow>> {
-        self.read(move |shared| shared.open_view()?.log.changes(since, limit, |flow| flow)).await
+        self.read(move |view| view.log.changes(since, limit, |flow| flow)).await
     }
 
     async fn change_summaries(&self, since: Since, limit: u32) -> Result<Feed<Head>> {
-        self.read(move |shared| shared.open_view()?.log.changes(since, limit, |flow| flow.head().clone())).await
+        self.read(move |view| view.log.changes(since, limit, |flow| flow.head().clone())).await
     }
 
     async fn changed(&self, after: FeedCursor) {

@@ -123,9 +123,7 @@ pub(super) fn reconcile(
     for in_file in flows {
         result.take(&mut ours, in_file, found);
     }
-    let mut missing: Vec<_> = std::mem::take(&mut ours.flows).into_iter().collect();
-    missing.sort_by_key(|(_, known)| (known.version.created_at, known.version.updated_at));
-    for (id, known) in missing {
+    for (id, known) in oldest_first(std::mem::take(&mut ours.flows)) {
         let is_saved_since = ours.before.contains_key(&id);
         let Known { version, hash, flow } = known;
         match flow.or_else(|| documents.remove(&id)) {
@@ -138,15 +136,12 @@ pub(super) fn reconcile(
             }
             // Somebody is correcting it; it is not deleted.
             _ if there.contains(&id) => {
-                let deletion = Deletion { revision: version.revision, at: found.at, author: found.author.clone() };
-                result.gone.push((id, deletion));
+                result.gone.push((id, Deletion::by(found, version.revision)));
             }
             Some(flow) => result.made.push(Made::deletion(&Stored { item: flow, version }, hash, found)),
             None => {
-                let deletion =
-                    Deletion { revision: version.revision.next(), at: found.at, author: found.author.clone() };
                 result.reports.push(format!("{id} is no longer in the file, and its document is not in the history"));
-                result.gone.push((id, deletion));
+                result.gone.push((id, Deletion::by(found, version.revision.next())));
             }
         }
     }
@@ -162,17 +157,13 @@ pub(super) fn without_file(ours: Ours, mut documents: HashMap<FlowId, Flow>, fou
     let mut result = Reconciled::new(empty.clone());
     result.in_file = empty;
     result.is_written = ours.flows.is_empty();
-    let mut flows: Vec<_> = ours.flows.into_iter().collect();
-    flows.sort_by_key(|(_, known)| (known.version.created_at, known.version.updated_at));
-    let count = flows.len();
-    for (id, Known { version, hash, flow }) in flows {
+    let count = ours.flows.len();
+    for (id, Known { version, hash, flow }) in oldest_first(ours.flows) {
         match flow.or_else(|| documents.remove(&id)) {
             Some(flow) => result.state.insert_last(flow, version, hash),
             None => {
                 result.reports.push(format!("{id} was in the missing file only, and is lost"));
-                let deletion =
-                    Deletion { revision: version.revision.next(), at: found.at, author: found.author.clone() };
-                result.gone.push((id, deletion));
+                result.gone.push((id, Deletion::by(found, version.revision.next())));
             }
         }
     }
@@ -184,6 +175,13 @@ pub(super) fn without_file(ours: Ours, mut documents: HashMap<FlowId, Flow>, fou
     }
     result.forget(ours.gone);
     result
+}
+
+/// Flows that have no place in the file, in the order in which they will get one.
+fn oldest_first(flows: HashMap<FlowId, Known>) -> Vec<(FlowId, Known)> {
+    let mut flows: Vec<_> = flows.into_iter().collect();
+    flows.sort_by_key(|(_, known)| (known.version.created_at, known.version.updated_at));
+    flows
 }
 
 /// The flows as they stand in the file.

@@ -26,7 +26,7 @@ pub(super) struct Shared {
     pub(super) disk: Arc<dyn Disk>,
     pub(super) faults: Faults,
     /// What readers see; `None` after the close. Held only to take or put the `Arc`.
-    pub(super) view: RwLock<Option<Arc<View>>>,
+    view: RwLock<Option<Arc<View>>>,
     waiting: Mutex<Waiting>,
     /// One write at a time. `None` after the close.
     pub(super) writer: tokio::sync::Mutex<Option<Writer>>,
@@ -184,10 +184,10 @@ impl Shared {
     pub(super) fn checkpoint(&self) -> bool {
         let before = lock(&self.unwritten).take();
         let is_written = lock(&self.upkeep).checkpoint(self);
-        if !is_written {
+        if let Some((first, last)) = before.filter(|_| !is_written) {
             let mut unwritten = lock(&self.unwritten);
-            let last = unwritten.or(before);
-            *unwritten = before.zip(last).map(|((first, _), (_, last))| (first, last)).or(last);
+            let last = unwritten.map_or(last, |(_, last)| last);
+            *unwritten = Some((first, last));
         }
         is_written
     }

@@ -32,6 +32,14 @@ pub(super) struct Deletion {
     pub(super) author: Author,
 }
 
+impl Deletion {
+    /// A deletion that somebody makes at this time.
+    pub(super) fn by(stamp: &Stamp, revision: Revision) -> Self {
+        let Stamp { at, author } = stamp.clone();
+        Self { revision, at, author }
+    }
+}
+
 /// What is told of a change besides the document.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Facts {
@@ -216,8 +224,7 @@ impl Plan {
     /// would not open any more.
     fn put(&mut self, flow: &Flow, operation: Operation, stamp: &Stamp) -> Result<Applied> {
         let refused = |refusal| RepositoryError::Failed(Box::new(refusal));
-        let flow = Flow::parse(flow.document().get()).map_err(refused)?;
-        let hash = flow.hash(Runtime::Left).map_err(refused)?;
+        let (flow, hash) = Flow::parse_hashed(flow.document().get()).map_err(refused)?;
         let id = flow.id();
         let made =
             |operation, revision, created_at| Made::by(stamp, operation, revision, created_at, hash, flow.clone());

@@ -11,16 +11,16 @@ use super::durable::{Identity, Prepared, sync_directory_of};
 use super::faults::Topic;
 use super::file;
 use super::history::{self, History};
-use super::journal::{self, Journal};
+use super::journal::{self, Base, Journal};
 use super::log::Log;
 use super::open;
 use super::reconcile::{Ours, Reconciled, found_at, reconcile};
-use super::writer::{View, Writer, Written, base_of};
+use super::writer::{View, Writer, Written};
 
 /// What only upkeep needs. Who has it may do upkeep.
 #[derive(Debug)]
 pub(super) struct Upkeep {
-    pub(super) history: Option<History>,
+    history: Option<History>,
     /// A content of the file that was found to be no good.
     refused: Option<Identity>,
     /// A content of the file that was seen once; an editor may still be writing it.
@@ -128,7 +128,7 @@ impl Upkeep {
 
     /// Moves the changes that the file has from the journal to the history.
     fn rotate(&mut self, shared: &Shared, point: &Point) -> io::Result<()> {
-        let Some(old) = shared.with_writer(|writer| writer.existing_journal().map(Journal::segment)).flatten() else {
+        let Some(old) = shared.with_writer(|writer| writer.journal_segment()).flatten() else {
             return Ok(());
         };
         let disk = &shared.disk;
@@ -143,7 +143,7 @@ impl Upkeep {
         if let Err(error) = history.sweep(shared.settings.retention) {
             tracing::warn!(%error, "old changes cannot be taken out of the history");
         }
-        let base = base_of(&point.view.state, log, point.seq, history.segment().last);
+        let base = Base::of(&point.view.state, log, point.seq, history.segment().last);
         let path = journal::path_beside(&shared.path);
         let mut prepared = Journal::begin(disk, &path, &base)?;
         let start = prepared.length();
@@ -151,7 +151,7 @@ impl Upkeep {
         prepared.append(|out| old.copy(point.journal_end, old.end, out))?;
         let mut writer = shared.writer.blocking_lock();
         let Some(writer) = writer.as_mut() else { return Ok(()) };
-        let Some(now) = writer.existing_journal().map(Journal::segment) else { return Ok(()) };
+        let Some(now) = writer.journal_segment() else { return Ok(()) };
         if now.end > old.end {
             prepared.append(|out| now.copy(old.end, now.end, out))?;
         }
@@ -174,28 +174,26 @@ struct Point {
     journal_bytes: u64,
     needs_writing: bool,
     is_edited: bool,
-    identity: Option<Identity>,
 }
 
 impl Point {
     fn of(shared: &Shared) -> Option<Self> {
-        let view = shared.view()?;
-        shared.with_writer(|writer| {
+        let point = shared.with_writer(|writer| {
             // Under the lock of the writer, so that they belong together.
-            let view = shared.view().unwrap_or(view);
+            let view = shared.view()?;
             let Written { identity, seq, is_whole, .. } = writer.written;
             let last = writer.last();
-            let journal = writer.existing_journal().map(Journal::segment);
-            Self {
+            let journal = writer.journal_segment();
+            Some(Self {
+                view,
                 seq: last,
                 journal_end: journal.as_ref().map_or(0, |journal| journal.end),
                 journal_bytes: journal.as_ref().map_or(0, |journal| journal.end - journal.start),
                 needs_writing: !is_whole || seq < last,
                 is_edited: Identity::at(&shared.path).ok().is_none_or(|now| now != identity),
-                identity,
-                view,
-            }
-        })
+            })
+        });
+        point.flatten()
     }
 }
 
@@ -211,7 +209,7 @@ fn write_file(shared: &Shared, point: &Point) -> io::Result<bool> {
     let mut writer = shared.writer.blocking_lock();
     let Some(writer) = writer.as_mut() else { return Ok(false) };
     // As late as can be: what another program does after this line is not seen.
-    if Identity::at(&shared.path)? != point.identity || writer.written.identity != point.identity {
+    if Identity::at(&shared.path)? != writer.written.identity {
         return Ok(false);
     }
     prepared.put()?;

@@ -12,6 +12,7 @@ use super::durable::Identity;
 use super::journal::{self, Base, Journal};
 use super::lock::{Lock, LockError, is_read_only};
 use super::log::Log;
+use super::segment::Segment;
 use super::state::{Deletion, Made, State};
 use crate::flow::FlowId;
 use crate::repository::{self, Applied, Change, RepositoryError, Stamp};
@@ -39,7 +40,7 @@ pub(super) struct Written {
 /// The files as this process has left them, and the right to write them.
 #[derive(Debug)]
 pub(super) struct Writer {
-    pub(super) disk: Arc<dyn Disk>,
+    disk: Arc<dyn Disk>,
     pub(super) path: PathBuf,
     /// Or why nothing can be written.
     lock: Result<Lock, String>,
@@ -192,10 +193,10 @@ impl Writer {
         }
     }
 
-    /// The journal, where there is one.
-    pub(super) fn existing_journal(&self) -> Option<&Journal> {
+    /// The changes in the journal, where there is one.
+    pub(super) fn journal_segment(&self) -> Option<Segment> {
         match &self.journal {
-            JournalPlace::There(journal) => Some(journal),
+            JournalPlace::There(journal) => Some(journal.segment()),
             JournalPlace::ToCome(_) => None,
         }
     }
@@ -207,8 +208,7 @@ impl Writer {
 
     /// The log with what has been appended.
     pub(super) fn log(&self, before: &Log) -> Log {
-        let journal = self.existing_journal().map(Journal::segment);
-        Log { last: self.last(), journal, ..before.clone() }
+        Log { last: self.last(), journal: self.journal_segment(), ..before.clone() }
     }
 
     /// A rename asks for the permissions of the directory alone; whoever made the file read-only meant the flows.
@@ -244,11 +244,4 @@ impl From<Failure> for RepositoryError {
             Failure::Failed(reason) => Self::Unavailable { reason, retry_after: Duration::from_secs(5) },
         }
     }
-}
-
-/// The hash of each flow and the last revision of each that is gone, as a journal begins with them.
-pub(super) fn base_of(state: &State, log: u64, after: u64, kept: u64) -> Base {
-    let flows = state.entries().map(|entry| (entry.stored.item.id(), entry.stored.version.clone(), entry.hash));
-    let gone = state.deleted().iter().map(|(id, deletion)| (*id, deletion.clone()));
-    Base { log, after, kept, flows: flows.collect(), gone: gone.collect() }
 }

@@ -95,10 +95,7 @@ fn batches(changes: &[Change]) -> impl Iterator<Item = &[Change]> {
     std::iter::from_fn(move || {
         let mut bytes = 0;
         let fits = |change: &&Change| {
-            bytes += match change {
-                Change::Put(flow, _) | Change::Restore(flow, _) => flow.document().get().len(),
-                Change::Delete(..) => 0,
-            };
+            bytes += change.flow().map_or(0, |flow| flow.document().get().len());
             bytes <= BATCH_BYTES
         };
         let count = rest.iter().take(BATCH_FLOWS).take_while(fits).count().max(1).min(rest.len());
@@ -141,8 +138,8 @@ fn note(done: &mut Done, rows: Vec<Written>, outcome: impl Fn(&Written) -> Outco
 async fn insert(connection: &mut PgConnection, changes: &[Change], call: &Call, done: &mut Done) -> Result<()> {
     let (mut ids, mut names, mut documents) = (Vec::new(), Vec::new(), Vec::new());
     for change in changes {
-        if let Change::Put(flow, precondition) | Change::Restore(flow, precondition) = change
-            && matches!(precondition, Precondition::Absent | Precondition::Any)
+        if let Some(flow) = change.flow()
+            && matches!(change.precondition(), Precondition::Absent | Precondition::Any)
             && !done.contains_key(&flow.id().as_uuid())
         {
             ids.push(flow.id().as_uuid());
@@ -183,11 +180,11 @@ async fn insert(connection: &mut PgConnection, changes: &[Change], call: &Call, 
 async fn update(connection: &mut PgConnection, changes: &[Change], call: &Call, done: &mut Done) -> Result<()> {
     let (mut ids, mut revisions, mut documents) = (Vec::new(), Vec::new(), Vec::new());
     for change in changes {
-        if let Change::Put(flow, precondition) | Change::Restore(flow, precondition) = change
-            && *precondition != Precondition::Absent
+        if let Some(flow) = change.flow()
+            && change.precondition() != Precondition::Absent
         {
             ids.push(flow.id().as_uuid());
-            revisions.push(expected(*precondition));
+            revisions.push(expected(change.precondition()));
             documents.push(Json(flow.document()));
         }
     }
