@@ -45,6 +45,8 @@ struct Waiting {
     calls: Vec<Call>,
     /// Whether there is a thread that will save them.
     is_served: bool,
+    /// Whether no more are taken.
+    is_closed: bool,
 }
 
 #[derive(Debug)]
@@ -71,7 +73,9 @@ impl Saver {
 impl Drop for Saver {
     fn drop(&mut self) {
         if !self.is_done {
-            *lock(&self.shared.waiting) = Waiting::default();
+            let mut waiting = lock(&self.shared.waiting);
+            waiting.calls.clear();
+            waiting.is_served = false;
         }
     }
 }
@@ -123,6 +127,9 @@ impl Shared {
         let (answer, answered) = oneshot::channel();
         let is_first = {
             let mut waiting = lock(&self.waiting);
+            if waiting.is_closed {
+                return Err(closed());
+            }
             waiting.calls.push(Call { changes, stamp, answer });
             !mem::replace(&mut waiting.is_served, true)
         };
@@ -218,11 +225,13 @@ impl Shared {
         lock(&self.since).elapsed()
     }
 
-    /// Waits for the write under way; those that wait behind it find the store closed.
+    /// Takes no more calls, saves those that wait, and completes the file.
     pub(super) fn close(&self) {
         if self.view().is_none() {
             return;
         }
+        // Else those who go on saving could keep the file incomplete for ever.
+        lock(&self.waiting).is_closed = true;
         let mut writer = loop {
             let is_written = {
                 let mut upkeep = lock(&self.upkeep);
@@ -230,7 +239,7 @@ impl Shared {
                 upkeep.checkpoint(self)
             };
             let writer = self.writer.blocking_lock();
-            // Somebody may have saved while the file was written.
+            // A call that had been waiting may have been saved while the file was written.
             let lacks = writer.as_ref().is_some_and(|writer| writer.written.seq < writer.last());
             if !is_written || !lacks {
                 break writer;

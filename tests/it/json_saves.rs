@@ -150,3 +150,36 @@ async fn history_is_kept_as_long_as_was_asked_for() {
         feed.changes.iter().filter(|c| number(c.item.id) == 1).map(|c| c.revision.number()).collect();
     assert!(of_one.windows(2).all(|pair| pair[1] == pair[0] + 1), "{of_one:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_close_ends_however_many_save() {
+    let file = File::new();
+    let store = file.open_with(lazy()).await;
+    create_all(&*store, (0..2_000).map(|number| flow(number, "a"))).await;
+    let savers: Vec<_> = (0..4)
+        .map(|saver| {
+            let store = Arc::clone(&store);
+            tokio::spawn(async move {
+                let mut saved = 0;
+                while store.apply(vec![rename(saver, &format!("edit {saved}"))], stamp(1)).await.is_ok() {
+                    saved += 1;
+                }
+                saved
+            })
+        })
+        .collect();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    tokio::time::timeout(Duration::from_secs(20), store.close()).await.expect("the store never closes");
+    let mut saved = Vec::new();
+    for saver in savers {
+        saved.push(saver.await.unwrap());
+    }
+    for saved in &saved {
+        assert!(file.read().contains(&format!("\"edit {}\"", saved - 1)), "the file is complete");
+    }
+    let store = file.open_with(lazy()).await;
+    for (saver, saved) in (0..).zip(saved) {
+        let last = stored(&*store, saver).await.item.head().name.clone();
+        assert_eq!(last, format!("edit {}", saved - 1), "what was acknowledged while it closed is there");
+    }
+}
