@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use crate::json::{JsonRepository, Settings};
-use crate::postgres::{DatabaseUrl, PostgresRepository};
+use crate::json::{self, JsonRepository};
+use crate::postgres::{self, DatabaseUrl, PostgresRepository};
 use crate::repository::{FlowRepository, OpenError, Retention};
 
 /// Where flows are kept. Prints without the password.
@@ -33,23 +33,46 @@ impl Storage {
     /// # Errors
     /// [`OpenError`] says what was found and what to do; the storage is as it was.
     pub async fn open(&self, now: DateTime<Utc>) -> Result<Arc<dyn FlowRepository>, OpenError> {
-        self.open_keeping(now, Retention::default()).await
+        self.open_with(now, Settings::default()).await
     }
 
-    /// As [`open`](Self::open), and keeps so much history in a file. A database keeps all of it.
+    /// As [`open`](Self::open), with other settings than the default.
     ///
     /// # Errors
-    /// [`OpenError`] says what was found and what to do; the storage is as it was.
-    pub async fn open_keeping(
+    /// As [`open`](Self::open).
+    pub async fn open_with(
         &self,
         now: DateTime<Utc>,
-        retention: Retention,
+        settings: Settings,
     ) -> Result<Arc<dyn FlowRepository>, OpenError> {
-        let settings = Settings { retention, ..Settings::default() };
         Ok(match self {
-            Self::Postgres(url) => Arc::new(PostgresRepository::open(url).await?),
-            Self::Json(path) => Arc::new(JsonRepository::open_with(path, now, settings).await?),
+            Self::Postgres(url) => Arc::new(PostgresRepository::open_with(url, settings.postgres()).await?),
+            Self::Json(path) => Arc::new(JsonRepository::open_with(path, now, settings.json()).await?),
         })
+    }
+}
+
+/// How a storage is opened. What says nothing to a file is not looked at there.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    /// How much history is kept.
+    pub retention: Retention,
+    /// Where a database is migrated, when not at its address.
+    pub migrations: Option<DatabaseUrl>,
+    /// Whether it only reads.
+    pub read_only: bool,
+    /// Whether a database is opened although nobody answers at its address.
+    pub opens_while_away: bool,
+}
+
+impl Settings {
+    fn postgres(self) -> postgres::Settings {
+        let Self { retention, migrations, read_only, opens_while_away } = self;
+        postgres::Settings { retention, migrations, read_only, opens_while_away }
+    }
+
+    fn json(self) -> json::Settings {
+        json::Settings { retention: self.retention, ..json::Settings::default() }
     }
 }
 

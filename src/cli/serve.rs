@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use strom::clock;
 use strom::http::{self, Access};
+use strom::storage::Settings;
 use tokio::net::{TcpListener, lookup_host};
 use tokio::sync::oneshot;
 
@@ -16,10 +17,10 @@ pub(super) async fn run(flags: &Flags) -> Result<(), Failure> {
     let env = |name: &str| std::env::var_os(name);
     let server = flags.server(env)?;
     let storage = flags.storage(env)?;
-    let retention = flags.retention(env)?;
+    let settings = Settings { retention: flags.retention(env)?, ..Settings::default() };
     // Before the storage is opened, which may migrate a database: a port that is taken changes nothing anywhere.
     let (listener, address) = listen(&server).await?;
-    let repository = storage.open_keeping(clock::now(), retention).await?;
+    let repository = storage.open_with(clock::now(), settings).await?;
     let stop = until_stopped().map_err(Failure::Signals)?;
     say_where(&format!("strom {}: flows in {storage}, listening on http://{address}", env!("CARGO_PKG_VERSION")));
     let routes = http::router(repository.clone(), server.access);

@@ -16,9 +16,11 @@ mod migrate;
 mod pool;
 mod record;
 mod row;
+mod settings;
 mod snapshot;
 mod url;
 
+pub use settings::Settings;
 pub use url::DatabaseUrl;
 
 use std::sync::Arc;
@@ -55,7 +57,15 @@ impl PostgresRepository {
     /// [`OpenError`]: no answer, no access, a database that is not in UTF-8, a foreign table `flows`, a migration that
     /// failed. The database is then as it was.
     pub async fn open(url: &DatabaseUrl) -> std::result::Result<Self, OpenError> {
-        migrate::run(url).await?;
+        Self::open_with(url, Settings::default()).await
+    }
+
+    /// As [`open`](Self::open), with other settings than the default.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub async fn open_with(url: &DatabaseUrl, settings: Settings) -> std::result::Result<Self, OpenError> {
+        migrate::run(settings.migrations.as_ref().unwrap_or(url)).await?;
         Ok(Self { pool: Pool::new(url), location: url.to_string(), applied: Arc::default() })
     }
 

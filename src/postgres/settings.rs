@@ -1,0 +1,18 @@
+//! How the backend works beside its address.
+
+use super::DatabaseUrl;
+use crate::repository::Retention;
+
+/// How the backend works beside its address. The default is what a program wants that fails where there is no database.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    /// How much history is kept.
+    pub retention: Retention,
+    /// Where the schema is brought up to date, when not at the address of everything else: a pooler that hands out its
+    /// connections by the transaction cannot carry the locks of a migration.
+    pub migrations: Option<DatabaseUrl>,
+    /// Whether it only reads, and so never migrates: what a standby can serve.
+    pub read_only: bool,
+    /// Whether it opens although nobody answers at the address, and is away until somebody does.
+    pub opens_while_away: bool,
+}
