@@ -43,13 +43,15 @@ pub(super) async fn apply(pool: &Arc<Pool>, changes: Vec<Change>, stamp: Stamp) 
     let restored = changes.iter().filter(|change| matches!(change, Change::Restore(..)));
     let restored: Vec<_> = restored.map(|change| change.id().to_string()).collect();
     let call = Arc::new(Call { changes, stamp, restored: restored.join(",") });
-    for _ in 0..ATTEMPTS {
+    for attempts in 0..ATTEMPTS {
         let call = Arc::clone(&call);
         match pool.run(move |connection| attempt(connection, Arc::clone(&call)).boxed()).await {
             Ok(Attempt::Done(applied)) => return Ok(applied),
             Ok(Attempt::Violated(violations)) => return Err(RepositoryError::Conflict(violations)),
             Ok(Attempt::Raced) => {}
             Err(error) if error.is_race() || error.is_stale_plan() => {}
+            // Nothing was written, and the next connection may be one to another server.
+            Err(error) if error.is_read_only_server() && attempts == 0 => {}
             Err(error) => return Err(error.into()),
         }
     }

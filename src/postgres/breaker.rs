@@ -1,11 +1,12 @@
 //! Remembers that the database is away, so that calls fail at once instead of each waiting for the pool's timeout.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
 
 /// Closed while the database answers; open, with the reason, while it does not.
 #[derive(Debug)]
-pub(super) struct Breaker(Mutex<State>);
+pub(super) struct Breaker(watch::Sender<State>);
 
 #[derive(Debug)]
 struct State {
@@ -14,54 +15,60 @@ struct State {
 }
 
 impl Breaker {
-    /// A closed one.
-    pub(super) fn new() -> Self {
-        Self(Mutex::new(State { open: None, since: Instant::now() }))
+    /// A closed one; open where there is a reason.
+    pub(super) fn new(open: Option<String>) -> Self {
+        Self(watch::Sender::new(State { open, since: Instant::now() }))
     }
 
     /// The reason, while it is open.
     pub(super) fn reason(&self) -> Option<String> {
-        self.state().open.clone()
+        self.0.borrow().open.clone()
+    }
+
+    /// Waits until it is open, and gives the reason.
+    pub(super) async fn opened(&self) -> String {
+        let mut state = self.0.subscribe();
+        let open = state.wait_for(|state| state.open.is_some()).await;
+        open.ok().and_then(|state| state.open.clone()).unwrap_or_default()
     }
 
     /// For how long it has been open or closed.
     pub(super) fn since(&self) -> Duration {
-        self.state().since.elapsed()
+        self.0.borrow().since.elapsed()
     }
 
-    /// Opens it. True for the first caller, whose part it is to watch for the database's return.
-    pub(super) fn open(&self, reason: &str) -> bool {
-        let mut state = self.state();
-        if state.open.is_some() {
-            return false;
-        }
-        *state = State { open: Some(reason.to_owned()), since: Instant::now() };
-        true
+    /// Opens it, or gives an open one the newer reason.
+    pub(super) fn open(&self, reason: impl Into<String>) {
+        self.0.send_modify(|state| {
+            if state.open.is_none() {
+                state.since = Instant::now();
+            }
+            state.open = Some(reason.into());
+        });
     }
 
     /// Closes it.
     pub(super) fn close(&self) {
-        *self.state() = State { open: None, since: Instant::now() };
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.send_replace(State { open: None, since: Instant::now() });
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use futures::FutureExt;
+
     use super::Breaker;
 
     #[test]
-    fn only_the_first_to_open_it_watches() {
-        let breaker = Breaker::new();
-        assert_eq!(breaker.reason(), None);
-        assert!(breaker.open("connection refused"));
-        assert!(!breaker.open("another"));
-        assert_eq!(breaker.reason().as_deref(), Some("connection refused"));
+    fn it_is_open_from_the_first_reason_until_it_is_closed() {
+        let breaker = Breaker::new(None);
+        assert_eq!((breaker.reason(), breaker.opened().now_or_never()), (None, None));
+        breaker.open("connection refused");
+        let since = breaker.0.borrow().since;
+        breaker.open("starting up");
+        assert_eq!(breaker.0.borrow().since, since, "a newer reason is no newer outage");
+        assert_eq!(breaker.opened().now_or_never().as_deref(), Some("starting up"));
         breaker.close();
-        assert_eq!(breaker.reason(), None);
-        assert!(breaker.open("again"));
+        assert_eq!((breaker.reason(), breaker.opened().now_or_never()), (None, None));
     }
 }

@@ -15,6 +15,9 @@ pub(super) enum Error {
     Sqlx(#[from] sqlx::Error),
     #[error(transparent)]
     Repository(#[from] RepositoryError),
+    /// The server is still sending; to read all of it and throw it away would take longer than to connect anew.
+    #[error("nobody reads the answer any more")]
+    ReaderLeft,
 }
 
 impl Error {
@@ -29,6 +32,21 @@ impl Error {
     /// would fail for ever on this connection and succeeds on a new one.
     pub(super) fn is_stale_plan(&self) -> bool {
         self.code().as_deref() == Some("0A000")
+    }
+
+    /// The connection is not to be used any more, and a new one may be: it broke off, the server ends its sessions, or one
+    /// side does not listen.
+    pub(super) fn is_lost_connection(&self) -> bool {
+        match self {
+            Self::Repository(RepositoryError::Unavailable { .. }) | Self::ReaderLeft => true,
+            Self::Sqlx(sqlx::Error::Io(_) | sqlx::Error::Protocol(_)) => true,
+            _ => self.code().is_some_and(|code| code.starts_with("57P") || code.starts_with("08")),
+        }
+    }
+
+    /// A write came to a server that cannot be written: a standby, perhaps the primary of a while ago.
+    pub(super) fn is_read_only_server(&self) -> bool {
+        self.code().as_deref() == Some("25006")
     }
 
     /// Serialization failure or deadlock: nothing was written, and the same again can succeed at once.
@@ -48,6 +66,7 @@ impl From<Error> for RepositoryError {
     fn from(error: Error) -> Self {
         match error {
             Error::Repository(error) => error,
+            Error::ReaderLeft => unavailable(error.to_string()),
             Error::Sqlx(sqlx::Error::Database(error)) => from_database(error),
             Error::Sqlx(sqlx::Error::Io(error)) => unavailable(format!("the connection was lost: {error}")),
             // Half an answer, or none: a connection that was cut in the middle of it.

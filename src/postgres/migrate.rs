@@ -7,12 +7,12 @@
 use std::time::Duration;
 
 use sqlx::migrate::MigrateError;
-use sqlx::{ConnectOptions, Connection, PgConnection};
+use sqlx::{Connection, PgConnection};
 
 use super::DatabaseUrl;
+use super::servers::{self, NotFound};
 use crate::repository::OpenError;
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The key of the advisory lock; "STROM" in ASCII. Locks of other databases on the server do not count.
 const LOCK_KEY: i64 = 0x53_54_52_4f_4d;
 /// How long another instance may work on the schema before we give up.
@@ -20,17 +20,11 @@ const LOCK_TIMEOUT: Duration = Duration::from_secs(300);
 const LOCK_RETRY: Duration = Duration::from_millis(50);
 
 /// Migrates, or finds that there is nothing to do.
-pub(super) async fn run(url: &DatabaseUrl) -> Result<(), OpenError> {
-    let connecting = tokio::time::timeout(CONNECT_TIMEOUT, url.options().connect());
-    let mut connection = match connecting.await {
-        Ok(Ok(connection)) => connection,
-        Ok(Err(error)) => return Err(open_error(url, Problem::Sqlx(error))),
-        Err(_) => return Err(open_error(url, Problem::NoAnswer)),
-    };
+pub(super) async fn run(mut connection: PgConnection) -> Result<(), Problem> {
     let migrated = migrate(&mut connection).await;
     // Closing gives the lock back, whatever happened.
     let _ = connection.close().await;
-    migrated.map_err(|problem| open_error(url, problem))
+    migrated
 }
 
 async fn migrate(connection: &mut PgConnection) -> Result<(), Problem> {
@@ -74,9 +68,9 @@ async fn lock(connection: &mut PgConnection) -> Result<(), Problem> {
 }
 
 #[derive(Debug, thiserror::Error)]
-enum Problem {
-    #[error("the server does not answer")]
-    NoAnswer,
+pub(super) enum Problem {
+    #[error(transparent)]
+    NotFound(#[from] NotFound),
     #[error("the database is encoded in {0}, not in UTF8")]
     Encoding(String),
     #[error("another instance has been migrating for {} s", LOCK_TIMEOUT.as_secs())]
@@ -88,10 +82,19 @@ enum Problem {
 }
 
 impl Problem {
+    /// Whether nobody is there who could be asked, and it may pass by itself.
+    pub(super) fn is_absence(&self) -> bool {
+        match self {
+            Self::NotFound(error) => error.is_absence(),
+            Self::Sqlx(error) => servers::is_absence(error),
+            _ => false,
+        }
+    }
+
     /// What the server said, without sqlx's words around it.
     fn database(&self) -> Option<&sqlx::postgres::PgDatabaseError> {
         let error = match self {
-            Self::Sqlx(error) => error,
+            Self::Sqlx(error) | Self::NotFound(NotFound::Sqlx(error)) => error,
             Self::Migrate(MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)) => error,
             _ => return None,
         };
@@ -99,15 +102,14 @@ impl Problem {
     }
 }
 
-fn open_error(url: &DatabaseUrl, problem: Problem) -> OpenError {
+pub(super) fn open_error(url: &DatabaseUrl, problem: Problem) -> OpenError {
     let database = problem.database();
     let remedy = match (&problem, database.map(|error| error.code())) {
         (_, Some("28P01" | "28000")) => {
             "Check the user and password in the URL, and pg_hba.conf on the server.".to_owned()
         }
         (_, Some("3D000")) => {
-            let name = url.options().get_database().unwrap_or_else(|| url.options().get_username());
-            format!("Create it with `createdb --encoding UTF8 {name}`.")
+            format!("Create it with `createdb --encoding UTF8 {}`.", url.database())
         }
         (_, Some("42501")) => {
             "Let the database belong to the user of the URL: `ALTER DATABASE … OWNER TO …`.".to_owned()

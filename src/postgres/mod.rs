@@ -13,9 +13,13 @@ mod get;
 mod history;
 mod list;
 mod migrate;
+mod ping;
 mod pool;
 mod record;
+mod recovery;
 mod row;
+mod servers;
+mod session;
 mod settings;
 mod snapshot;
 mod url;
@@ -30,6 +34,7 @@ use async_trait::async_trait;
 use futures::FutureExt;
 use futures::stream::BoxStream;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use crate::flow::{Flow, FlowId, Head};
 use crate::repository::{
@@ -37,6 +42,7 @@ use crate::repository::{
     Result, Revision, Since, Stamp, Status, Stored,
 };
 use pool::Pool;
+use recovery::Start;
 
 /// How long a question for the health may take: a little longer than it takes to find that no connection is to be had.
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(3);
@@ -48,6 +54,8 @@ pub struct PostgresRepository {
     location: String,
     /// Wakes who waits for changes after each call that may have made some.
     applied: Arc<watch::Sender<()>>,
+    /// What goes on beside the calls, as long as the repository is there.
+    _tasks: JoinSet<()>,
 }
 
 impl PostgresRepository {
@@ -63,10 +71,18 @@ impl PostgresRepository {
     /// As [`open`](Self::open), with other settings than the default.
     ///
     /// # Errors
-    /// As [`open`](Self::open).
+    /// As [`open`](Self::open), but where it [opens while away](Settings::opens_while_away) not for want of an answer.
     pub async fn open_with(url: &DatabaseUrl, settings: Settings) -> std::result::Result<Self, OpenError> {
-        migrate::run(settings.migrations.as_ref().unwrap_or(url)).await?;
-        Ok(Self { pool: Pool::new(url), location: url.to_string(), applied: Arc::default() })
+        let start = Start::new(url, &settings);
+        let (server, away) = match start.run().await {
+            Ok(server) => (Some(server), None),
+            Err(problem) if settings.opens_while_away && problem.is_absence() => (None, Some(problem.to_string())),
+            Err(problem) => return Err(migrate::open_error(url, problem)),
+        };
+        let pool = Arc::new(Pool::new(start.servers.clone(), server, away));
+        let mut tasks = JoinSet::new();
+        tasks.spawn(recovery::watch(Arc::clone(&pool), start));
+        Ok(Self { pool, location: url.to_string(), applied: Arc::default(), _tasks: tasks })
     }
 
     /// Puts every connection back while a transaction is open on it, as a cancelled `BEGIN` would. For tests: no call
@@ -77,7 +93,7 @@ impl PostgresRepository {
         let mut all = Vec::new();
         for _ in 0..pool::MAX_CONNECTIONS {
             let mut connection = self.pool.acquire().await?;
-            get::begin(&mut connection.inner).await?;
+            get::begin(&mut connection).await?;
             all.push(connection);
         }
         Ok(())

@@ -1,103 +1,184 @@
-//! The connections: at most five, never handed out inside somebody else's transaction.
+//! The connections: at most five, never handed out inside somebody else's transaction, and never waited for when the
+//! database is away.
 
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use sqlx::pool::PoolConnection;
-use sqlx::postgres::PgPoolOptions;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{ConnectOptions, PgConnection, PgPool, Postgres};
+use tokio::time::{sleep, timeout};
 use tracing::log::LevelFilter;
 
-use super::DatabaseUrl;
 use super::breaker::Breaker;
 use super::error::{self, Error, unavailable};
+use super::ping::ping;
+use super::servers::{Servers, unfit};
+use super::session;
+use super::url::Wanted;
 use crate::repository::{RepositoryError, Result};
 
 /// All that one instance may hold, whatever for.
 pub(super) const MAX_CONNECTIONS: u32 = 5;
 /// How long a caller waits for a free connection, or for a new one.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
-/// How often the return of a database is looked for.
-const PROBE_INTERVAL: Duration = Duration::from_millis(500);
+/// How long a connection that was idle may take to show that it is alive.
+const WAKE_TIMEOUT: Duration = Duration::from_secs(1);
+/// When the server of a call that takes long is first asked whether it is still there.
+const FIRST_PING: Duration = Duration::from_secs(1);
 
 /// A pool that knows whether its database is there.
 #[derive(Debug)]
 pub(super) struct Pool {
     pool: PgPool,
-    breaker: Breaker,
-    in_use: AtomicU32,
+    pub(super) servers: Servers,
+    pub(super) breaker: Arc<Breaker>,
 }
 
 impl Pool {
-    /// A pool that connects when it is first used.
-    pub(super) fn new(url: &DatabaseUrl) -> Arc<Self> {
-        let options = url.options().clone().log_slow_statements(LevelFilter::Warn, Duration::from_secs(1));
-        let pool = PgPoolOptions::new()
-            .max_connections(MAX_CONNECTIONS)
-            .acquire_timeout(ACQUIRE_TIMEOUT)
-            .after_connect(|connection, _| prepare_session(connection).boxed())
-            // Instead of the ping, at the same price; see there.
-            .test_before_acquire(false)
-            .before_acquire(|connection, _| leave_no_transaction(connection).boxed())
-            .connect_lazy_with(options.log_statements(LevelFilter::Off));
-        Arc::new(Self { pool, breaker: Breaker::new(), in_use: AtomicU32::new(0) })
+    /// A pool that connects when it is first used: to this server, or where it is not known yet, after
+    /// [`use_server`](Self::use_server).
+    pub(super) fn new(servers: Servers, server: Option<PgConnectOptions>, away: Option<String>) -> Self {
+        let breaker = Arc::new(Breaker::new(away));
+        let options = PgPoolOptions::new().max_connections(MAX_CONNECTIONS).acquire_timeout(ACQUIRE_TIMEOUT);
+        // The settings of a session behind a pooler would be somebody else's.
+        let options = if servers.is_pooled() { options } else { with_sessions(options, servers.wanted, &breaker) };
+        let pool = options.connect_lazy_with(quiet(server.unwrap_or_else(|| servers.first().clone())));
+        Self { pool, servers, breaker }
     }
 
     /// Runs a statement that can be run twice.
     ///
-    /// A connection whose cached plan no longer fits the table is closed, and the statement run once more on another.
+    /// Once more on another connection when the one it had was lost, or had a plan that no longer fits the table.
     pub(super) async fn read<T>(
-        self: &Arc<Self>,
+        &self,
         statement: impl for<'c> Fn(&'c mut PgConnection) -> BoxFuture<'c, error::Result<T>> + Send + Sync,
     ) -> Result<T> {
         match self.run(&statement).await {
-            Err(error) if error.is_stale_plan() => Ok(self.run(&statement).await?),
+            Err(error) if error.is_stale_plan() || error.is_lost_connection() => Ok(self.run(&statement).await?),
             result => Ok(result?),
         }
     }
 
-    /// Runs a statement once, and does not give its connection back when its plans are stale.
+    /// Runs a statement once.
     pub(super) async fn run<T>(
-        self: &Arc<Self>,
+        &self,
         statement: impl for<'c> Fn(&'c mut PgConnection) -> BoxFuture<'c, error::Result<T>> + Send + Sync,
     ) -> error::Result<T> {
         let mut connection = self.acquire().await?;
-        let result = statement(&mut connection.inner).await;
-        if result.as_ref().is_err_and(Error::is_stale_plan) {
-            connection.inner.close_on_drop();
+        let result = tokio::select! {
+            result = self.call(&mut connection, &statement) => result,
+            reason = self.silence() => Err(unavailable(reason).into()),
+        };
+        match &result {
+            Ok(_) => connection.keep(),
+            Err(error) if error.is_read_only_server() => {
+                connection.discard();
+                self.leave(error);
+            }
+            Err(error) if error.is_stale_plan() || error.is_lost_connection() => connection.discard(),
+            Err(_) => {}
         }
         result
     }
 
-    /// A connection, or the reason why there is none: the database is away, or we have all connections in use.
-    pub(super) async fn acquire(self: &Arc<Self>) -> Result<Connection> {
+    async fn call<T>(
+        &self,
+        connection: &mut PgConnection,
+        statement: &(impl for<'c> Fn(&'c mut PgConnection) -> BoxFuture<'c, error::Result<T>> + Send + Sync),
+    ) -> error::Result<T> {
+        if self.servers.is_pooled() {
+            session::in_transaction(connection, statement).await
+        } else {
+            statement(connection).await
+        }
+    }
+
+    /// A connection, or the reason why there is none: the database is away, or all connections are in use.
+    pub(super) async fn acquire(&self) -> Result<Connection> {
         if let Some(reason) = self.breaker.reason() {
             return Err(unavailable(reason));
         }
-        match self.pool.acquire().await {
-            Ok(inner) => {
-                self.in_use.fetch_add(1, Ordering::Relaxed);
-                Ok(Connection { inner, pool: Arc::clone(self) })
-            }
-            Err(sqlx::Error::PoolTimedOut) if self.in_use.load(Ordering::Relaxed) >= MAX_CONNECTIONS => {
-                Err(RepositoryError::Busy(format!("all {MAX_CONNECTIONS} connections are in use")))
-            }
-            Err(sqlx::Error::PoolTimedOut) => {
-                let reason = format!("no connection within {} s", ACQUIRE_TIMEOUT.as_secs());
-                self.database_is_away(&reason);
-                Err(unavailable(reason))
-            }
+        let acquired = tokio::select! {
+            acquired = self.pool.acquire() => acquired,
+            reason = self.breaker.opened() => return Err(unavailable(reason)),
+        };
+        match acquired {
+            Ok(inner) => Ok(Connection { inner: Some(inner), is_clean: !self.servers.is_pooled() }),
+            Err(sqlx::Error::PoolTimedOut) => Err(self.none_to_be_had().await),
             Err(error) => {
                 let error = RepositoryError::from(Error::from(error));
                 if error.is_retryable() && !self.pool.is_closed() {
-                    self.database_is_away(&error.to_string());
+                    self.breaker.open(error.to_string());
                 }
                 Err(error)
             }
         }
+    }
+
+    /// Whether we are too many, or the server has gone.
+    async fn none_to_be_had(&self) -> RepositoryError {
+        match ping(&self.pool.connect_options()).await {
+            // Connections are there, others use them.
+            Ok(()) if self.pool.size() >= MAX_CONNECTIONS => {
+                RepositoryError::Busy(format!("all {MAX_CONNECTIONS} connections are in use"))
+            }
+            Ok(()) => self.away(format!("no connection within {} s", ACQUIRE_TIMEOUT.as_secs())),
+            Err(error) => self.away(format!("the server does not answer: {error}")),
+        }
+    }
+
+    fn away(&self, reason: String) -> RepositoryError {
+        self.breaker.open(reason.as_str());
+        unavailable(reason)
+    }
+
+    /// Ends when a call that still runs will have no answer: its server does not answer anybody. Asked twice, since one
+    /// answer may be late; and seldom, since most calls that take long are at work.
+    async fn silence(&self) -> String {
+        let mut wait = FIRST_PING;
+        loop {
+            sleep(wait).await;
+            wait *= 2;
+            let server = self.pool.connect_options();
+            if ping(&server).await.is_err()
+                && let Err(error) = ping(&server).await
+            {
+                let reason = format!("the server does not answer: {error}");
+                self.breaker.open(reason.as_str());
+                return reason;
+            }
+        }
+    }
+
+    /// The server has become read-only. Where another one is wanted it is looked for; where there is no other, who comes
+    /// next may still be connected to one behind the same name.
+    fn leave(&self, error: &Error) {
+        if self.servers.wanted == Wanted::ReadWrite {
+            self.breaker.open(error.to_string());
+        } else {
+            self.drop_idle();
+        }
+    }
+
+    /// Lets go of the connections that nobody uses.
+    pub(super) fn drop_idle(&self) {
+        while let Some(idle) = self.pool.try_acquire() {
+            drop(idle.detach());
+        }
+    }
+
+    /// Whether there is room for one more connection than the pool has.
+    pub(super) fn has_room(&self) -> bool {
+        self.pool.size() < MAX_CONNECTIONS
+    }
+
+    /// From now on connections go to this server.
+    pub(super) fn use_server(&self, server: PgConnectOptions) {
+        self.pool.set_connect_options(quiet(server));
     }
 
     /// For how long the database has been there, or away.
@@ -105,54 +186,94 @@ impl Pool {
         self.breaker.since()
     }
 
+    /// Whether no more calls are taken.
+    pub(super) fn is_closed(&self) -> bool {
+        self.pool.is_closed()
+    }
+
     /// Waits for connections in use and closes all.
     pub(super) async fn close(&self) {
         self.pool.close().await;
     }
+}
 
-    /// Lets calls fail at once until a probe in the background gets a connection.
-    fn database_is_away(self: &Arc<Self>, reason: &str) {
-        if !self.breaker.open(reason) {
-            return;
-        }
-        tracing::warn!(reason, "the database is away");
-        let pool = Arc::clone(self);
-        tokio::spawn(async move {
-            while !pool.pool.is_closed() {
-                tokio::time::sleep(PROBE_INTERVAL).await;
-                if pool.pool.acquire().await.is_ok() {
-                    tracing::info!("the database is back");
-                    return pool.breaker.close();
+/// Statements that take long are told, others are not.
+fn quiet(server: PgConnectOptions) -> PgConnectOptions {
+    server.log_slow_statements(LevelFilter::Warn, Duration::from_secs(1)).log_statements(LevelFilter::Off)
+}
+
+/// Sets a session up when it begins, and looks at it before each use instead of sqlx's ping, at the same price.
+fn with_sessions(options: PgPoolOptions, wanted: Wanted, breaker: &Arc<Breaker>) -> PgPoolOptions {
+    let breaker = Arc::clone(breaker);
+    options
+        .after_connect(move |connection, _| {
+            let breaker = Arc::clone(&breaker);
+            async move {
+                let role = session::prepare(connection, false).await?;
+                if role.fits(wanted) {
+                    return Ok(());
                 }
+                let reason = format!("the server {}", unfit(&role, wanted));
+                breaker.open(reason.as_str());
+                Err(sqlx::Error::Protocol(reason))
             }
-        });
-    }
+            .boxed()
+        })
+        .test_before_acquire(false)
+        .before_acquire(move |connection, _| {
+            let waking = async move {
+                match wanted {
+                    Wanted::ReadWrite => session::leave_no_transaction_and_write(connection).await,
+                    _ => session::leave_no_transaction(connection).await,
+                }
+            };
+            async move { timeout(WAKE_TIMEOUT, waking).await.map_err(|_| sqlx::Error::PoolTimedOut)?.map(|()| true) }
+                .boxed()
+        })
 }
 
 /// A connection in use.
 #[derive(Debug)]
 pub(super) struct Connection {
-    pub(super) inner: PoolConnection<Postgres>,
-    pool: Arc<Pool>,
+    /// Always there, until it is dropped.
+    inner: Option<PoolConnection<Postgres>>,
+    /// Whether it can be given back as it is: its user has finished, or the next one would notice what he has left.
+    is_clean: bool,
 }
 
-impl Drop for Connection {
-    fn drop(&mut self) {
-        self.pool.in_use.fetch_sub(1, Ordering::Relaxed);
+impl Connection {
+    /// It is given back when it is dropped.
+    pub(super) fn keep(&mut self) {
+        self.is_clean = true;
+    }
+
+    /// It is closed when it is dropped.
+    pub(super) fn discard(&mut self) {
+        self.is_clean = false;
     }
 }
 
-/// Plans are made for the values at hand; the list statement depends on it (list.rs).
-/// Source: <https://www.postgresql.org/docs/current/runtime-config-query.html#GUC-PLAN-CACHE-MODE>.
-async fn prepare_session(connection: &mut PgConnection) -> sqlx::Result<()> {
-    sqlx::query!("SELECT set_config('plan_cache_mode', 'force_custom_plan', FALSE)").fetch_one(connection).await?;
-    Ok(())
+impl Deref for Connection {
+    type Target = PgConnection;
+
+    fn deref(&self) -> &PgConnection {
+        self.inner.as_deref().expect("it is there until it is dropped")
+    }
 }
 
-/// Fails, and so has the connection closed, when it is dead or still inside a transaction whose `BEGIN` was sent by
-/// somebody who went away. A bare `ROLLBACK` would do as well, but outside a transaction it writes a warning into the
-/// server's log each time; a block that rolls back is silent there, and an error inside a transaction.
-async fn leave_no_transaction(connection: &mut PgConnection) -> sqlx::Result<bool> {
-    sqlx::query!("DO $$ BEGIN ROLLBACK; END $$").execute(connection).await?;
-    Ok(true)
+impl DerefMut for Connection {
+    fn deref_mut(&mut self) -> &mut PgConnection {
+        self.inner.as_deref_mut().expect("it is there until it is dropped")
+    }
+}
+
+/// Closes it at once where it is not clean: to say goodbye takes for ever when nobody answers.
+impl Drop for Connection {
+    fn drop(&mut self) {
+        if !self.is_clean
+            && let Some(inner) = self.inner.take()
+        {
+            drop(inner.detach());
+        }
+    }
 }

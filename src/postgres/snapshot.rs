@@ -3,14 +3,16 @@
 use std::sync::Arc;
 
 use futures::stream::BoxStream;
-use futures::{StreamExt, TryStreamExt};
+use futures::{FutureExt, StreamExt, TryStreamExt};
 use serde_json::value::RawValue;
 use sqlx::types::Json;
+use sqlx::{Connection, PgConnection};
 use tokio::sync::mpsc;
 
 use super::error::{self, Error};
-use super::pool::{Connection, Pool};
+use super::pool::Pool;
 use super::row::FlowRow;
+use super::session;
 use crate::flow::Flow;
 use crate::repository::{Result, Stored};
 
@@ -21,10 +23,7 @@ const BUFFER: usize = 32;
 pub(super) fn stream(pool: Arc<Pool>) -> BoxStream<'static, Result<Stored<Flow>>> {
     let (sender, receiver) = mpsc::channel(BUFFER);
     tokio::spawn(async move {
-        let sent = match pool.acquire().await {
-            Ok(connection) => send_all(connection, &sender).await,
-            Err(error) => Err(Error::Repository(error)),
-        };
+        let sent = pool.run(|connection| send_all(connection, sender.clone()).boxed()).await;
         if let Err(error) = sent {
             // Nobody is left to hear of it when this fails.
             let _ = sender.send(Err(error.into())).await;
@@ -33,8 +32,9 @@ pub(super) fn stream(pool: Arc<Pool>) -> BoxStream<'static, Result<Stored<Flow>>
     futures::stream::unfold(receiver, |mut receiver| async move { Some((receiver.recv().await?, receiver)) }).boxed()
 }
 
-async fn send_all(mut connection: Connection, sender: &mpsc::Sender<Result<Stored<Flow>>>) -> error::Result<()> {
-    let mut reader_left = false;
+async fn send_all(connection: &mut PgConnection, sender: mpsc::Sender<Result<Stored<Flow>>>) -> error::Result<()> {
+    let mut transaction = connection.begin().await?;
+    session::wait_for_the_reader(&mut transaction).await?;
     {
         let mut rows = sqlx::query_as!(
             FlowRow,
@@ -45,17 +45,10 @@ async fn send_all(mut connection: Connection, sender: &mpsc::Sender<Result<Store
             ORDER BY name COLLATE "C", id
             "#,
         )
-        .fetch(&mut *connection.inner);
+        .fetch(&mut *transaction);
         while let Some(row) = rows.try_next().await? {
-            if sender.send(row.try_into()).await.is_err() {
-                reader_left = true;
-                break;
-            }
+            sender.send(row.try_into()).await.map_err(|_| Error::ReaderLeft)?;
         }
     }
-    if reader_left {
-        // The server is still sending; to read all of it and throw it away would take longer than to connect anew.
-        connection.inner.close_on_drop();
-    }
-    Ok(())
+    Ok(transaction.commit().await?)
 }
