@@ -35,8 +35,13 @@ async fn migrate(connection: &mut PgConnection) -> Result<(), Problem> {
         return Err(Problem::Encoding(encoding));
     }
     lock(connection).await?;
-    // A migration that cannot get its table lock must fail rather than block every reader behind it.
-    sqlx::query!("SELECT set_config('lock_timeout', '30s', FALSE)").fetch_one(&mut *connection).await?;
+    // A migration that cannot get its table lock must fail rather than block every reader behind it. It may take its time
+    // with many flows.
+    sqlx::query!(
+        "SELECT set_config('lock_timeout', '30s', FALSE) AS locks, set_config('statement_timeout', '0', FALSE) AS time"
+    )
+    .fetch_one(&mut *connection)
+    .await?;
     let mut migrator = sqlx::migrate!();
     // An older Strom works on the schema of a newer one. What it knows of must still be what was applied.
     migrator.set_ignore_missing(true).set_locking(false);

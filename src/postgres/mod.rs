@@ -74,7 +74,7 @@ impl PostgresRepository {
     /// As [`open`](Self::open), but where it [opens while away](Settings::opens_while_away) not for want of an answer.
     pub async fn open_with(url: &DatabaseUrl, settings: Settings) -> std::result::Result<Self, OpenError> {
         let start = Start::new(url, &settings);
-        let (server, away) = match start.run().await {
+        let (server, away) = match start.run(start.servers.connect_timeout()).await {
             Ok(server) => (Some(server), None),
             Err(problem) if settings.opens_while_away && problem.is_absence() => (None, Some(problem.to_string())),
             Err(problem) => return Err(migrate::open_error(url, problem)),

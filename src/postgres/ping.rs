@@ -13,14 +13,14 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 
-/// How long an answer may take.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long an answer takes at most of a server that is there.
+pub(super) const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The length of the request, and its code.
 const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
 
-/// Fails when the server does not answer, with the reason.
-pub(super) async fn ping(server: &PgConnectOptions) -> io::Result<()> {
+/// Fails when the server does not answer within this time, with the reason.
+pub(super) async fn ping(server: &PgConnectOptions, patience: Duration) -> io::Result<()> {
     let asking = async {
         let (host, port) = (server.get_host(), server.get_port());
         let directory = server.get_socket().and_then(|directory| directory.to_str());
@@ -29,7 +29,7 @@ pub(super) async fn ping(server: &PgConnectOptions) -> io::Result<()> {
             None => ask(TcpStream::connect((host.trim_matches(['[', ']']), port)).await?).await,
         }
     };
-    timeout(PATIENCE, asking).await.unwrap_or_else(|_| Err(io::Error::new(io::ErrorKind::TimedOut, "no answer")))
+    timeout(patience, asking).await.unwrap_or_else(|_| Err(io::Error::new(io::ErrorKind::TimedOut, "no answer")))
 }
 
 async fn ask(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<()> {

@@ -15,7 +15,7 @@ use tracing::log::LevelFilter;
 
 use super::breaker::Breaker;
 use super::error::{self, Error, unavailable};
-use super::ping::ping;
+use super::ping::{self, ping};
 use super::servers::{Servers, unfit};
 use super::session;
 use super::url::Wanted;
@@ -121,7 +121,7 @@ impl Pool {
 
     /// Whether we are too many, or the server has gone.
     async fn none_to_be_had(&self) -> RepositoryError {
-        match ping(&self.pool.connect_options()).await {
+        match ping(&self.pool.connect_options(), ping::PATIENCE).await {
             // Connections are there, others use them.
             Ok(()) if self.pool.size() >= MAX_CONNECTIONS => {
                 RepositoryError::Busy(format!("all {MAX_CONNECTIONS} connections are in use"))
@@ -144,8 +144,8 @@ impl Pool {
             sleep(wait).await;
             wait *= 2;
             let server = self.pool.connect_options();
-            if ping(&server).await.is_err()
-                && let Err(error) = ping(&server).await
+            if ping(&server, ping::PATIENCE).await.is_err()
+                && let Err(error) = ping(&server, ping::PATIENCE).await
             {
                 let reason = format!("the server does not answer: {error}");
                 self.breaker.open(reason.as_str());

@@ -11,7 +11,7 @@ use tokio::time::sleep;
 use super::migrate::{self, Problem};
 use super::pool::Pool;
 use super::servers::{Found, Servers};
-use super::{DatabaseUrl, Settings};
+use super::{DatabaseUrl, Settings, ping};
 
 /// How often the return of a database is looked for.
 const PROBE_INTERVAL: Duration = Duration::from_millis(250);
@@ -29,14 +29,15 @@ impl Start {
         Self { servers: Servers::new(url, settings.read_only), migrations }
     }
 
-    /// Gives the server to connect to. At most one connection at a time, and none when it is done.
-    pub(super) async fn run(&self) -> Result<PgConnectOptions, Problem> {
-        let Found { server, connection } = self.servers.find().await?;
+    /// Gives the server to connect to. At most one connection at a time, and none when it is done. Servers that do not
+    /// answer are waited for so long.
+    pub(super) async fn run(&self, patience: Duration) -> Result<PgConnectOptions, Problem> {
+        let Found { server, connection } = self.servers.find(patience).await?;
         match &self.migrations {
             None => migrate::run(connection).await?,
             Some(servers) => {
                 let _ = connection.close().await;
-                migrate::run(servers.find().await?.connection).await?;
+                migrate::run(servers.find(patience).await?.connection).await?;
             }
         }
         Ok(server)
@@ -68,7 +69,7 @@ async fn look(pool: &Pool, start: &Start) -> Result<(), Option<String>> {
     if !pool.has_room() {
         return Err(None);
     }
-    let server = start.run().await.map_err(|problem| Some(problem.to_string()))?;
+    let server = start.run(ping::PATIENCE).await.map_err(|problem| Some(problem.to_string()))?;
     pool.use_server(server);
     Ok(())
 }

@@ -1,5 +1,7 @@
 //! The servers of the URL: finds the one that is there and does what is wanted.
 
+use std::time::Duration;
+
 use futures::future::join_all;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, Connection, PgConnection};
@@ -49,18 +51,23 @@ impl Servers {
         &self.url.servers()[0]
     }
 
+    /// How long it may take to connect to one of them.
+    pub(super) fn connect_timeout(&self) -> Duration {
+        self.url.connect_timeout
+    }
+
     /// Whether a pooler hands out a connection for each transaction.
     pub(super) fn is_pooled(&self) -> bool {
         self.url.is_pooled
     }
 
-    /// Connects to the first in the order of the URL that answers and does what is wanted. Those that do not answer cost
-    /// no more than one of them.
+    /// Connects to the first in the order of the URL that answers within this time and does what is wanted. Those that do
+    /// not answer cost no more than one of them.
     ///
     /// # Errors
     /// The first reason that says more than silence.
-    pub(super) async fn find(&self) -> Result<Found, NotFound> {
-        let answers = join_all(self.url.servers().iter().map(ping)).await;
+    pub(super) async fn find(&self, patience: Duration) -> Result<Found, NotFound> {
+        let answers = join_all(self.url.servers().iter().map(|server| ping(server, patience))).await;
         let mut reason = None;
         let mut second_best = None;
         for (server, answer) in self.url.servers().iter().zip(answers) {
@@ -91,7 +98,7 @@ impl Servers {
     }
 
     async fn connect(&self, server: &PgConnectOptions) -> Result<(PgConnection, Role), NotFound> {
-        let patience = self.url.connect_timeout;
+        let patience = self.connect_timeout();
         let connecting = async {
             let mut connection = server.connect().await?;
             let role = if self.is_pooled() {
@@ -138,7 +145,7 @@ pub(super) fn is_absence(error: &sqlx::Error) -> bool {
         // No connection, no room for one more, shutting down or starting.
         sqlx::Error::Database(error) => {
             let code = error.code().unwrap_or_default();
-            ["08", "53", "57"].iter().any(|class| code.starts_with(class))
+            ["08", "53", "57P"].iter().any(|class| code.starts_with(class))
         }
         _ => false,
     }
