@@ -267,6 +267,22 @@ async fn a_busy_pool_is_not_taken_for_an_outage() {
     assert!(repository.get(ID.parse().unwrap()).await.unwrap().is_none());
 }
 
+/// How long a lock is waited for is the operator's to say: here in the URL, as well for the role or the database.
+#[tokio::test]
+async fn who_waits_for_a_lock_gives_up_in_time_and_has_written_nothing() {
+    let database = Database::migrated().await;
+    let url = DatabaseUrl::parse(&format!("{}?options=-c%20lock_timeout%3D200ms", database.url())).unwrap();
+    let repository = PostgresRepository::open(&url).await.unwrap();
+    let mut blocker = database.connect().await;
+    run(&mut blocker, "BEGIN; LOCK TABLE flows IN EXCLUSIVE MODE").await;
+    let late = flow("late");
+    let error = repository.apply(vec![Change::create(late.clone())], stamp()).await.unwrap_err();
+    assert!(matches!(&error, RepositoryError::Busy(why) if why.contains("lock timeout")), "{error:?}");
+    run(&mut blocker, "ROLLBACK").await;
+    assert!(repository.get(late.id()).await.unwrap().is_none());
+    repository.apply(vec![Change::create(late)], stamp()).await.unwrap();
+}
+
 /// A page far behind must not read what is before it, in any order, nor a search for something rare all documents.
 #[tokio::test]
 async fn pages_and_searches_use_an_index() {
