@@ -38,6 +38,18 @@ pub(crate) struct Flags {
     #[arg(long, global = true, value_name = "DAYS")]
     history_days: Option<String>,
 
+    /// Only read a database, which may be a standby, and refuse every change; the schema must be there. For instances beside
+    /// one that writes; not for a JSON file [env: STROM_READ_ONLY] [default: false]
+    #[arg(
+        long,
+        global = true,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true"
+    )]
+    read_only: Option<String>,
+
     /// The address or host name to listen on [env: STROM_HOST] [default: 127.0.0.1]
     #[arg(long, global = true, value_name = "HOST")]
     host: Option<String>,
@@ -91,6 +103,7 @@ const FLOWS_PATH: Setting = Setting { flag: "--flows-path", env: &["STROM_FLOWS_
 const DATA_DIR: Setting = Setting { flag: "--data-dir", env: &["STROM_DATA_DIR", "STROM_STORAGE_DATA_DIR"] };
 const HISTORY_REVISIONS: Setting = Setting { flag: "--history-revisions", env: &["STROM_HISTORY_REVISIONS"] };
 const HISTORY_DAYS: Setting = Setting { flag: "--history-days", env: &["STROM_HISTORY_DAYS"] };
+const READ_ONLY: Setting = Setting { flag: "--read-only", env: &["STROM_READ_ONLY"] };
 const HOST: Setting = Setting { flag: "--host", env: &["STROM_HOST"] };
 const PORT: Setting = Setting { flag: "--port", env: &["STROM_PORT", "STROM_SERVER_PORT"] };
 const API_KEY: Setting = Setting { flag: "--api-key", env: &["STROM_API_KEY"] };
@@ -147,6 +160,12 @@ impl Flags {
             revisions: number(HISTORY_REVISIONS, &self.history_revisions)?.unwrap_or(default.revisions),
             age: number(HISTORY_DAYS, &self.history_days)?.map_or(default.age, |days| TimeDelta::days(days.into())),
         })
+    }
+
+    /// Whether the storage is only read. `env` looks a variable up.
+    pub(crate) fn read_only(&self, env: impl Fn(&str) -> Option<OsString>) -> Result<bool, ConfigError> {
+        let read_only = READ_ONLY.find(self.read_only.clone().map(Into::into), &env);
+        Ok(read_only.map(Found::boolean).transpose()?.unwrap_or(false))
     }
 
     /// The server's settings. `env` looks a variable up.
@@ -232,7 +251,7 @@ mod tests {
 
     use super::{
         ALLOW_ANONYMOUS, API_KEY, Access, ConfigError, DATA_DIR, DATABASE_URL, FLOWS_PATH, Flags, HISTORY_DAYS,
-        HISTORY_REVISIONS, HOST, PORT, Retention, Server,
+        HISTORY_REVISIONS, HOST, PORT, READ_ONLY, Retention, Server,
     };
 
     #[derive(Debug, Parser)]
@@ -295,6 +314,9 @@ mod tests {
         assert_eq!(allowed(&[], "1"), Ok(true));
         assert_eq!(allowed(&[], ""), Ok(false));
         assert_eq!(allowed(&[], "maybe").unwrap_err().to_string(), "STROM_ALLOW_ANONYMOUS is neither true nor false");
+        let reads = |arguments: &[&str], value| flags(arguments).read_only(env(&[("STROM_READ_ONLY", value)]));
+        assert_eq!((reads(&["--read-only"], ""), reads(&[], "on"), reads(&[], " ")), (Ok(true), Ok(true), Ok(false)));
+        assert_eq!(reads(&[], "ro").unwrap_err().to_string(), "STROM_READ_ONLY is neither true nor false");
     }
 
     #[test]
@@ -326,9 +348,18 @@ mod tests {
     fn the_help_names_every_variable() {
         let help = Command::command().render_long_help().to_string();
         let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
-        for setting in
-            [DATABASE_URL, FLOWS_PATH, DATA_DIR, HISTORY_REVISIONS, HISTORY_DAYS, HOST, PORT, API_KEY, ALLOW_ANONYMOUS]
-        {
+        for setting in [
+            DATABASE_URL,
+            FLOWS_PATH,
+            DATA_DIR,
+            HISTORY_REVISIONS,
+            HISTORY_DAYS,
+            READ_ONLY,
+            HOST,
+            PORT,
+            API_KEY,
+            ALLOW_ANONYMOUS,
+        ] {
             let text = format!("[env: {}]", setting.env.join(", "));
             assert!(help.contains(setting.flag) && help.contains(&text), "{text} in {help}");
         }

@@ -1,7 +1,7 @@
 //! Names a storage and opens it. The only file that knows both backends.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -39,7 +39,7 @@ impl Storage {
     /// As [`open`](Self::open), with other settings than the default.
     ///
     /// # Errors
-    /// As [`open`](Self::open).
+    /// As [`open`](Self::open), and for a JSON file that is to be read only: see [`Settings::read_only`].
     pub async fn open_with(
         &self,
         now: DateTime<Utc>,
@@ -47,6 +47,7 @@ impl Storage {
     ) -> Result<Arc<dyn FlowRepository>, OpenError> {
         Ok(match self {
             Self::Postgres(url) => Arc::new(PostgresRepository::open_with(url, settings.postgres()).await?),
+            Self::Json(path) if settings.read_only => return Err(written_by_its_reader(path)),
             Self::Json(path) => Arc::new(JsonRepository::open_with(path, now, settings.json()).await?),
         })
     }
@@ -59,10 +60,23 @@ pub struct Settings {
     pub retention: Retention,
     /// Where a database is migrated, when not at its address.
     pub migrations: Option<DatabaseUrl>,
-    /// Whether it only reads.
+    /// Whether it only reads a database, which may be a standby, and refuses every change. A JSON file is refused: what it
+    /// holds is in the file and the journal together, which change while one Strom has them and are set right by whoever opens
+    /// them next. Nobody can read both beside it, and to open them without it is to write.
     pub read_only: bool,
     /// Whether a database is opened although nobody answers at its address.
     pub opens_while_away: bool,
+}
+
+fn written_by_its_reader(path: &Path) -> OpenError {
+    OpenError {
+        location: path.display().to_string(),
+        problem: "a JSON file cannot be opened read-only: opening it sets it right, and one instance alone has it"
+            .to_owned(),
+        remedy: "Ask the instance that has it, open a copy of the file without `--read-only`, or keep the flows in \
+                 PostgreSQL."
+            .to_owned(),
+    }
 }
 
 impl Settings {

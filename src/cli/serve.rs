@@ -17,12 +17,14 @@ pub(super) async fn run(flags: &Flags) -> Result<(), Failure> {
     let env = |name: &str| std::env::var_os(name);
     let server = flags.server(env)?;
     let storage = flags.storage(env)?;
-    let settings = Settings { retention: flags.retention(env)?, ..Settings::default() };
+    let read_only = flags.read_only(env)?;
+    let settings = Settings { retention: flags.retention(env)?, read_only, ..Settings::default() };
     // Before the storage is opened, which may migrate a database: a port that is taken changes nothing anywhere.
     let (listener, address) = listen(&server).await?;
     let repository = storage.open_with(clock::now(), settings).await?;
     let stop = until_stopped().map_err(Failure::Signals)?;
-    say_where(&format!("strom {}: flows in {storage}, listening on http://{address}", env!("CARGO_PKG_VERSION")));
+    let how = if read_only { ", read-only" } else { "" };
+    say_where(&format!("strom {}: flows in {storage}{how}, listening on http://{address}", env!("CARGO_PKG_VERSION")));
     let routes = http::router(repository.clone(), server.access);
     let ended = http::serve(listener, routes, stop).await;
     repository.close().await;

@@ -47,6 +47,7 @@ pub(super) enum Kind {
     Unavailable,
     Busy,
     ReadOnly,
+    ReadOnlyInstance,
 }
 
 impl Kind {
@@ -78,6 +79,7 @@ impl Kind {
             Self::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "the storage is not available"),
             Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy", "the storage is busy"),
             Self::ReadOnly => (StatusCode::SERVICE_UNAVAILABLE, "read-only", "the storage is read-only"),
+            Self::ReadOnlyInstance => (StatusCode::FORBIDDEN, "read-only-instance", "this instance only reads"),
         }
     }
 }
@@ -113,6 +115,10 @@ impl From<Refusal> for Problem {
 
 /// A storage that is read-only is 503 without `Retry-After`: the request is right and its sender can do
 /// nothing about it. 403 would ask for another key, 409 for another document.
+///
+/// An instance that was told to read only is 403: it has understood and will not, and to ask it again helps as little as
+/// another key (RFC 9110, section 15.5.4). Not 405, which speaks of the resource and has to list in `Allow` what it can: the
+/// same address may be another instance's a moment later, behind a load balancer, and take the change.
 impl From<RepositoryError> for Problem {
     fn from(error: RepositoryError) -> Self {
         match error {
@@ -138,6 +144,10 @@ impl From<RepositoryError> for Problem {
             RepositoryError::ReadOnly(ref reason) => {
                 tracing::warn!(reason, "the storage is read-only");
                 Self::new(Kind::ReadOnly, "nothing was written; the operator finds the reason in the log")
+            }
+            RepositoryError::ReadOnlyInstance => {
+                let detail = "nothing was written; send changes to an instance of Strom that runs without --read-only";
+                Self::new(Kind::ReadOnlyInstance, detail)
             }
             RepositoryError::Gone => Self::new(Kind::Gone, error.to_string()),
             RepositoryError::Corrupt(ref reason) => {

@@ -26,6 +26,8 @@ struct Ready {
     /// `null` while nobody can ask it.
     migrated: Option<bool>,
     since: String,
+    /// Told to read only: writes go to another instance.
+    read_only: bool,
     degraded: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
@@ -51,6 +53,7 @@ pub(super) async fn ready(State(app): State<App>, headers: HeaderMap) -> Respons
         reachable: ready,
         migrated: ready.then_some(true),
         since: since.unwrap_or(DateTime::UNIX_EPOCH).to_rfc3339_opts(SecondsFormat::Millis, true),
+        read_only: health.read_only,
         degraded: !ready || !faults.is_empty(),
         faults: if is_trusted { faults } else { Vec::new() },
         reason: reason.filter(|_| is_trusted),

@@ -213,7 +213,14 @@ impl FlowRepository for JsonRepository {
             Err(error) => Status::Unavailable(error.to_string()),
         };
         let location = self.0.path.display().to_string();
-        Health { kind: "json", location, status, for_the_last: self.0.since(), faults: self.0.faults.all() }
+        Health {
+            kind: "json",
+            location,
+            status,
+            for_the_last: self.0.since(),
+            read_only: false,
+            faults: self.0.faults.all(),
+        }
     }
 
     /// Writes the file, if anything is missing in it.

@@ -1,4 +1,14 @@
 //! The feed. Why its order is what it is, and nobody overtaken, is argued in migrations/0004_history.sql.
+//!
+//! On a standby the same rule holds. A snapshot is made there of the transactions that the write-ahead log has mentioned
+//! and not ended (KnownAssignedXids; an id that was left out is added as soon as a higher one is read), so whoever is not
+//! seen yet has an id of at least its xmin there as well, hence a horizon above what is read. And nothing waits for ever:
+//! what a horizon stands above has ended before the record was committed, by a commit or an abort that is in the log before
+//! it. What a standby shows is therefore a beginning of the feed that its primary shows, and a place is the same in both.
+//! Source: <https://github.com/postgres/postgres/blob/REL_15_STABLE/src/backend/storage/ipc/procarray.c>, "Hot Standby".
+//!
+//! It may be an earlier one, though: a place that was given by the primary may still be to come. That is no fault of whoever
+//! brings it; he waits.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,7 +43,7 @@ pub(super) async fn changed(pool: &Arc<Pool>, mut applied: watch::Receiver<()>, 
     let mut look = FIRST_LOOK;
     loop {
         match pool.read(|connection| bounds(connection, after).boxed()).await {
-            Ok(bounds) if bounds.last != after || bounds.kept > after => return,
+            Ok(bounds) if bounds.kept > after || bounds.last != after && !bounds.awaited => return,
             Ok(bounds) if bounds.more_to_come => {
                 tokio::time::sleep(look).await;
                 look = (look * 2).min(POLL_INTERVAL);
@@ -60,7 +70,7 @@ where
     let rows = rows(connection, after, limit, documents).await?;
     // Only now: what was deleted before they were read is known by now.
     let bounds = bounds(connection, after).await?;
-    if after < bounds.kept || bounds.last < after || !bounds.known {
+    if after < bounds.kept || !bounds.awaited && (bounds.last < after || !bounds.known) {
         return Err(RepositoryError::Gone.into());
     }
     let changes = rows.into_iter().map(|row| Record::try_from(row).map_err(Error::from)).collect::<Result<Vec<_>>>()?;
@@ -109,6 +119,8 @@ struct Bounds {
     /// The place that is asked about begins its log, or something stands there or behind it in the same log. An old log
     /// that came with a dump may have gone on where it came from.
     known: bool,
+    /// The place is one of this log that a standby has not come to.
+    awaited: bool,
     /// Changes are committed that cannot be read yet.
     more_to_come: bool,
 }
@@ -123,7 +135,8 @@ async fn bounds(connection: &mut PgConnection, place: FeedCursor) -> Result<Boun
         SELECT gone_log, gone_horizon, gone_number, last.log AS "log!", last.horizon AS "horizon!",
             last.number AS "number!",
             newest.log = here.log AND newest.horizon > settled AS "more_to_come!",
-            ($2::BIGINT, $3::BIGINT) <= (of_log.horizon, of_log.number) AS "known!"
+            ($2::BIGINT, $3::BIGINT) <= (of_log.horizon, of_log.number) AS "known!",
+            pg_is_in_recovery() AND $1 = here.log AND $2 > settled AS "awaited!"
         FROM flow_log
         CROSS JOIN here
         CROSS JOIN LATERAL (
@@ -173,5 +186,6 @@ async fn bounds(connection: &mut PgConnection, place: FeedCursor) -> Result<Boun
     .await?;
     let kept = cursor(row.gone_log, row.gone_horizon, row.gone_number)?;
     let last = cursor(row.log, row.horizon, row.number)?.max(kept);
-    Ok(Bounds { kept, last, known: row.known || place == kept, more_to_come: row.more_to_come })
+    let known = row.known || place == kept;
+    Ok(Bounds { kept, last, known, awaited: row.awaited, more_to_come: row.more_to_come })
 }

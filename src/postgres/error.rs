@@ -49,7 +49,9 @@ impl Error {
         self.code().as_deref() == Some("25006")
     }
 
-    /// Serialization failure or deadlock: nothing was written, and the same again can succeed at once.
+    /// Serialization failure or deadlock: nothing was written, and the same again can succeed at once. A standby says so as
+    /// well when it cancels a statement whose rows it has to remove:
+    /// <https://www.postgresql.org/docs/current/hot-standby.html#HOT-STANDBY-CONFLICT>.
     pub(super) fn is_race(&self) -> bool {
         matches!(self.code().as_deref(), Some("40001" | "40P01"))
     }
@@ -87,7 +89,7 @@ fn from_database(error: Box<dyn DatabaseError>) -> RepositoryError {
     let message = error.message();
     match (&code[..code.len().min(2)], code.as_ref()) {
         (_, "25006" | "42501") => RepositoryError::ReadOnly(message.to_owned()),
-        (_, "55P03" | "57014" | "53300") => RepositoryError::Busy(message.to_owned()),
+        (_, "55P03" | "57014" | "53300" | "40001" | "40P01") => RepositoryError::Busy(message.to_owned()),
         // Connection lost, out of disk or memory, shutting down or starting, no access.
         ("08" | "53" | "57" | "58" | "28" | "3D", _) => unavailable(message),
         _ => RepositoryError::Failed(error.into()),

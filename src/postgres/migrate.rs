@@ -27,13 +27,16 @@ pub(super) async fn run(mut connection: PgConnection) -> Result<(), Problem> {
     migrated
 }
 
+/// Finds that the schema is there and as new as this program, by reading alone: a standby cannot be written, and a user
+/// who may only read has no rights to.
+pub(super) async fn find(mut connection: PgConnection) -> Result<(), Problem> {
+    let found = look(&mut connection).await;
+    let _ = connection.close().await;
+    found
+}
+
 async fn migrate(connection: &mut PgConnection) -> Result<(), Problem> {
-    let encoding = sqlx::query_scalar!(r#"SELECT current_setting('server_encoding') AS "encoding!" -- always set"#)
-        .fetch_one(&mut *connection)
-        .await?;
-    if encoding != "UTF8" {
-        return Err(Problem::Encoding(encoding));
-    }
+    check_encoding(connection).await?;
     lock(connection).await?;
     // A migration that cannot get its table lock must fail rather than block every reader behind it. It may take its time
     // with many flows.
@@ -47,6 +50,37 @@ async fn migrate(connection: &mut PgConnection) -> Result<(), Problem> {
     migrator.set_ignore_missing(true).set_locking(false);
     migrator.run_direct(None, &mut *connection, false).await?;
     begin_log(connection).await
+}
+
+async fn look(connection: &mut PgConnection) -> Result<(), Problem> {
+    check_encoding(connection).await?;
+    let found =
+        sqlx::query!("SELECT version, checksum, success FROM _sqlx_migrations").fetch_all(&mut *connection).await;
+    let applied = found.map_err(|error| match error.as_database_error().and_then(|error| error.code()).as_deref() {
+        Some("42P01") => Problem::NoSchema,
+        _ => Problem::Unreadable(error),
+    })?;
+    for known in sqlx::migrate!().iter() {
+        match applied.iter().find(|applied| applied.version == known.version) {
+            Some(applied) if !applied.success => return Err(MigrateError::Dirty(known.version).into()),
+            Some(applied) if applied.checksum != *known.checksum => {
+                return Err(MigrateError::VersionMismatch(known.version).into());
+            }
+            Some(_) => {}
+            None => return Err(Problem::OlderSchema(known.version)),
+        }
+    }
+    // Whether we may read what we are going to read: the rights are asked for although no row is.
+    let read =
+        sqlx::query!("SELECT flows.id FROM flows, flow_changes, flow_log LIMIT 0").fetch_optional(connection).await;
+    read.map(drop).map_err(Problem::Unreadable)
+}
+
+async fn check_encoding(connection: &mut PgConnection) -> Result<(), Problem> {
+    let encoding = sqlx::query_scalar!(r#"SELECT current_setting('server_encoding') AS "encoding!" -- always set"#)
+        .fetch_one(connection)
+        .await?;
+    if encoding == "UTF8" { Ok(()) } else { Err(Problem::Encoding(encoding)) }
 }
 
 /// A database that was restored from a dump counts its transactions anew, and goes on in another log of changes.
@@ -78,8 +112,14 @@ pub(super) enum Problem {
     NotFound(#[from] NotFound),
     #[error("the database is encoded in {0}, not in UTF8")]
     Encoding(String),
+    #[error("no Strom has migrated it yet, and a read-only instance does not")]
+    NoSchema,
+    #[error("its schema is older than this Strom: migration {0} is missing, and a read-only instance does not migrate")]
+    OlderSchema(i64),
     #[error("another instance has been migrating for {} s", LOCK_TIMEOUT.as_secs())]
     Locked,
+    #[error(transparent)]
+    Unreadable(sqlx::Error),
     #[error(transparent)]
     Sqlx(#[from] sqlx::Error),
     #[error(transparent)]
@@ -91,7 +131,7 @@ impl Problem {
     pub(super) fn is_absence(&self) -> bool {
         match self {
             Self::NotFound(error) => error.is_absence(),
-            Self::Sqlx(error) => servers::is_absence(error),
+            Self::Sqlx(error) | Self::Unreadable(error) => servers::is_absence(error),
             _ => false,
         }
     }
@@ -99,7 +139,7 @@ impl Problem {
     /// What the server said, without sqlx's words around it.
     fn database(&self) -> Option<&sqlx::postgres::PgDatabaseError> {
         let error = match self {
-            Self::Sqlx(error) | Self::NotFound(NotFound::Sqlx(error)) => error,
+            Self::Sqlx(error) | Self::Unreadable(error) | Self::NotFound(NotFound::Sqlx(error)) => error,
             Self::Migrate(MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)) => error,
             _ => return None,
         };
@@ -116,6 +156,10 @@ pub(super) fn open_error(url: &DatabaseUrl, problem: Problem) -> OpenError {
         (_, Some("3D000")) => {
             format!("Create it with `createdb --encoding UTF8 {}`.", url.database())
         }
+        (Problem::Unreadable(_), Some("42501")) => {
+            "Let the user of the URL read: `GRANT SELECT ON flows, flow_changes, flow_log, _sqlx_migrations TO …`."
+                .to_owned()
+        }
         (_, Some("42501")) => {
             "Let the database belong to the user of the URL: `ALTER DATABASE … OWNER TO …`.".to_owned()
         }
@@ -124,6 +168,10 @@ pub(super) fn open_error(url: &DatabaseUrl, problem: Problem) -> OpenError {
             Some(hint) => hint.to_owned(),
             None => "The database is unchanged. Mend the cause, then start again.".to_owned(),
         },
+        (Problem::NoSchema | Problem::OlderSchema(_), _) => {
+            "Start a Strom of this version without `--read-only` on the primary once, which migrates; then start again."
+                .to_owned()
+        }
         (Problem::Encoding(_), _) => {
             "Create the database with `createdb --encoding UTF8 --template template0`.".to_owned()
         }

@@ -52,6 +52,7 @@ const HEALTH_TIMEOUT: Duration = Duration::from_secs(3);
 pub struct PostgresRepository {
     pool: Arc<Pool>,
     location: String,
+    read_only: bool,
     /// Wakes who waits for changes after each call that may have made some.
     applied: Arc<watch::Sender<()>>,
     /// What goes on beside the calls, as long as the repository is there.
@@ -68,11 +69,13 @@ impl PostgresRepository {
         Self::open_with(url, Settings::default()).await
     }
 
-    /// As [`open`](Self::open), with other settings than the default.
+    /// As [`open`](Self::open), with other settings than the default. Read-only, it leaves the schema as it is, which then
+    /// has to be as new as this program.
     ///
     /// # Errors
     /// As [`open`](Self::open), but where it [opens while away](Settings::opens_while_away) not for want of an answer.
     pub async fn open_with(url: &DatabaseUrl, settings: Settings) -> std::result::Result<Self, OpenError> {
+        let read_only = settings.read_only;
         let start = Start::new(url, &settings);
         let (server, away) = match start.run(start.servers.connect_timeout()).await {
             Ok(server) => (Some(server), None),
@@ -82,7 +85,7 @@ impl PostgresRepository {
         let pool = Arc::new(Pool::new(start.servers.clone(), server, away));
         let mut tasks = JoinSet::new();
         tasks.spawn(recovery::watch(Arc::clone(&pool), start));
-        Ok(Self { pool, location: url.to_string(), applied: Arc::default(), _tasks: tasks })
+        Ok(Self { pool, location: url.to_string(), read_only, applied: Arc::default(), _tasks: tasks })
     }
 
     /// Puts every connection back while a transaction is open on it, as a cancelled `BEGIN` would. For tests: no call
@@ -119,6 +122,9 @@ impl FlowRepository for PostgresRepository {
     /// In a task of its own: a caller who goes away must not cancel a transaction that has begun, or its connection
     /// would return to the pool inside of it and the next user's work would be rolled back with it.
     async fn apply(&self, changes: Vec<Change>, stamp: Stamp) -> Result<Vec<Applied>> {
+        if self.read_only {
+            return Err(RepositoryError::ReadOnlyInstance);
+        }
         let (pool, done) = (Arc::clone(&self.pool), Arc::clone(&self.applied));
         let task = tokio::spawn(async move {
             let applied = apply::apply(&pool, changes, stamp).await;
@@ -163,8 +169,14 @@ impl FlowRepository for PostgresRepository {
             Ok(Err(error)) => Status::Unavailable(error.to_string()),
             Err(_) => Status::Unavailable(format!("no answer within {} s", HEALTH_TIMEOUT.as_secs())),
         };
-        let for_the_last = self.pool.since();
-        Health { kind: "postgresql", location: self.location.clone(), status, for_the_last, faults: Vec::new() }
+        Health {
+            kind: "postgresql",
+            location: self.location.clone(),
+            status,
+            for_the_last: self.pool.since(),
+            read_only: self.read_only,
+            faults: Vec::new(),
+        }
     }
 
     async fn close(&self) {

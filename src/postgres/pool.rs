@@ -52,13 +52,16 @@ impl Pool {
 
     /// Runs a statement that can be run twice.
     ///
-    /// Once more on another connection when the one it had was lost, or had a plan that no longer fits the table.
+    /// Once more when its connection was lost or had a plan that no longer fits the table, then on another one; and when a
+    /// standby has cancelled it for what it had to replay.
     pub(super) async fn read<T>(
         &self,
         statement: impl for<'c> Fn(&'c mut PgConnection) -> BoxFuture<'c, error::Result<T>> + Send + Sync,
     ) -> Result<T> {
         match self.run(&statement).await {
-            Err(error) if error.is_stale_plan() || error.is_lost_connection() => Ok(self.run(&statement).await?),
+            Err(error) if error.is_stale_plan() || error.is_lost_connection() || error.is_race() => {
+                Ok(self.run(&statement).await?)
+            }
             result => Ok(result?),
         }
     }

@@ -16,17 +16,18 @@ use super::{DatabaseUrl, Settings, ping};
 /// How often the return of a database is looked for.
 const PROBE_INTERVAL: Duration = Duration::from_millis(250);
 
-/// Finds a server that will do, and brings its schema up to date.
+/// Finds a server that will do, and brings its schema up to date; who only reads has to find it so.
 #[derive(Debug)]
 pub(super) struct Start {
     pub(super) servers: Servers,
     migrations: Option<Servers>,
+    only_reads: bool,
 }
 
 impl Start {
     pub(super) fn new(url: &DatabaseUrl, settings: &Settings) -> Self {
         let migrations = settings.migrations.as_ref().map(|url| Servers::new(url, false));
-        Self { servers: Servers::new(url, settings.read_only), migrations }
+        Self { servers: Servers::new(url, settings.read_only), migrations, only_reads: settings.read_only }
     }
 
     /// Gives the server to connect to. At most one connection at a time, and none when it is done. Servers that do not
@@ -34,6 +35,7 @@ impl Start {
     pub(super) async fn run(&self, patience: Duration) -> Result<PgConnectOptions, Problem> {
         let Found { server, connection } = self.servers.find(patience).await?;
         match &self.migrations {
+            _ if self.only_reads => migrate::find(connection).await?,
             None => migrate::run(connection).await?,
             Some(servers) => {
                 let _ = connection.close().await;

@@ -31,6 +31,10 @@ pub enum RepositoryError {
     /// The storage cannot be written: a standby, a read-only file or directory; nothing was written.
     #[error("the storage is read-only: {0}")]
     ReadOnly(String),
+    /// This instance was told to read only, whatever the storage would allow; nothing was written. Write through another
+    /// instance.
+    #[error("this instance only reads; write through one that was not opened read-only")]
+    ReadOnlyInstance,
     /// What is stored cannot be read; it was left as it is.
     #[error("stored data cannot be read: {0}")]
     Corrupt(String),

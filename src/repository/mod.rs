@@ -155,6 +155,8 @@ pub struct Health {
     pub status: Status,
     /// For how long it has been so.
     pub for_the_last: Duration,
+    /// Whether it was opened to read only, and so refuses every change with [`RepositoryError::ReadOnlyInstance`].
+    pub read_only: bool,
     /// What somebody should look at while the storage goes on: a flow that cannot be read, a file that cannot be written.
     pub faults: Vec<String>,
 }

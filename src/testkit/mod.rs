@@ -2,7 +2,8 @@
 //!
 //! Each function takes an **empty** repository, keeps one promise in its name, and panics when the backend does not.
 //! [`contract_tests!`](crate::contract_tests) makes a test of each; what a backend promises across a restart is checked
-//! by [`reopening`], since only the backend knows how it is opened again.
+//! by [`reopening`], and what one promises that is opened to read only by [`reading`], since only the backend knows how it is
+//! opened again.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -30,6 +31,7 @@ pub mod history;
 pub mod lists;
 pub mod paging;
 pub mod preconditions;
+pub mod reading;
 pub mod reopening;
 pub mod revisions;
 pub mod samples;

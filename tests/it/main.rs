@@ -16,6 +16,7 @@ mod json_start;
 mod migrations;
 mod model;
 mod postgres;
+mod reading_postgres;
 mod samples;
 mod serve;
 mod sqlx_cache;

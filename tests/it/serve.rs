@@ -136,6 +136,61 @@ async fn a_flow_outlives_the_server_on_postgres() {
     outlives(&["--database-url", url.as_str()], &shown).await;
 }
 
+/// Beside the one that writes, which it needs once, for the tables.
+#[tokio::test]
+async fn a_read_only_server_on_postgres_serves_reads_and_says_where_writes_go() {
+    let database = Database::empty().await;
+    let url = database.url();
+    let reading = [("STROM_READ_ONLY", "yes"), ("STROM_DATABASE_URL", url.as_str())];
+    let (code, stdout, stderr) = failure(&strom(&["--port", "0"], &reading).output().unwrap());
+    assert_eq!((code, stdout.as_str()), (Some(2), ""));
+    assert!(stderr.contains("no Strom has migrated it yet") && stderr.contains("without `--read-only`"), "{stderr}");
+
+    let writer = Running::start(&["--database-url", &url, "--port", "0"], &[]);
+    assert_eq!(post(&writer, sample()).await.status(), 201);
+    let reader = Running::start(&["--port", "0"], &reading);
+    assert!(reader.line.contains(&format!("/{}, read-only, listening on ", database.name())), "{}", reader.line);
+    let get = async |server: &Running, path| {
+        let answer = reqwest::get(server.url(path)).await.unwrap();
+        (answer.status().as_u16(), answer.json::<Value>().await.unwrap())
+    };
+    assert_eq!(get(&reader, "/api/flows").await, get(&writer, "/api/flows").await);
+    for (server, read_only) in [(&reader, true), (&writer, false)] {
+        let (status, ready) = get(server, "/ready").await;
+        assert_eq!((status, &ready["read_only"], &ready["degraded"]), (200, &json!(read_only), &json!(false)));
+    }
+    let flow = get(&reader, "/api/flows").await.1["flows"][0]["id"].as_str().unwrap().to_owned();
+    let refused = |answer: reqwest::Response| async move {
+        assert_eq!(answer.status(), 403);
+        let problem: Value = answer.json().await.unwrap();
+        assert_eq!(problem["type"], "urn:strom:problem:read-only-instance");
+        assert!(problem["details"].as_str().unwrap().ends_with("an instance of Strom that runs without --read-only"));
+    };
+    refused(post(&reader, r#"{"name": "new"}"#.to_owned()).await).await;
+    let flow = reader.url(&format!("/api/flows/{flow}"));
+    refused(Client::new().put(&flow).header(CONTENT_TYPE, "application/json").body(sample()).send().await.unwrap())
+        .await;
+    refused(Client::new().delete(&flow).send().await.unwrap()).await;
+}
+
+/// A file has one Strom, which also writes; it is neither disturbed nor made.
+#[test]
+fn a_file_is_not_opened_read_only() {
+    let (_directory, path) = directory();
+    for taken in [false, true] {
+        let writer = taken.then(|| Running::start(&["--data-dir", &path, "--port", "0"], &[]));
+        let before: Vec<_> = std::fs::read_dir(&path).unwrap().map(|file| file.unwrap().file_name()).collect();
+        let (code, stdout, stderr) =
+            failure(&strom(&["--read-only", "--data-dir", &path, "--port", "0"], &[]).output().unwrap());
+        assert_eq!((code, stdout.as_str()), (Some(2), ""));
+        let expected = format!("error: cannot open {path}/flows.json: a JSON file cannot be opened read-only");
+        assert!(stderr.starts_with(&expected) && stderr.contains("keep the flows in PostgreSQL"), "{stderr}");
+        let after: Vec<_> = std::fs::read_dir(&path).unwrap().map(|file| file.unwrap().file_name()).collect();
+        assert_eq!(before, after);
+        drop(writer);
+    }
+}
+
 #[tokio::test]
 async fn a_server_that_was_killed_is_no_obstacle() {
     let (_directory, path) = directory();

@@ -77,6 +77,7 @@ impl FlowRepository for Failing {
             location: "/flows.json".into(),
             status: Status::Unavailable("gone".into()),
             for_the_last: Duration::from_secs(60),
+            read_only: false,
             faults: Vec::new(),
         }
     }
@@ -94,6 +95,7 @@ async fn each_error_has_its_answer() {
     let open = "it does not answer just now; whether a write has happened is open, so read again";
     let log = "the operator finds the reason in the log";
     let unwritten = format!("nothing was written; {log}");
+    let elsewhere = "nothing was written; send changes to an instance of Strom that runs without --read-only";
     let retry_after = Duration::from_millis(2_100);
     for (error, expected, retry) in [
         (
@@ -112,6 +114,11 @@ async fn each_error_has_its_answer() {
             "1",
         ),
         (RepositoryError::ReadOnly(secret()), problem(503, "read-only", "the storage is read-only", &unwritten), ""),
+        (
+            RepositoryError::ReadOnlyInstance,
+            problem(403, "read-only-instance", "this instance only reads", elsewhere),
+            "",
+        ),
         (
             RepositoryError::Corrupt(secret()),
             problem(
@@ -156,7 +163,7 @@ async fn a_server_without_its_storage_is_alive_and_not_ready() {
     let since = ready.json()["since"].clone();
     let expected = serde_json::json!({
         "storage": "json", "location": "/flows.json", "reachable": false, "migrated": null, "since": since,
-        "degraded": true, "reason": "gone",
+        "read_only": false, "degraded": true, "reason": "gone",
     });
     assert_eq!((ready.status, ready.json()), (503, expected));
 }
