@@ -7,7 +7,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use crate::json::{self, JsonRepository};
-use crate::postgres::{self, DatabaseUrl, PostgresRepository};
+use crate::postgres::{self, DatabaseUrl, Migration, MigrationStatus, PostgresRepository};
 use crate::repository::{FlowRepository, OpenError, Retention};
 
 /// Where flows are kept. Prints without the password.
@@ -49,6 +49,31 @@ impl Storage {
             Self::Postgres(url) => Arc::new(PostgresRepository::open_with(url, settings.postgres()).await?),
             Self::Json(path) if settings.read_only => return Err(written_by_its_reader(path)),
             Self::Json(path) => Arc::new(JsonRepository::open_with(path, now, settings.json()).await?),
+        })
+    }
+}
+
+/// What concerns databases alone. To a file it is `None`.
+impl Storage {
+    /// Which migrations the database has and which it lacks. Only reads.
+    ///
+    /// # Errors
+    /// As of [`postgres::migrations`].
+    pub async fn migrations(&self) -> Result<Option<MigrationStatus>, OpenError> {
+        Ok(match self {
+            Self::Postgres(url) => Some(postgres::migrations(url).await?),
+            Self::Json(_) => None,
+        })
+    }
+
+    /// Brings the schema of the database up to date, as [`open_with`](Self::open_with) does, and says what was applied.
+    ///
+    /// # Errors
+    /// As of [`postgres::migrate`].
+    pub async fn migrate(&self, settings: &Settings) -> Result<Option<Vec<Migration>>, OpenError> {
+        Ok(match self {
+            Self::Postgres(url) => Some(postgres::migrate(url, settings.migrations.as_ref()).await?),
+            Self::Json(_) => None,
         })
     }
 }

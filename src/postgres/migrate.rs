@@ -1,95 +1,130 @@
 //! Brings the schema up to date at start.
 //!
-//! On a connection of its own, which is closed before the pool opens: sqlx's own lock would stay with the session after
-//! a failed migration, and a session of the pool lives on. The lock here is tried, not waited for: a session that waits
-//! would block `CREATE INDEX CONCURRENTLY` of the one that works.
+//! First it looks, with plain reads (migrations.rs): an instance that finds nothing to do takes no lock, writes nothing
+//! and needs no right to. What is missing is then made on a connection of its own, which is closed before the pool opens:
+//! sqlx's own lock would stay with the session after a failed migration, and a session of the pool lives on. The lock here
+//! is tried, not waited for: a session that waits would block `CREATE INDEX CONCURRENTLY` of the one that works.
+//!
+//! Each migration is one transaction. One for all of them would keep readers out from the first table lock to the last
+//! copy, and begin from nothing after every failure.
 
 use std::time::Duration;
 
-use sqlx::migrate::MigrateError;
-use sqlx::{Connection, PgConnection};
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use sqlx::migrate::{Migrate, MigrateError, Migration as Known};
+use sqlx::{ConnectOptions, Connection, PgConnection};
 
-use super::DatabaseUrl;
-use super::servers::{self, NotFound};
+use super::migrations::{self, Found, MIGRATIONS, Migration, MigrationState};
+use super::open_error::Problem;
+use super::{DatabaseUrl, indexes};
 use crate::repository::OpenError;
 
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The key of the advisory lock; "STROM" in ASCII. Locks of other databases on the server do not count.
 const LOCK_KEY: i64 = 0x53_54_52_4f_4d;
 /// How long another instance may work on the schema before we give up.
-const LOCK_TIMEOUT: Duration = Duration::from_secs(300);
+pub(super) const LOCK_TIMEOUT: Duration = Duration::from_secs(300);
 const LOCK_RETRY: Duration = Duration::from_millis(50);
+/// The migration that makes the given table or adopts it.
+const ADOPTION: i64 = 1;
+/// Everybody who comes later waits behind a migration that waits for its table lock: so it waits for moments only, and lets
+/// them pass in between.
+const TABLE_LOCK_TIMEOUT: &str = "2s";
+const TABLE_LOCK_TRIES: u32 = 5;
+const TABLE_LOCK_PAUSE: Duration = Duration::from_secs(1);
+/// What is built concurrently waits for older transactions, and nobody waits behind it: so it may wait for longer, but not
+/// for a transaction that somebody has forgotten.
+const CONCURRENT_LOCK_TIMEOUT: &str = "300s";
 
-/// Migrates, or finds that there is nothing to do.
-pub(super) async fn run(mut connection: PgConnection) -> Result<(), Problem> {
-    let migrated = migrate(&mut connection).await;
-    // Closing gives the lock back, whatever happened.
-    let _ = connection.close().await;
-    migrated
-}
-
-/// Finds that the schema is there and as new as this program, by reading alone: a standby cannot be written, and a user
-/// who may only read has no rights to.
-pub(super) async fn find(mut connection: PgConnection) -> Result<(), Problem> {
-    let found = look(&mut connection).await;
-    let _ = connection.close().await;
-    found
-}
-
-async fn migrate(connection: &mut PgConnection) -> Result<(), Problem> {
-    check_encoding(connection).await?;
-    lock(connection).await?;
-    // A migration that cannot get its table lock must fail rather than block every reader behind it. It may take its time
-    // with many flows.
-    sqlx::query!(
-        "SELECT set_config('lock_timeout', '30s', FALSE) AS locks, set_config('statement_timeout', '0', FALSE) AS time"
-    )
-    .fetch_one(&mut *connection)
-    .await?;
-    let mut migrator = sqlx::migrate!();
-    // An older Strom works on the schema of a newer one. What it knows of must still be what was applied.
-    migrator.set_ignore_missing(true).set_locking(false);
-    migrator.run_direct(None, &mut *connection, false).await?;
-    begin_log(connection).await
-}
-
-async fn look(connection: &mut PgConnection) -> Result<(), Problem> {
-    check_encoding(connection).await?;
-    let found =
-        sqlx::query!("SELECT version, checksum, success FROM _sqlx_migrations").fetch_all(&mut *connection).await;
-    let applied = found.map_err(|error| match error.as_database_error().and_then(|error| error.code()).as_deref() {
-        Some("42P01") => Problem::NoSchema,
-        _ => Problem::Unreadable(error),
-    })?;
-    for known in sqlx::migrate!().iter() {
-        match applied.iter().find(|applied| applied.version == known.version) {
-            Some(applied) if !applied.success => return Err(MigrateError::Dirty(known.version).into()),
-            Some(applied) if applied.checksum != *known.checksum => {
-                return Err(MigrateError::VersionMismatch(known.version).into());
-            }
-            Some(_) => {}
-            None => return Err(Problem::OlderSchema(known.version)),
-        }
+/// Brings the schema up to date, or finds that it is, and says what was applied. What a start does before it opens its
+/// pool, and safe at any time from any number of processes.
+///
+/// `direct` is where to migrate when not at `url`; see [`Settings::migrations`](super::Settings::migrations). It is only
+/// asked when something is missing.
+///
+/// # Errors
+/// [`OpenError`]: no answer, no access, no right to read or, with something to do, to change the schema; a database that
+/// is not in UTF-8; a migration that failed, of which nothing was kept; a migration of another make.
+pub async fn run(url: &DatabaseUrl, direct: Option<&DatabaseUrl>) -> Result<Vec<Migration>, OpenError> {
+    let found = on(url, |connection| migrations::find(connection).boxed()).await?;
+    let unknown: Vec<_> = found.unknown().map(ToString::to_string).collect();
+    if !unknown.is_empty() {
+        tracing::warn!(
+            migrations = unknown.join(", "),
+            "a newer Strom has migrated this database; this one works on it"
+        );
     }
-    // Whether we may read what we are going to read: the rights are asked for although no row is.
-    let read =
-        sqlx::query!("SELECT flows.id FROM flows, flow_changes, flow_log LIMIT 0").fetch_optional(connection).await;
-    read.map(drop).map_err(Problem::Unreadable)
+    let is_complete = |found: Found| found.is_complete().map_err(|problem| problem.at(url));
+    if is_complete(found)? {
+        return Ok(Vec::new());
+    }
+    let applied = on(direct.unwrap_or(url), |connection| bring_up_to_date(connection).boxed()).await?;
+    if let Some(direct) = direct
+        && !is_complete(on(url, |connection| migrations::find(connection).boxed()).await?)?
+    {
+        return Err(Problem::Elsewhere(direct.to_string()).at(url));
+    }
+    Ok(applied)
 }
 
-async fn check_encoding(connection: &mut PgConnection) -> Result<(), Problem> {
-    let encoding = sqlx::query_scalar!(r#"SELECT current_setting('server_encoding') AS "encoding!" -- always set"#)
-        .fetch_one(connection)
-        .await?;
-    if encoding == "UTF8" { Ok(()) } else { Err(Problem::Encoding(encoding)) }
+/// Does something on a connection that is closed afterwards, which gives its lock back, whatever happened.
+pub(super) async fn on<T>(
+    url: &DatabaseUrl,
+    work: impl for<'c> FnOnce(&'c mut PgConnection) -> BoxFuture<'c, Result<T, Problem>>,
+) -> Result<T, OpenError> {
+    let done = async {
+        let mut connection = connect(url).await?;
+        let done = work(&mut connection).await;
+        let _ = connection.close().await;
+        done
+    };
+    done.await.map_err(|problem: Problem| problem.at(url))
 }
 
-/// A database that was restored from a dump counts its transactions anew, and goes on in another log of changes.
-async fn begin_log(connection: &mut PgConnection) -> Result<(), Problem> {
+async fn connect(url: &DatabaseUrl) -> Result<PgConnection, Problem> {
+    let connecting = tokio::time::timeout(CONNECT_TIMEOUT, url.options().connect());
+    Ok(connecting.await.map_err(|_| Problem::NoAnswer)??)
+}
+
+async fn bring_up_to_date(connection: &mut PgConnection) -> Result<Vec<Migration>, Problem> {
+    prepare_session(connection).await?;
+    lock(connection).await?;
+    // Once more: another instance may have done it meanwhile.
+    let found = migrations::find(connection).await?;
+    let mut applied = Vec::new();
+    if found.is_complete()? {
+        return Ok(applied);
+    }
+    if let Some(first) = found.pending().next() {
+        announce(connection, &found).await?;
+        set_lock_timeout(connection, CONCURRENT_LOCK_TIMEOUT).await?;
+        indexes::prepare(connection, first.number == ADOPTION).await?;
+    }
+    for pending in found.pending() {
+        apply(connection, pending, found.is_recorded || !applied.is_empty()).await?;
+        applied.push(Migration { state: MigrationState::Applied, ..pending.clone() });
+    }
+    begin_log(connection).await?;
+    Ok(applied)
+}
+
+/// A migration takes as long as it takes, whatever timeouts the user or the database have; but it ends soon when the
+/// process that runs it is killed, and does not keep the lock from the next start.
+/// Source: <https://www.postgresql.org/docs/current/runtime-config-connection.html#GUC-CLIENT-CONNECTION-CHECK-INTERVAL>.
+async fn prepare_session(connection: &mut PgConnection) -> Result<(), Problem> {
     sqlx::query!(
-        "UPDATE flow_log SET log = strom_log(), place = strom_place() WHERE place IS DISTINCT FROM strom_place()"
+        "
+        SELECT set_config(name, '0', FALSE)
+        FROM pg_settings
+        WHERE name IN ('statement_timeout', 'transaction_timeout', 'idle_in_transaction_session_timeout')
+        "
     )
-    .execute(connection)
+    .fetch_all(&mut *connection)
     .await?;
+    let check = sqlx::query!("SELECT set_config('client_connection_check_interval', '1s', FALSE)");
+    // Servers on some platforms cannot do it.
+    let _ = check.fetch_one(connection).await;
     Ok(())
 }
 
@@ -106,84 +141,78 @@ async fn lock(connection: &mut PgConnection) -> Result<(), Problem> {
     tokio::time::timeout(LOCK_TIMEOUT, locking).await.map_err(|_| Problem::Locked)?
 }
 
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Problem {
-    #[error(transparent)]
-    NotFound(#[from] NotFound),
-    #[error("the database is encoded in {0}, not in UTF8")]
-    Encoding(String),
-    #[error("no Strom has migrated it yet, and a read-only instance does not")]
-    NoSchema,
-    #[error("its schema is older than this Strom: migration {0} is missing, and a read-only instance does not migrate")]
-    OlderSchema(i64),
-    #[error("another instance has been migrating for {} s", LOCK_TIMEOUT.as_secs())]
-    Locked,
-    #[error(transparent)]
-    Unreadable(sqlx::Error),
-    #[error(transparent)]
-    Sqlx(#[from] sqlx::Error),
-    #[error(transparent)]
-    Migrate(#[from] MigrateError),
+/// An adopted table may be large, and nothing else tells why a start takes its time.
+async fn announce(connection: &mut PgConnection, found: &Found) -> Result<(), Problem> {
+    let size = sqlx::query_scalar!("SELECT pg_size_pretty(pg_table_size(to_regclass('flows')))");
+    if let Some(size) = size.fetch_one(connection).await? {
+        let pending: Vec<_> = found.pending().map(ToString::to_string).collect();
+        let pending = pending.join(", ");
+        tracing::info!(
+            pending,
+            size,
+            "migrating the table `flows`; who writes to it may have to wait until that is done"
+        );
+    }
+    Ok(())
 }
 
-impl Problem {
-    /// Whether nobody is there who could be asked, and it may pass by itself.
-    pub(super) fn is_absence(&self) -> bool {
-        match self {
-            Self::NotFound(error) => error.is_absence(),
-            Self::Sqlx(error) | Self::Unreadable(error) => servers::is_absence(error),
-            _ => false,
-        }
-    }
+async fn set_lock_timeout(connection: &mut PgConnection, timeout: &str) -> sqlx::Result<()> {
+    sqlx::query!("SELECT set_config('lock_timeout', $1, FALSE)", timeout).fetch_one(connection).await?;
+    Ok(())
+}
 
-    /// What the server said, without sqlx's words around it.
-    fn database(&self) -> Option<&sqlx::postgres::PgDatabaseError> {
-        let error = match self {
-            Self::Sqlx(error) | Self::Unreadable(error) | Self::NotFound(NotFound::Sqlx(error)) => error,
-            Self::Migrate(MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)) => error,
-            _ => return None,
+async fn apply(connection: &mut PgConnection, pending: &Migration, is_recorded: bool) -> Result<(), Problem> {
+    let known = MIGRATIONS.iter().find(|migration| migration.version == pending.number);
+    let migration = known.expect("what is pending is one of ours");
+    let failed = |source| Problem::Migration { migration: pending.clone(), source };
+    let mut tries = 1;
+    let taken = loop {
+        let applying = match migration.no_tx {
+            // Once: what it leaves when it fails looks as if it were done. The next start clears it away.
+            true => apply_concurrently(connection, migration).await,
+            false => apply_at_once(connection, migration, is_recorded).await,
         };
-        error.as_database_error()?.try_downcast_ref()
-    }
+        match applying.map_err(failed) {
+            Ok(taken) => break taken,
+            Err(problem) if problem.is_lock_timeout() && !migration.no_tx && tries < TABLE_LOCK_TRIES => {
+                tracing::info!(migration = %pending, "waiting for a lock that another session holds");
+                tokio::time::sleep(TABLE_LOCK_PAUSE).await;
+                tries += 1;
+            }
+            Err(problem) => return Err(problem),
+        }
+    };
+    tracing::info!(migration = %pending, seconds = taken.as_secs_f64(), "applied");
+    Ok(())
 }
 
-pub(super) fn open_error(url: &DatabaseUrl, problem: Problem) -> OpenError {
-    let database = problem.database();
-    let remedy = match (&problem, database.map(|error| error.code())) {
-        (_, Some("28P01" | "28000")) => {
-            "Check the user and password in the URL, and pg_hba.conf on the server.".to_owned()
-        }
-        (_, Some("3D000")) => {
-            format!("Create it with `createdb --encoding UTF8 {}`.", url.database())
-        }
-        (Problem::Unreadable(_), Some("42501")) => {
-            "Let the user of the URL read: `GRANT SELECT ON flows, flow_changes, flow_log, _sqlx_migrations TO …`."
-                .to_owned()
-        }
-        (_, Some("42501")) => {
-            "Let the database belong to the user of the URL: `ALTER DATABASE … OWNER TO …`.".to_owned()
-        }
-        (_, Some("55P03")) => "Another session holds a lock on the table; end it, then start again.".to_owned(),
-        (_, Some(_)) => match database.and_then(|error| error.hint()) {
-            Some(hint) => hint.to_owned(),
-            None => "The database is unchanged. Mend the cause, then start again.".to_owned(),
-        },
-        (Problem::NoSchema | Problem::OlderSchema(_), _) => {
-            "Start a Strom of this version without `--read-only` on the primary once, which migrates; then start again."
-                .to_owned()
-        }
-        (Problem::Encoding(_), _) => {
-            "Create the database with `createdb --encoding UTF8 --template template0`.".to_owned()
-        }
-        (Problem::Locked, _) => "See `pg_stat_activity` for what it waits for, then start again.".to_owned(),
-        (Problem::Migrate(MigrateError::VersionMismatch(_)), _) => {
-            "The database was migrated by a Strom of another make. Use that one, or another database.".to_owned()
-        }
-        _ => "Check host and port in the URL, and that PostgreSQL is running there.".to_owned(),
-    };
-    let problem = match database {
-        Some(error) => error.message().to_owned(),
-        None => problem.to_string(),
-    };
-    OpenError { location: url.to_string(), problem, remedy }
+async fn apply_concurrently(connection: &mut PgConnection, migration: &Known) -> Result<Duration, MigrateError> {
+    set_lock_timeout(connection, CONCURRENT_LOCK_TIMEOUT).await?;
+    connection.apply(&MIGRATIONS.table_name, migration).await
+}
+
+/// In a transaction, so that nothing stays when it fails; the first together with the table that records it.
+async fn apply_at_once(
+    connection: &mut PgConnection,
+    migration: &Known,
+    is_recorded: bool,
+) -> Result<Duration, MigrateError> {
+    set_lock_timeout(connection, TABLE_LOCK_TIMEOUT).await?;
+    let mut transaction = connection.begin().await?;
+    if !is_recorded {
+        transaction.ensure_migrations_table(&MIGRATIONS.table_name).await?;
+    }
+    let taken = transaction.apply(&MIGRATIONS.table_name, migration).await?;
+    transaction.commit().await?;
+    Ok(taken)
+}
+
+/// A database that was restored from a dump counts its transactions anew, and goes on in another log of changes.
+async fn begin_log(connection: &mut PgConnection) -> Result<(), Problem> {
+    sqlx::query!(
+        "UPDATE flow_log SET log = strom_log(), place = strom_place() WHERE place IS DISTINCT FROM strom_place()"
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
 }

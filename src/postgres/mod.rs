@@ -11,8 +11,11 @@ mod changes;
 mod error;
 mod get;
 mod history;
+mod indexes;
 mod list;
 mod migrate;
+mod migrations;
+mod open_error;
 mod ping;
 mod pool;
 mod record;
@@ -24,6 +27,8 @@ mod settings;
 mod snapshot;
 mod url;
 
+pub use migrate::run as migrate;
+pub use migrations::{Migration, MigrationState, MigrationStatus, migrations};
 pub use settings::Settings;
 pub use url::DatabaseUrl;
 
@@ -60,7 +65,8 @@ pub struct PostgresRepository {
 }
 
 impl PostgresRepository {
-    /// Brings the schema up to date, on a connection that is closed before the pool opens, and opens the pool.
+    /// Looks whether the schema is up to date, brings it there if not, on a connection that is closed before the pool
+    /// opens, and opens the pool.
     ///
     /// # Errors
     /// [`OpenError`]: no answer, no access, a database that is not in UTF-8, a foreign table `flows`, a migration that

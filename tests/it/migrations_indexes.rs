@@ -1,0 +1,83 @@
+//! Indexes that are built while others write, and what is left of such a build.
+
+use sqlx::PgConnection;
+use strom::FlowRepository;
+use strom::repository::ListQuery;
+
+use crate::migrations::{GIVEN_TABLE, fill_given_table, open};
+use crate::support::postgres::{Database, count, run, wait_for_count};
+
+const GIVEN_INDEXES: [&str; 4] = ["idx_flows_auto_restart", "idx_flows_data", "idx_flows_name", "idx_flows_state"];
+
+/// A table of an older Strom without its indexes.
+async fn given_without_indexes(connection: &mut PgConnection) {
+    run(connection, GIVEN_TABLE).await;
+    run(connection, &format!("DROP INDEX {}", GIVEN_INDEXES.join(", "))).await;
+    fill_given_table(connection, 100).await;
+}
+
+/// The given indexes that serve, of the table `flows`.
+async fn serving(connection: &mut PgConnection) -> Vec<String> {
+    let serving = "
+        SELECT indexrelid::regclass::TEXT FROM pg_index
+        WHERE indrelid = 'flows'::regclass AND indisvalid AND indexrelid::regclass::TEXT = ANY($1) ORDER BY 1";
+    sqlx::query_scalar(serving).bind(GIVEN_INDEXES).fetch_all(connection).await.unwrap()
+}
+
+#[tokio::test]
+async fn the_given_indexes_are_built_while_others_write() {
+    let database = Database::empty().await;
+    let (mut connection, mut writer) = (database.connect().await, database.connect().await);
+    given_without_indexes(&mut connection).await;
+    let insert = "INSERT INTO flows (id, name, data) VALUES (gen_random_uuid(), 'x', '{}')";
+    // A transaction that has written keeps every build waiting; a lock of the table would keep the next writer waiting too.
+    run(&mut writer, &format!("BEGIN; {insert}")).await;
+    let writing = async {
+        let building = "SELECT COUNT(*) FROM pg_stat_activity
+                        WHERE datname = current_database() AND query LIKE 'CREATE INDEX%' AND wait_event_type = 'Lock'";
+        wait_for_count(&mut connection, building, 1).await;
+        run(&mut connection, &format!("SET lock_timeout = '5s'; {insert}; RESET lock_timeout")).await;
+        let migrated = count(&mut connection, "SELECT COUNT(*) FROM pg_tables WHERE tablename = '_sqlx_migrations'");
+        assert_eq!(migrated.await, 0, "the indexes come first");
+        run(&mut writer, "COMMIT").await;
+    };
+    let (opened, ()) = tokio::join!(open(&database), writing);
+    let repository = opened.unwrap();
+    assert_eq!(repository.list(&ListQuery::default()).await.unwrap().items.len(), 102);
+    assert_eq!(serving(&mut connection).await, GIVEN_INDEXES);
+}
+
+#[tokio::test]
+async fn what_is_left_of_an_unfinished_build_is_built_anew() {
+    let database = Database::empty().await;
+    let mut connection = database.connect().await;
+    given_without_indexes(&mut connection).await;
+    run(&mut connection, "UPDATE flows SET name = 'same'").await;
+    // Fails at the second row and leaves what `IF NOT EXISTS` takes for an index. So does one of somebody else.
+    for name in ["idx_flows_name", "somebodys"] {
+        let unique = format!("CREATE UNIQUE INDEX CONCURRENTLY {name} ON flows (name)");
+        sqlx::query(sqlx::AssertSqlSafe(unique)).execute(&mut connection).await.unwrap_err();
+    }
+    let invalid = "SELECT COUNT(*) FROM pg_index WHERE NOT indisvalid";
+    assert_eq!(count(&mut connection, invalid).await, 2);
+    run(&mut connection, "UPDATE flows SET name = id::TEXT").await;
+    open(&database).await.unwrap().close().await;
+    assert_eq!(serving(&mut connection).await, GIVEN_INDEXES);
+    let unique = "SELECT COUNT(*) FROM pg_index WHERE indexrelid = 'idx_flows_name'::regclass AND indisunique";
+    assert_eq!(count(&mut connection, unique).await, 0);
+    let somebodys = "SELECT COUNT(*) FROM pg_index WHERE indexrelid = 'somebodys'::regclass AND indisunique";
+    assert_eq!(count(&mut connection, somebodys).await, 1, "it is theirs to finish");
+}
+
+#[tokio::test]
+async fn one_that_was_left_unfinished_after_adoption_is_built_anew_and_one_that_was_dropped_is_not() {
+    let database = Database::migrated().await;
+    let mut connection = database.connect().await;
+    fill_given_table(&mut connection, 2).await;
+    run(&mut connection, "UPDATE flows SET state = 'Null'; DROP INDEX idx_flows_state, idx_flows_auto_restart").await;
+    let unique = "CREATE UNIQUE INDEX CONCURRENTLY idx_flows_state ON flows (state)";
+    sqlx::query(unique).execute(&mut connection).await.unwrap_err();
+    run(&mut connection, "DELETE FROM _sqlx_migrations WHERE version = 5").await;
+    open(&database).await.unwrap().close().await;
+    assert_eq!(serving(&mut connection).await, GIVEN_INDEXES[1..]);
+}
