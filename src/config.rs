@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use chrono::TimeDelta;
 use etcetera::BaseStrategy;
 use strom::http::{Access, ApiKey};
+use strom::postgres::DatabaseUrl;
 use strom::repository::Retention;
 use strom::storage::Storage;
 
@@ -20,6 +21,11 @@ pub(crate) struct Flags {
     /// STROM_STORAGE_DATABASE_URL]
     #[arg(long, global = true, value_name = "URL")]
     database_url: Option<Secret>,
+
+    /// Migrate the database by this URL: past a pooler, or as the owner of the tables [env: STROM_MIGRATE_DATABASE_URL]
+    /// [default: the database URL]
+    #[arg(long, global = true, value_name = "URL")]
+    migrate_database_url: Option<Secret>,
 
     /// Keep the flows in this JSON file [env: STROM_FLOWS_PATH, STROM_STORAGE_FLOWS_PATH] [default: flows.json in the
     /// data directory]
@@ -91,6 +97,10 @@ impl fmt::Debug for Secret {
     }
 }
 
+fn secret(given: &Option<Secret>) -> Option<OsString> {
+    given.as_ref().map(|Secret(value)| value.clone())
+}
+
 /// A setting by all its names.
 struct Setting {
     flag: &'static str,
@@ -99,6 +109,7 @@ struct Setting {
 
 const DATABASE_URL: Setting =
     Setting { flag: "--database-url", env: &["STROM_DATABASE_URL", "STROM_STORAGE_DATABASE_URL"] };
+const MIGRATE_DATABASE_URL: Setting = Setting { flag: "--migrate-database-url", env: &["STROM_MIGRATE_DATABASE_URL"] };
 const FLOWS_PATH: Setting = Setting { flag: "--flows-path", env: &["STROM_FLOWS_PATH", "STROM_STORAGE_FLOWS_PATH"] };
 const DATA_DIR: Setting = Setting { flag: "--data-dir", env: &["STROM_DATA_DIR", "STROM_STORAGE_DATA_DIR"] };
 const HISTORY_REVISIONS: Setting = Setting { flag: "--history-revisions", env: &["STROM_HISTORY_REVISIONS"] };
@@ -129,16 +140,8 @@ pub(crate) struct ConfigError(String);
 impl Flags {
     /// The storage. `env` looks a variable up.
     pub(crate) fn storage(&self, env: impl Fn(&str) -> Option<OsString>) -> Result<Storage, ConfigError> {
-        let flag = self.database_url.as_ref().map(|Secret(value)| value.clone());
-        if let Some(url) = DATABASE_URL.find(flag, &env) {
-            let name = url.name;
-            let url = url.text()?;
-            if !url.contains("://") {
-                return Err(ConfigError(format!(
-                    "{name} is not a URL\nsend one such as postgresql://user@host/database"
-                )));
-            }
-            return Storage::parse(&url).map_err(|error| ConfigError(error.to_string()));
+        if let Some(url) = DATABASE_URL.find(secret(&self.database_url), &env) {
+            return Ok(Storage::Postgres(url.database_url()?));
         }
         if let Some(path) = FLOWS_PATH.find(self.flows_path.clone(), &env) {
             return Ok(Storage::Json(path.value.into()));
@@ -148,6 +151,14 @@ impl Flags {
             None => platform_data_dir()?,
         };
         Ok(Storage::Json(directory.join("flows.json")))
+    }
+
+    /// Where a database is migrated, when not at its address. `env` looks a variable up.
+    pub(crate) fn migrations(
+        &self,
+        env: impl Fn(&str) -> Option<OsString>,
+    ) -> Result<Option<DatabaseUrl>, ConfigError> {
+        MIGRATE_DATABASE_URL.find(secret(&self.migrate_database_url), &env).map(Found::database_url).transpose()
     }
 
     /// How much history is kept. `env` looks a variable up.
@@ -172,7 +183,7 @@ impl Flags {
     pub(crate) fn server(&self, env: impl Fn(&str) -> Option<OsString>) -> Result<Server, ConfigError> {
         let host = HOST.find(self.host.clone().map(Into::into), &env).map(Found::text).transpose()?;
         let port = PORT.find(self.port.clone().map(Into::into), &env).map(Found::port).transpose()?;
-        let key = API_KEY.find(self.api_key.as_ref().map(|Secret(value)| value.clone()), &env);
+        let key = API_KEY.find(secret(&self.api_key), &env);
         let anonymous = ALLOW_ANONYMOUS.find(self.allow_anonymous.clone().map(Into::into), &env);
         Ok(Server {
             host: host.unwrap_or_else(|| "127.0.0.1".to_owned()),
@@ -221,6 +232,15 @@ impl Found {
         Ok(text.trim().to_owned())
     }
 
+    fn database_url(self) -> Result<DatabaseUrl, ConfigError> {
+        let name = self.name;
+        let url = self.text()?;
+        if !url.contains("://") {
+            return Err(ConfigError(format!("{name} is not a URL\nsend one such as postgresql://user@host/database")));
+        }
+        DatabaseUrl::parse(&url).map_err(|error| ConfigError(error.to_string()))
+    }
+
     fn port(self) -> Result<u16, ConfigError> {
         let name = self.name;
         let port = self.text()?.parse();
@@ -251,7 +271,7 @@ mod tests {
 
     use super::{
         ALLOW_ANONYMOUS, API_KEY, Access, ConfigError, DATA_DIR, DATABASE_URL, FLOWS_PATH, Flags, HISTORY_DAYS,
-        HISTORY_REVISIONS, HOST, PORT, READ_ONLY, Retention, Server,
+        HISTORY_REVISIONS, HOST, MIGRATE_DATABASE_URL, PORT, READ_ONLY, Retention, Server,
     };
 
     #[derive(Debug, Parser)]
@@ -338,10 +358,28 @@ mod tests {
     }
 
     #[test]
+    fn a_database_is_migrated_at_its_own_address_unless_there_is_another() {
+        let migrations = |arguments: &[&str], variables: &[(&str, &str)]| {
+            let url = flags(arguments).migrations(env(variables))?;
+            Ok::<_, ConfigError>(url.map(|url| url.to_string()))
+        };
+        let given = [("STROM_MIGRATE_DATABASE_URL", "postgresql://owner:hunter2@h:1/d")];
+        assert_eq!(migrations(&[], &[("STROM_MIGRATE_DATABASE_URL", " ")]), Ok(None));
+        assert_eq!(migrations(&[], &given), Ok(Some("postgresql://owner@h:1/d".to_owned())));
+        let flag = ["--migrate-database-url", "postgresql://owner@h:2/d"];
+        assert_eq!(migrations(&flag, &given), Ok(Some("postgresql://owner@h:2/d".to_owned())));
+        let error = migrations(&["--migrate-database-url", "owner:hunter2@h"], &[]).unwrap_err().to_string();
+        assert_eq!(error, "--migrate-database-url is not a URL\nsend one such as postgresql://user@host/database");
+        let error = migrations(&["--migrate-database-url", "mysql://owner:hunter2@h/d"], &[]).unwrap_err().to_string();
+        assert!(error.contains("`mysql://` is not a PostgreSQL URL") && !error.contains("hunter2"), "{error}");
+    }
+
+    #[test]
     fn secrets_are_not_printed() {
-        let flags = flags(&["--api-key", "hunter2", "--database-url", "postgresql://u:hunter2@h/d"]);
-        let server = flags.server(env(&[])).unwrap();
-        assert!(!format!("{flags:?}{server:?}").contains("hunter2"));
+        let url = "postgresql://u:hunter2@h/d";
+        let flags = flags(&["--api-key", "hunter2", "--database-url", url, "--migrate-database-url", url]);
+        let (server, migrations) = (flags.server(env(&[])).unwrap(), flags.migrations(env(&[])).unwrap());
+        assert!(!format!("{flags:?}{server:?}{migrations:?}").contains("hunter2"));
     }
 
     #[test]
@@ -350,6 +388,7 @@ mod tests {
         let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
         for setting in [
             DATABASE_URL,
+            MIGRATE_DATABASE_URL,
             FLOWS_PATH,
             DATA_DIR,
             HISTORY_REVISIONS,

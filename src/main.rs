@@ -7,7 +7,7 @@ mod telemetry;
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// Something failed; 1 is for negative answers, and clap takes 2 for arguments it does not understand.
+/// Something failed; 1 is for negative answers (`cli::Answer`), and clap takes 2 for arguments it does not understand.
 const FAILED: u8 = 2;
 
 fn main() -> ExitCode {
@@ -21,7 +21,7 @@ fn main() -> ExitCode {
     // Requests that outlive the server's patience do not keep the process.
     runtime.shutdown_timeout(Duration::from_secs(1));
     match done {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(answer) => answer.into(),
         Err(error) => failed(&error),
     }
 }

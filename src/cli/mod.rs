@@ -1,9 +1,11 @@
 //! The command line: one file per subcommand.
 
+mod migrate;
 mod serve;
 mod signals;
 
 use std::net::SocketAddr;
+use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use strom::repository::OpenError;
@@ -25,6 +27,8 @@ pub(crate) struct Cli {
 enum Command {
     /// Run the server; what `strom` does without a command
     Serve,
+    /// Bring the schema of the database up to date, which a start does by itself
+    Migrate(migrate::Arguments),
 }
 
 impl Cli {
@@ -34,9 +38,27 @@ impl Cli {
     }
 
     /// Does what the command says.
-    pub(crate) async fn run(self) -> Result<(), Failure> {
+    pub(crate) async fn run(self) -> Result<Answer, Failure> {
         match self.command {
             None | Some(Command::Serve) => serve::run(&self.flags).await,
+            Some(Command::Migrate(arguments)) => migrate::run(&self.flags, &arguments).await,
+        }
+    }
+}
+
+/// What came of a command that did not fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Answer {
+    Done,
+    /// What was asked for is not so.
+    No,
+}
+
+impl From<Answer> for ExitCode {
+    fn from(answer: Answer) -> Self {
+        match answer {
+            Answer::Done => Self::SUCCESS,
+            Answer::No => Self::from(1),
         }
     }
 }
@@ -48,6 +70,10 @@ pub(crate) enum Failure {
     Config(#[from] ConfigError),
     #[error(transparent)]
     Open(#[from] OpenError),
+    #[error("a database to migrate is not named\nname it with --database-url or STROM_DATABASE_URL as well")]
+    NoDatabase,
+    #[error("the result cannot be written: {0}")]
+    Output(std::io::Error),
     #[error("the host `{host}` has no address: {source}\nname another one with --host or STROM_HOST")]
     Resolve { host: String, source: std::io::Error },
     #[error(

@@ -9,16 +9,21 @@ use strom::storage::Settings;
 use tokio::net::{TcpListener, lookup_host};
 use tokio::sync::oneshot;
 
-use super::Failure;
 use super::signals::Signals;
+use super::{Answer, Failure};
 use crate::config::{Flags, Server};
 
-pub(super) async fn run(flags: &Flags) -> Result<(), Failure> {
+pub(super) async fn run(flags: &Flags) -> Result<Answer, Failure> {
     let env = |name: &str| std::env::var_os(name);
     let server = flags.server(env)?;
     let storage = flags.storage(env)?;
     let read_only = flags.read_only(env)?;
-    let settings = Settings { retention: flags.retention(env)?, read_only, ..Settings::default() };
+    let settings = Settings {
+        retention: flags.retention(env)?,
+        migrations: flags.migrations(env)?,
+        read_only,
+        ..Settings::default()
+    };
     // Before the storage is opened, which may migrate a database: a port that is taken changes nothing anywhere.
     let (listener, address) = listen(&server).await?;
     let repository = storage.open_with(clock::now(), settings).await?;
@@ -28,7 +33,7 @@ pub(super) async fn run(flags: &Flags) -> Result<(), Failure> {
     let routes = http::router(repository.clone(), server.access);
     let ended = http::serve(listener, routes, stop).await;
     repository.close().await;
-    ended.map_err(Failure::Serve)
+    ended.map(|()| Answer::Done).map_err(Failure::Serve)
 }
 
 /// The socket, on a loopback address unless there is a key or it was said that none is wanted.

@@ -14,6 +14,7 @@ mod json_refusals;
 mod json_saves;
 mod json_start;
 mod migrations;
+mod migrations_command;
 mod migrations_failing;
 mod migrations_indexes;
 mod migrations_rights;

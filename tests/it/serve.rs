@@ -16,7 +16,7 @@ use url::Url;
 use crate::support::postgres::Database;
 
 /// `strom` without the variables of whoever runs the tests.
-fn strom(arguments: &[&str], variables: &[(&str, &str)]) -> Command {
+pub(crate) fn strom(arguments: &[&str], variables: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_strom"));
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("STROM_") {
@@ -29,14 +29,14 @@ fn strom(arguments: &[&str], variables: &[(&str, &str)]) -> Command {
 }
 
 /// A running server; it ends with the value.
-struct Running {
-    child: Child,
+pub(crate) struct Running {
+    pub(crate) child: Child,
     line: String,
     address: String,
 }
 
 impl Running {
-    fn start(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
+    pub(crate) fn start(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let mut child = strom(arguments, variables).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
@@ -46,16 +46,16 @@ impl Running {
         running
     }
 
-    fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
-    fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
     /// Waits for the end, but not for ever.
-    fn wait(&mut self) -> ExitStatus {
+    pub(crate) fn wait(&mut self) -> ExitStatus {
         let begin = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
@@ -66,7 +66,7 @@ impl Running {
         }
     }
 
-    fn stderr(&mut self) -> String {
+    pub(crate) fn stderr(&mut self) -> String {
         let mut text = String::new();
         self.child.stderr.take().unwrap().read_to_string(&mut text).unwrap();
         text
@@ -86,7 +86,8 @@ fn directory() -> (TempDir, String) {
     (directory, path)
 }
 
-fn failure(output: &Output) -> (Option<i32>, String, String) {
+/// Its exit code, and what it wrote to stdout and stderr.
+pub(crate) fn outcome(output: &Output) -> (Option<i32>, String, String) {
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
     (output.status.code(), text(&output.stdout), text(&output.stderr))
 }
@@ -287,7 +288,7 @@ fn without_a_key_only_loopback_is_served() {
     let (_directory, path) = directory();
     for host in ["0.0.0.0", "::", "[::]", "192.0.2.1"] {
         let output = strom(&["--data-dir", &path, "--port", "0", "--host", host], &[]).output().unwrap();
-        let (code, stdout, stderr) = failure(&output);
+        let (code, stdout, stderr) = outcome(&output);
         assert_eq!((code, stdout.as_str()), (Some(2), ""));
         let begin = "error: without a key only loopback addresses are served, and ";
         assert!(stderr.starts_with(begin) && stderr.contains("\nset STROM_API_KEY, or give --allow-anonymous"));
@@ -303,7 +304,7 @@ fn a_second_server_on_the_same_file_is_refused() {
     let (_directory, path) = directory();
     let arguments = ["--data-dir", path.as_str(), "--port", "0"];
     let first = Running::start(&arguments, &[]);
-    let (code, stdout, stderr) = failure(&strom(&arguments, &[]).output().unwrap());
+    let (code, stdout, stderr) = outcome(&strom(&arguments, &[]).output().unwrap());
     assert_eq!((code, stdout.as_str()), (Some(2), ""));
     assert!(stderr.starts_with(&format!("error: cannot open {path}/flows.json: ")), "{stderr}");
     assert!(stderr.contains(&first.child.id().to_string()), "it says who has it: {stderr}");
@@ -321,10 +322,10 @@ fn mistakes_are_named_and_secrets_are_not_repeated() {
         (["--database-url", "hunter2"], "error: --database-url is not a URL\n".to_owned()),
         (["--nonsense", "1"], "error: unexpected argument '--nonsense' found".to_owned()),
     ] {
-        let (code, stdout, stderr) = failure(&strom(&arguments, &[("STROM_DATA_DIR", &path)]).output().unwrap());
+        let (code, stdout, stderr) = outcome(&strom(&arguments, &[("STROM_DATA_DIR", &path)]).output().unwrap());
         assert_eq!((code, stdout.as_str()), (Some(2), ""), "{arguments:?}");
         assert!(stderr.starts_with(&expected) && !stderr.contains("hunter2"), "{stderr}");
     }
-    let (code, help, _) = failure(&strom(&["--help"], &[("STROM_API_KEY", "hunter2")]).output().unwrap());
+    let (code, help, _) = outcome(&strom(&["--help"], &[("STROM_API_KEY", "hunter2")]).output().unwrap());
     assert!(code == Some(0) && help.contains("STROM_API_KEY") && !help.contains("hunter2"), "{help}");
 }
