@@ -3,17 +3,23 @@
 //! A build that failed or was interrupted leaves an index that is kept up to date, serves nobody, and that `IF NOT EXISTS`
 //! takes for done. And migration 0001 builds the given indexes under the lock of their table, which is nothing for a new
 //! one and minutes for a large one that lacks them. So before anything is migrated the former go and the latter are built.
+//! Migration 0002 writes the table anew with all its indexes while nobody can read; most of that is the index over the
+//! documents, so a large table is without it for that time.
 //! Source: <https://www.postgresql.org/docs/current/sql-createindex.html#SQL-CREATEINDEX-CONCURRENTLY>.
 
 use sqlx::postgres::PgArguments;
 use sqlx::query::Query;
 use sqlx::{PgConnection, Postgres};
 
+use super::migrate::{CONCURRENT_LOCK_TIMEOUT, set_lock_timeout};
 use super::open_error::Problem;
+
+/// The index over the documents.
+const SLOW: &str = "idx_flows_data";
 
 type Statement = Query<'static, Postgres, PgArguments>;
 
-/// Builds anew what is not finished; for a table that is to be adopted also the given indexes that it lacks.
+/// Builds anew what is not finished; while a table is being adopted, also the given indexes that it lacks.
 pub(super) async fn prepare(connection: &mut PgConnection, adopting: bool) -> Result<(), Problem> {
     if !is_given(connection).await? {
         return Ok(());
@@ -25,10 +31,26 @@ pub(super) async fn prepare(connection: &mut PgConnection, adopting: bool) -> Re
         run(connection, &index, statement).await?;
         build(connection, &index).await?;
     }
-    if adopting {
-        for index in missing(connection).await? {
-            build(connection, &index).await?;
-        }
+    if adopting { build_missing(connection).await } else { Ok(()) }
+}
+
+/// Drops the one given index that takes long to build, from a table that is large and about to be written anew. It is
+/// built again afterwards, by [`build_missing`] or, if that does not come about, by [`prepare`] at the next start.
+pub(super) async fn set_aside(connection: &mut PgConnection) -> Result<(), Problem> {
+    let is_large = sqlx::query_scalar!("SELECT pg_table_size(to_regclass('flows')) > 8 * 1024 * 1024");
+    if is_large.fetch_one(&mut *connection).await? == Some(true)
+        && let Some(statement) = dropping(SLOW)
+    {
+        tracing::info!(index = SLOW, "dropping an index, to build it again when the table has been written anew");
+        run(connection, SLOW, statement).await?;
+    }
+    Ok(())
+}
+
+/// Builds the given indexes that there are none of.
+pub(super) async fn build_missing(connection: &mut PgConnection) -> Result<(), Problem> {
+    for index in missing(connection).await? {
+        build(connection, &index).await?;
     }
     Ok(())
 }
@@ -41,6 +63,7 @@ async fn build(connection: &mut PgConnection, index: &str) -> Result<(), Problem
 }
 
 async fn run(connection: &mut PgConnection, index: &str, statement: Statement) -> Result<(), Problem> {
+    set_lock_timeout(connection, CONCURRENT_LOCK_TIMEOUT).await?;
     let done = statement.execute(connection).await;
     done.map_err(|source| Problem::Index { index: index.to_owned(), source })?;
     Ok(())

@@ -26,8 +26,8 @@ const LOCK_KEY: i64 = 0x53_54_52_4f_4d;
 /// How long another instance may work on the schema before we give up.
 pub(super) const LOCK_TIMEOUT: Duration = Duration::from_secs(300);
 const LOCK_RETRY: Duration = Duration::from_millis(50);
-/// The migration that makes the given table or adopts it.
-const ADOPTION: i64 = 1;
+/// The migration that writes a table anew which 0001 has adopted, and all its indexes with it, while nobody can read.
+const REWRITE: i64 = 2;
 /// Everybody who comes later waits behind a migration that waits for its table lock: so it waits for moments only, and lets
 /// them pass in between.
 const TABLE_LOCK_TIMEOUT: &str = "2s";
@@ -35,7 +35,7 @@ const TABLE_LOCK_TRIES: u32 = 5;
 const TABLE_LOCK_PAUSE: Duration = Duration::from_secs(1);
 /// What is built concurrently waits for older transactions, and nobody waits behind it: so it may wait for longer, but not
 /// for a transaction that somebody has forgotten.
-const CONCURRENT_LOCK_TIMEOUT: &str = "300s";
+pub(super) const CONCURRENT_LOCK_TIMEOUT: &str = "300s";
 
 /// Brings the schema up to date, or finds that it is, and says what was applied. What a start does before it opens its
 /// pool, and safe at any time from any number of processes.
@@ -98,12 +98,17 @@ async fn bring_up_to_date(connection: &mut PgConnection) -> Result<Vec<Migration
     }
     if let Some(first) = found.pending().next() {
         announce(connection, &found).await?;
-        set_lock_timeout(connection, CONCURRENT_LOCK_TIMEOUT).await?;
-        indexes::prepare(connection, first.number == ADOPTION).await?;
+        indexes::prepare(connection, first.number <= REWRITE + 1).await?;
     }
     for pending in found.pending() {
+        if pending.number == REWRITE {
+            indexes::set_aside(connection).await?;
+        }
         apply(connection, pending, found.is_recorded || !applied.is_empty()).await?;
         applied.push(Migration { state: MigrationState::Applied, ..pending.clone() });
+        if pending.number == REWRITE {
+            indexes::build_missing(connection).await?;
+        }
     }
     begin_log(connection).await?;
     Ok(applied)
@@ -130,10 +135,14 @@ async fn prepare_session(connection: &mut PgConnection) -> Result<(), Problem> {
 
 async fn lock(connection: &mut PgConnection) -> Result<(), Problem> {
     let locking = async {
+        let mut is_told = false;
         while !sqlx::query_scalar!(r#"SELECT pg_try_advisory_lock($1) AS "locked!" -- never NULL"#, LOCK_KEY)
             .fetch_one(&mut *connection)
             .await?
         {
+            if !std::mem::replace(&mut is_told, true) {
+                tracing::info!("waiting for another instance that migrates");
+            }
             tokio::time::sleep(LOCK_RETRY).await;
         }
         Ok(())
@@ -156,7 +165,7 @@ async fn announce(connection: &mut PgConnection, found: &Found) -> Result<(), Pr
     Ok(())
 }
 
-async fn set_lock_timeout(connection: &mut PgConnection, timeout: &str) -> sqlx::Result<()> {
+pub(super) async fn set_lock_timeout(connection: &mut PgConnection, timeout: &str) -> sqlx::Result<()> {
     sqlx::query!("SELECT set_config('lock_timeout', $1, FALSE)", timeout).fetch_one(connection).await?;
     Ok(())
 }

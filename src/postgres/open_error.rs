@@ -22,7 +22,7 @@ pub(super) enum Problem {
     Elsewhere(String),
     #[error("migration {migration} failed: {}", said(.source))]
     Migration { migration: Migration, source: MigrateError },
-    #[error("the index {index} cannot be built: {}", said_by_the_server(.source))]
+    #[error("the index {index} cannot be built or dropped: {}", said_by_the_server(.source))]
     Index { index: String, source: sqlx::Error },
     #[error("{}", said_by_the_server(.0))]
     Sqlx(#[from] sqlx::Error),

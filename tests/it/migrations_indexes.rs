@@ -81,3 +81,44 @@ async fn one_that_was_left_unfinished_after_adoption_is_built_anew_and_one_that_
     open(&database).await.unwrap().close().await;
     assert_eq!(serving(&mut connection).await, GIVEN_INDEXES[1..]);
 }
+
+/// The documents of an older Strom, so many that the index over them is set aside while the table is written anew.
+async fn fill_large(connection: &mut PgConnection) {
+    fill_given_table(connection, 5_000).await;
+    let documents = "UPDATE flows SET data = data || jsonb_build_object('notes', (
+                         SELECT jsonb_agg(md5(id::TEXT || number)) FROM generate_series(1, 60) AS number
+                     ))";
+    run(connection, documents).await;
+}
+
+#[tokio::test]
+async fn a_large_table_is_written_anew_without_the_index_over_its_documents() {
+    let database = Database::empty().await;
+    let mut connection = database.connect().await;
+    run(&mut connection, GIVEN_TABLE).await;
+    fill_large(&mut connection).await;
+    // What the rewrite builds under its lock: everything that is there when it begins.
+    let noting = "
+        CREATE TABLE seen (indexes TEXT[]);
+        CREATE FUNCTION see() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN
+            INSERT INTO seen SELECT array_agg(indexrelid::regclass::TEXT) FROM pg_index
+            WHERE indrelid = 'flows'::regclass AND indexrelid::regclass::TEXT LIKE 'idx%';
+        END $$;
+        CREATE EVENT TRIGGER see ON table_rewrite EXECUTE FUNCTION see()";
+    run(&mut connection, noting).await;
+    // Stops after the rewrite.
+    run(&mut connection, "CREATE TABLE flow_tombstones ()").await;
+    open(&database).await.unwrap_err();
+    let seen: Vec<Vec<String>> =
+        sqlx::query_scalar("SELECT indexes FROM seen").fetch_all(&mut connection).await.unwrap();
+    assert_eq!(seen.len(), 1);
+    assert!(seen[0].len() == 3 && !seen[0].contains(&"idx_flows_data".to_owned()), "{seen:?}");
+    assert_eq!(serving(&mut connection).await, GIVEN_INDEXES, "it was built again");
+
+    // As if the process had been killed before that.
+    run(&mut connection, "DROP INDEX idx_flows_data; DROP TABLE flow_tombstones").await;
+    let repository = open(&database).await.unwrap();
+    assert_eq!(serving(&mut connection).await, GIVEN_INDEXES);
+    let query = ListQuery { limit: Some(1), count: true, ..ListQuery::default() };
+    assert_eq!(repository.summaries(&query).await.unwrap().total, Some(5_000));
+}

@@ -119,7 +119,7 @@ async fn what_is_pending_is_for_the_owner() {
     let expected = refused("migration 0001 flows failed: must be owner of table flows");
     assert_eq!(said(user.open().await.unwrap_err()), expected);
     run(&mut connection, "DROP INDEX idx_flows_state").await;
-    let expected = refused("the index idx_flows_state cannot be built: must be owner of table flows");
+    let expected = refused("the index idx_flows_state cannot be built or dropped: must be owner of table flows");
     assert_eq!(said(user.open().await.unwrap_err()), expected);
     run(&mut connection, "CREATE INDEX idx_flows_state ON flows (state)").await;
     assert_eq!(objects(&mut connection).await, before, "nothing stays that belongs to the wrong user");
