@@ -3,6 +3,7 @@
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use chrono::{DateTime, Utc};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use url::Url;
@@ -73,11 +74,10 @@ async fn machines_get_json() {
     };
     assert_eq!(status(1), expected("pending", &[const { Value::Null }; 5]));
     migrate(&database, &[]);
-    let applied =
-        "SELECT to_jsonb(installed_on AT TIME ZONE 'UTC') #>> '{}' || 'Z' FROM _sqlx_migrations ORDER BY version";
+    let applied = "SELECT installed_on FROM _sqlx_migrations ORDER BY version";
     let mut connection = database.connect().await;
-    let applied: Vec<String> = sqlx::query_scalar(applied).fetch_all(&mut connection).await.unwrap();
-    let applied: Vec<_> = applied.into_iter().map(Value::from).collect();
+    let applied: Vec<DateTime<Utc>> = sqlx::query_scalar(applied).fetch_all(&mut connection).await.unwrap();
+    let applied: Vec<_> = applied.into_iter().map(|at| json!(at)).collect();
     assert_eq!(status(0), expected("applied", &applied));
 }
 
