@@ -1,7 +1,7 @@
 //! Brings the schema up to date at start.
 //!
-//! First it looks, with plain reads (migrations.rs): an instance that finds nothing to do takes no lock, writes nothing
-//! and needs no right to. What is missing is then made on a connection of its own, which is closed before the pool opens:
+//! First a start looks, with plain reads (migrations.rs): an instance that finds nothing to do takes no lock, writes
+//! nothing and needs no right to. What is missing is then made on a connection of its own, which is closed before the pool opens:
 //! sqlx's own lock would stay with the session after a failed migration, and a session of the pool lives on. The lock here
 //! is tried, not waited for: a session that waits would block `CREATE INDEX CONCURRENTLY` of the one that works.
 //!
@@ -10,17 +10,13 @@
 
 use std::time::Duration;
 
-use futures::FutureExt;
-use futures::future::BoxFuture;
 use sqlx::migrate::{Migrate, MigrateError, Migration as Known};
-use sqlx::{ConnectOptions, Connection, PgConnection};
+use sqlx::{Connection, PgConnection};
 
+use super::indexes;
 use super::migrations::{self, Found, MIGRATIONS, Migration, MigrationState};
 use super::open_error::Problem;
-use super::{DatabaseUrl, indexes};
-use crate::repository::OpenError;
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The key of the advisory lock; "STROM" in ASCII. Locks of other databases on the server do not count.
 const LOCK_KEY: i64 = 0x53_54_52_4f_4d;
 /// How long another instance may work on the schema before we give up.
@@ -37,57 +33,8 @@ const TABLE_LOCK_PAUSE: Duration = Duration::from_secs(1);
 /// for a transaction that somebody has forgotten.
 pub(super) const CONCURRENT_LOCK_TIMEOUT: &str = "300s";
 
-/// Brings the schema up to date, or finds that it is, and says what was applied. What a start does before it opens its
-/// pool, and safe at any time from any number of processes.
-///
-/// `direct` is where to migrate when not at `url`; see [`Settings::migrations`](super::Settings::migrations). It is only
-/// asked when something is missing.
-///
-/// # Errors
-/// [`OpenError`]: no answer, no access, no right to read or, with something to do, to change the schema; a database that
-/// is not in UTF-8; a migration that failed, of which nothing was kept; a migration of another make.
-pub async fn run(url: &DatabaseUrl, direct: Option<&DatabaseUrl>) -> Result<Vec<Migration>, OpenError> {
-    let found = on(url, |connection| migrations::find(connection).boxed()).await?;
-    let unknown: Vec<_> = found.unknown().map(ToString::to_string).collect();
-    if !unknown.is_empty() {
-        tracing::warn!(
-            migrations = unknown.join(", "),
-            "a newer Strom has migrated this database; this one works on it"
-        );
-    }
-    let is_complete = |found: Found| found.is_complete().map_err(|problem| problem.at(url));
-    if is_complete(found)? {
-        return Ok(Vec::new());
-    }
-    let applied = on(direct.unwrap_or(url), |connection| bring_up_to_date(connection).boxed()).await?;
-    if let Some(direct) = direct
-        && !is_complete(on(url, |connection| migrations::find(connection).boxed()).await?)?
-    {
-        return Err(Problem::Elsewhere(direct.to_string()).at(url));
-    }
-    Ok(applied)
-}
-
-/// Does something on a connection that is closed afterwards, which gives its lock back, whatever happened.
-pub(super) async fn on<T>(
-    url: &DatabaseUrl,
-    work: impl for<'c> FnOnce(&'c mut PgConnection) -> BoxFuture<'c, Result<T, Problem>>,
-) -> Result<T, OpenError> {
-    let done = async {
-        let mut connection = connect(url).await?;
-        let done = work(&mut connection).await;
-        let _ = connection.close().await;
-        done
-    };
-    done.await.map_err(|problem: Problem| problem.at(url))
-}
-
-async fn connect(url: &DatabaseUrl) -> Result<PgConnection, Problem> {
-    let connecting = tokio::time::timeout(CONNECT_TIMEOUT, url.options().connect());
-    Ok(connecting.await.map_err(|_| Problem::NoAnswer)??)
-}
-
-async fn bring_up_to_date(connection: &mut PgConnection) -> Result<Vec<Migration>, Problem> {
+/// Applies what is missing, and says what that was.
+pub(super) async fn bring_up_to_date(connection: &mut PgConnection) -> Result<Vec<Migration>, Problem> {
     prepare_session(connection).await?;
     lock(connection).await?;
     // Once more: another instance may have done it meanwhile.

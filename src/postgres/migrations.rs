@@ -11,8 +11,8 @@ use sqlx::migrate::Migrator;
 use sqlx::{Connection, PgConnection};
 
 use super::DatabaseUrl;
-use super::migrate::on;
 use super::open_error::Problem;
+use super::servers::Servers;
 use crate::repository::OpenError;
 
 /// The migrations that this version knows.
@@ -41,7 +41,7 @@ impl MigrationStatus {
     /// # Errors
     /// [`OpenError`] when a migration was applied that differs from the one this version knows by its number.
     pub fn verify(&self) -> Result<(), OpenError> {
-        verify(&self.migrations).map_err(|problem| problem.at(&self.url))
+        Ok(verify(&self.migrations).map_err(|problem| problem.at(&self.url))?)
     }
 }
 
@@ -96,7 +96,9 @@ impl fmt::Display for Migration {
 /// # Errors
 /// [`OpenError`]: no answer, no access, no right to read, a database that is not in UTF-8.
 pub async fn migrations(url: &DatabaseUrl) -> Result<MigrationStatus, OpenError> {
-    let found = on(url, |connection| find(connection).boxed()).await?;
+    // A standby knows as well.
+    let servers = Servers::new(url, true);
+    let (_, found) = servers.ask(url.connect_timeout, |connection| find(connection).boxed()).await?;
     Ok(MigrationStatus { migrations: found.migrations, url: url.clone() })
 }
 
@@ -122,9 +124,16 @@ impl Found {
         self.migrations.iter().filter(|migration| migration.state == MigrationState::Pending)
     }
 
-    /// What a newer Strom has applied.
-    pub(super) fn unknown(&self) -> impl Iterator<Item = &Migration> {
-        self.migrations.iter().filter(|migration| migration.state == MigrationState::Unknown)
+    /// Says in the log what a newer Strom has applied.
+    pub(super) fn tell_unknown(&self) {
+        let unknown = self.migrations.iter().filter(|migration| migration.state == MigrationState::Unknown);
+        let unknown: Vec<_> = unknown.map(ToString::to_string).collect();
+        if !unknown.is_empty() {
+            tracing::warn!(
+                migrations = unknown.join(", "),
+                "a newer Strom has migrated this database; this one works on it"
+            );
+        }
     }
 }
 
@@ -133,8 +142,25 @@ fn verify(migrations: &[Migration]) -> Result<(), Problem> {
     changed.map_or(Ok(()), |migration| Err(Problem::Changed(migration.clone())))
 }
 
+/// Whether the schema is as new as this program and we may read all of it: what one has to find who only reads.
+pub(super) async fn check_reading(connection: &mut PgConnection, found: Found) -> Result<(), Problem> {
+    verify(&found.migrations)?;
+    match found.pending().next() {
+        Some(_) if !found.is_recorded => return Err(Problem::NoSchema),
+        Some(first) => return Err(Problem::OlderSchema(first.clone())),
+        None => {}
+    }
+    let mut transaction = connection.begin().await?;
+    // The rights are asked for although no row is.
+    let read = sqlx::query!("SELECT flows.id FROM flows, flow_changes, flow_log LIMIT 0");
+    read.fetch_optional(&mut *transaction).await?;
+    transaction.clear_cached_statements().await?;
+    Ok(transaction.rollback().await?)
+}
+
 pub(super) async fn find(connection: &mut PgConnection) -> Result<Found, Problem> {
-    // A pooler gives away the connection between transactions, and sqlx asks twice for each statement.
+    // A pooler gives away the connection between transactions, and sqlx asks twice for each statement; it must not find
+    // any of ours in it afterwards.
     let mut transaction = connection.begin().await?;
     let database = sqlx::query!(
         r#"
@@ -173,6 +199,7 @@ pub(super) async fn find(connection: &mut PgConnection) -> Result<Found, Problem
         )
         .fetch_one(&mut *transaction)
         .await?;
+    transaction.clear_cached_statements().await?;
     transaction.rollback().await?;
     let migrations = migrations.into_values().collect();
     Ok(Found { migrations, is_recorded: database.is_recorded, is_restored })

@@ -25,11 +25,12 @@ mod servers;
 mod session;
 mod settings;
 mod snapshot;
+mod start;
 mod url;
 
-pub use migrate::run as migrate;
 pub use migrations::{Migration, MigrationState, MigrationStatus, migrations};
 pub use settings::Settings;
+pub use start::migrate;
 pub use url::DatabaseUrl;
 
 use std::sync::Arc;
@@ -47,7 +48,7 @@ use crate::repository::{
     Result, Revision, Since, Stamp, Status, Stored,
 };
 use pool::Pool;
-use recovery::Start;
+use start::{Start, Started};
 
 /// How long a question for the health may take: a little longer than it takes to find that no connection is to be had.
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(3);
@@ -84,9 +85,9 @@ impl PostgresRepository {
         let read_only = settings.read_only;
         let start = Start::new(url, &settings);
         let (server, away) = match start.run(start.servers.connect_timeout()).await {
-            Ok(server) => (Some(server), None),
-            Err(problem) if settings.opens_while_away && problem.is_absence() => (None, Some(problem.to_string())),
-            Err(problem) => return Err(migrate::open_error(url, problem)),
+            Ok(Started { server, .. }) => (Some(server), None),
+            Err(failure) if settings.opens_while_away && failure.is_absence() => (None, Some(failure.to_string())),
+            Err(failure) => return Err(failure.into()),
         };
         let pool = Arc::new(Pool::new(start.servers.clone(), server, away));
         let mut tasks = JoinSet::new();

@@ -6,12 +6,13 @@ use sqlx::postgres::PgDatabaseError;
 use super::DatabaseUrl;
 use super::migrate::LOCK_TIMEOUT;
 use super::migrations::Migration;
+use super::servers::{self, NotFound};
 use crate::repository::OpenError;
 
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Problem {
-    #[error("the server does not answer")]
-    NoAnswer,
+    #[error("{}", not_found(.0))]
+    NotFound(#[from] NotFound),
     #[error("the database is encoded in {0}, not in UTF8")]
     Encoding(String),
     #[error("another instance has been migrating for {} s", LOCK_TIMEOUT.as_secs())]
@@ -20,6 +21,12 @@ pub(super) enum Problem {
     Changed(Migration),
     #[error("it still lacks migrations after they were made in {0}")]
     Elsewhere(String),
+    #[error("its schema is not up to date, and a pooler cannot carry a migration")]
+    Pooled,
+    #[error("no Strom has migrated it yet, and a read-only instance does not")]
+    NoSchema,
+    #[error("its schema is older than this Strom: migration {0} is missing, and a read-only instance does not migrate")]
+    OlderSchema(Migration),
     #[error("migration {migration} failed: {}", said(.source))]
     Migration { migration: Migration, source: MigrateError },
     #[error("the index {index} cannot be built or dropped: {}", said_by_the_server(.source))]
@@ -40,20 +47,44 @@ fn said_by_the_server(error: &sqlx::Error) -> String {
     error.as_database_error().map_or_else(|| error.to_string(), |error| error.message().to_owned())
 }
 
+fn not_found(error: &NotFound) -> String {
+    match error {
+        NotFound::Sqlx(error) => said_by_the_server(error),
+        other => other.to_string(),
+    }
+}
+
+/// A problem, and the database that has it.
+#[derive(Debug, thiserror::Error)]
+#[error("{problem}")]
+pub(super) struct Failure {
+    problem: Problem,
+    url: DatabaseUrl,
+}
+
+impl Failure {
+    /// Whether nobody is there who could refuse, and it may pass by itself.
+    pub(super) fn is_absence(&self) -> bool {
+        self.problem.is_absence()
+    }
+}
+
+impl From<Failure> for OpenError {
+    fn from(Failure { problem, url }: Failure) -> Self {
+        Self { location: url.to_string(), problem: problem.to_string(), remedy: problem.remedy(&url) }
+    }
+}
+
 impl Problem {
-    /// As the error of opening this database.
-    pub(super) fn at(&self, url: &DatabaseUrl) -> OpenError {
-        OpenError { location: url.to_string(), problem: self.to_string(), remedy: self.remedy(url) }
+    /// As the problem of this database.
+    pub(super) fn at(self, url: &DatabaseUrl) -> Failure {
+        Failure { problem: self, url: url.clone() }
     }
 
-    /// Whether nobody is there who could refuse: no network, no server, one that starts or stops.
-    pub(super) fn is_absence(&self) -> bool {
-        let code = self.database().map(PgDatabaseError::code);
-        match (self, self.sqlx()) {
-            (Self::NoAnswer, _) | (_, Some(sqlx::Error::Io(_))) => true,
-            // 57P01 to 57P03: told to stop, crashed, starts. Source:
-            // <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
-            _ => code.is_some_and(|code| code.starts_with("08") || matches!(code, "57P01" | "57P02" | "57P03")),
+    fn is_absence(&self) -> bool {
+        match self {
+            Self::NotFound(error) => error.is_absence(),
+            other => other.sqlx().is_some_and(servers::is_absence),
         }
     }
 
@@ -64,7 +95,9 @@ impl Problem {
 
     fn sqlx(&self) -> Option<&sqlx::Error> {
         match self {
-            Self::Sqlx(error) | Self::Index { source: error, .. } => Some(error),
+            Self::Sqlx(error) | Self::NotFound(NotFound::Sqlx(error)) | Self::Index { source: error, .. } => {
+                Some(error)
+            }
             Self::Migration { source: MigrateError::Execute(error), .. }
             | Self::Migration { source: MigrateError::ExecuteMigration(error, _), .. } => Some(error),
             _ => None,
@@ -76,8 +109,7 @@ impl Problem {
     }
 
     fn remedy(&self, url: &DatabaseUrl) -> String {
-        let options = url.options();
-        let user = options.get_username();
+        let user = url.user();
         let database = self.database();
         let code = database.map(PgDatabaseError::code);
         match (self, code) {
@@ -91,11 +123,19 @@ impl Problem {
             (Self::Elsewhere(_), _) => {
                 "The address for migrations must lead to the same database and schema.".to_owned()
             }
+            (Self::Pooled, _) => {
+                "Run `strom migrate` with a direct URL once, or name one with --migrate-database-url.".to_owned()
+            }
+            (Self::NoSchema | Self::OlderSchema(_), _) => {
+                "Start a Strom of this version without `--read-only` on the primary once, which migrates; then start \
+                 again."
+                    .to_owned()
+            }
             (_, Some("28P01" | "28000")) => {
                 "Check the user and password in the URL, and pg_hba.conf on the server.".to_owned()
             }
             (_, Some("3D000")) => {
-                format!("Create it with `createdb --encoding UTF8 {}`.", options.get_database().unwrap_or(user))
+                format!("Create it with `createdb --encoding UTF8 {}`.", url.database())
             }
             (Self::Migration { .. } | Self::Index { .. }, Some("42501")) => format!(
                 "Run `strom migrate` with the URL of the owner, or let the database belong to this user: `ALTER DATABASE \

@@ -1,50 +1,16 @@
-//! What has to be true before the database is used: at the start, and again whenever it has been away. It may then be
-//! another server, or one that was restored from a dump.
+//! Looks for a database that is away until it is back.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::Connection;
-use sqlx::postgres::PgConnectOptions;
 use tokio::time::sleep;
 
-use super::migrate::{self, Problem};
+use super::ping;
 use super::pool::Pool;
-use super::servers::{Found, Servers};
-use super::{DatabaseUrl, Settings, ping};
+use super::start::Start;
 
 /// How often the return of a database is looked for.
 const PROBE_INTERVAL: Duration = Duration::from_millis(250);
-
-/// Finds a server that will do, and brings its schema up to date; who only reads has to find it so.
-#[derive(Debug)]
-pub(super) struct Start {
-    pub(super) servers: Servers,
-    migrations: Option<Servers>,
-    only_reads: bool,
-}
-
-impl Start {
-    pub(super) fn new(url: &DatabaseUrl, settings: &Settings) -> Self {
-        let migrations = settings.migrations.as_ref().map(|url| Servers::new(url, false));
-        Self { servers: Servers::new(url, settings.read_only), migrations, only_reads: settings.read_only }
-    }
-
-    /// Gives the server to connect to. At most one connection at a time, and none when it is done. Servers that do not
-    /// answer are waited for so long.
-    pub(super) async fn run(&self, patience: Duration) -> Result<PgConnectOptions, Problem> {
-        let Found { server, connection } = self.servers.find(patience).await?;
-        match &self.migrations {
-            _ if self.only_reads => migrate::find(connection).await?,
-            None => migrate::run(connection).await?,
-            Some(servers) => {
-                let _ = connection.close().await;
-                migrate::run(servers.find(patience).await?.connection).await?;
-            }
-        }
-        Ok(server)
-    }
-}
 
 /// Each time the database is away, looks for it until it is back.
 pub(super) async fn watch(pool: Arc<Pool>, start: Start) {
@@ -71,7 +37,7 @@ async fn look(pool: &Pool, start: &Start) -> Result<(), Option<String>> {
     if !pool.has_room() {
         return Err(None);
     }
-    let server = start.run(ping::PATIENCE).await.map_err(|problem| Some(problem.to_string()))?;
-    pool.use_server(server);
+    let started = start.run(ping::PATIENCE).await.map_err(|failure| Some(failure.to_string()))?;
+    pool.use_server(started.server);
     Ok(())
 }

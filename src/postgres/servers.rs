@@ -51,6 +51,11 @@ impl Servers {
         &self.url.servers()[0]
     }
 
+    /// Their URL.
+    pub(super) fn url(&self) -> &DatabaseUrl {
+        &self.url
+    }
+
     /// How long it may take to connect to one of them.
     pub(super) fn connect_timeout(&self) -> Duration {
         self.url.connect_timeout

@@ -66,6 +66,8 @@ impl DatabaseUrl {
         // A password may hold a comma as well, and stands before the last `@`.
         let (user, hosts) = authority.rsplit_once('@').map_or(("", authority), |(user, hosts)| (user, hosts));
         let user = if authority.contains('@') { format!("{user}@") } else { String::new() };
+        // A URL with a user has a host, be it one that a parameter replaces.
+        let hosts = if hosts.is_empty() && path.contains("host=") { "localhost" } else { hosts };
         let named: Result<Vec<_>, _> =
             hosts.split(',').map(|host| Url::parse(&format!("{scheme}://{user}{host}{path}"))).collect();
         let named = named.map_err(|error| format!("the URL is not valid: {error}"))?;
@@ -85,6 +87,10 @@ impl DatabaseUrl {
     /// What sqlx connects to the servers with.
     pub(super) fn servers(&self) -> &[PgConnectOptions] {
         &self.servers
+    }
+
+    pub(super) fn user(&self) -> &str {
+        self.servers[0].get_username()
     }
 
     /// The name of the database, which is the same on all servers.
@@ -177,7 +183,7 @@ impl FromStr for Wanted {
 
 impl fmt::Display for DatabaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "postgresql://{}@", self.servers[0].get_username())?;
+        write!(f, "postgresql://{}@", self.user())?;
         for (place, server) in self.servers.iter().enumerate() {
             let separator = if place == 0 { "" } else { "," };
             write!(f, "{separator}{}", address(server))?;

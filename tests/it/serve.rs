@@ -143,7 +143,7 @@ async fn a_read_only_server_on_postgres_serves_reads_and_says_where_writes_go() 
     let database = Database::empty().await;
     let url = database.url();
     let reading = [("STROM_READ_ONLY", "yes"), ("STROM_DATABASE_URL", url.as_str())];
-    let (code, stdout, stderr) = failure(&strom(&["--port", "0"], &reading).output().unwrap());
+    let (code, stdout, stderr) = outcome(&strom(&["--port", "0"], &reading).output().unwrap());
     assert_eq!((code, stdout.as_str()), (Some(2), ""));
     assert!(stderr.contains("no Strom has migrated it yet") && stderr.contains("without `--read-only`"), "{stderr}");
 
@@ -182,7 +182,7 @@ fn a_file_is_not_opened_read_only() {
         let writer = taken.then(|| Running::start(&["--data-dir", &path, "--port", "0"], &[]));
         let before: Vec<_> = std::fs::read_dir(&path).unwrap().map(|file| file.unwrap().file_name()).collect();
         let (code, stdout, stderr) =
-            failure(&strom(&["--read-only", "--data-dir", &path, "--port", "0"], &[]).output().unwrap());
+            outcome(&strom(&["--read-only", "--data-dir", &path, "--port", "0"], &[]).output().unwrap());
         assert_eq!((code, stdout.as_str()), (Some(2), ""));
         let expected = format!("error: cannot open {path}/flows.json: a JSON file cannot be opened read-only");
         assert!(stderr.starts_with(&expected) && stderr.contains("keep the flows in PostgreSQL"), "{stderr}");
