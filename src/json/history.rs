@@ -132,6 +132,17 @@ impl History {
             self.swept = segment.end;
             return Ok(());
         }
+        self.write_anew(&segment, &keep)
+    }
+
+    /// As [`sweep`](Self::sweep), however little it is.
+    #[cfg(feature = "testkit")]
+    pub(super) fn sweep_now(&mut self, retention: Retention) -> io::Result<()> {
+        let segment = self.segment();
+        self.write_anew(&segment, &Keep::find(&segment, retention)?)
+    }
+
+    fn write_anew(&mut self, segment: &Segment, keep: &Keep) -> io::Result<()> {
         self.swept = keep.bytes;
         let horizon = self.horizon.max(keep.horizon);
         let mut prepared = Prepared::write(&self.disk, &self.path, |out| out.write_all(&header(self.log, horizon)))?;
@@ -218,7 +229,8 @@ struct Keep {
 }
 
 impl Keep {
-    /// Age is counted back from the latest change; there is no clock here.
+    /// Age is counted back from the last change, so that a clock that was once ahead does no lasting harm. There is no
+    /// clock here.
     fn find(segment: &Segment, retention: Retention) -> io::Result<Self> {
         let mut newest = DateTime::<Utc>::MIN_UTC;
         // Of each flow: the numbers of its revisions, and whether the last one deleted it, and when.
@@ -226,7 +238,7 @@ impl Keep {
         let mut last = 0;
         segment.each_line(0, |_, text, _| {
             if let Some(Line::Change(change)) = line::parse(text) {
-                newest = newest.max(change.facts.at);
+                newest = change.facts.at;
                 last = change.seq;
                 let (revisions, deleted) = flows.entry(change.id).or_default();
                 if change.facts.operation != Operation::State {

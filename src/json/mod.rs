@@ -139,6 +139,15 @@ impl JsonRepository {
         Ok(Self(shared))
     }
 
+    /// Lets go of what the retention does not ask for, at once instead of when it is half of the history. For tests.
+    #[cfg(feature = "testkit")]
+    #[doc(hidden)]
+    pub async fn apply_retention(&self) -> Result<()> {
+        let shared = Arc::clone(&self.0);
+        let done = spawn_blocking(move || shared::lock(&shared.upkeep).apply_retention(&shared)).await;
+        done.map_or_else(broken_off, |done| done.map_err(|error| RepositoryError::Failed(Box::new(error))))
+    }
+
     async fn list_entries(&self, query: &ListQuery) -> Result<Page<Arc<Entry>>> {
         let query = query.clone();
         // Containment reads every document, which is too long for a thread that serves others.

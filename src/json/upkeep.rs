@@ -16,6 +16,7 @@ use super::log::Log;
 use super::open;
 use super::reconcile::{Ours, Reconciled, found_at, reconcile};
 use super::writer::{View, Writer, Written};
+use crate::repository::Retention;
 
 /// What only upkeep needs. Who has it may do upkeep.
 #[derive(Debug)]
@@ -50,7 +51,7 @@ impl Upkeep {
             }
         }
         if point.journal_bytes > shared.settings.journal_bytes {
-            match self.rotate(shared, &point) {
+            match self.rotate(shared, &point, History::sweep) {
                 Ok(()) => shared.faults.clear(Topic::Rotation),
                 Err(error) => {
                     let fault =
@@ -126,8 +127,20 @@ impl Upkeep {
         shared.faults.set(Topic::Edit, vec![fault]);
     }
 
-    /// Moves the changes that the file has from the journal to the history.
-    fn rotate(&mut self, shared: &Shared, point: &Point) -> io::Result<()> {
+    /// Moves everything to the history and lets go of what the retention does not ask for.
+    #[cfg(feature = "testkit")]
+    pub(super) fn apply_retention(&mut self, shared: &Shared) -> io::Result<()> {
+        self.checkpoint(shared);
+        Point::of(shared).map_or(Ok(()), |point| self.rotate(shared, &point, History::sweep_now))
+    }
+
+    /// Moves the changes that the file has from the journal to the history, which is then swept.
+    fn rotate(
+        &mut self,
+        shared: &Shared,
+        point: &Point,
+        sweep: fn(&mut History, Retention) -> io::Result<()>,
+    ) -> io::Result<()> {
         let Some(old) = shared.with_writer(|writer| writer.journal_segment()).flatten() else {
             return Ok(());
         };
@@ -140,7 +153,7 @@ impl Upkeep {
             }
         };
         history.take(&old, point.seq)?;
-        if let Err(error) = history.sweep(shared.settings.retention) {
+        if let Err(error) = sweep(history, shared.settings.retention) {
             tracing::warn!(%error, "old changes cannot be taken out of the history");
         }
         let base = Base::of(&point.view.state, log, point.seq, history.segment().last);

@@ -6,6 +6,7 @@
 //! that a caller could hold open.
 
 mod apply;
+mod background;
 mod breaker;
 mod changes;
 mod error;
@@ -20,6 +21,7 @@ mod ping;
 mod pool;
 mod record;
 mod recovery;
+mod retention;
 mod row;
 mod servers;
 mod session;
@@ -40,13 +42,13 @@ use async_trait::async_trait;
 use futures::FutureExt;
 use futures::stream::BoxStream;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 
 use crate::flow::{Flow, FlowId, Head};
 use crate::repository::{
     Applied, Change, Feed, FeedCursor, FlowRepository, Health, ListQuery, OpenError, Page, Record, RepositoryError,
     Result, Revision, Since, Stamp, Status, Stored,
 };
+use background::Background;
 use pool::Pool;
 use start::{Start, Started};
 
@@ -61,8 +63,9 @@ pub struct PostgresRepository {
     read_only: bool,
     /// Wakes who waits for changes after each call that may have made some.
     applied: Arc<watch::Sender<()>>,
-    /// What goes on beside the calls, as long as the repository is there.
-    _tasks: JoinSet<()>,
+    background: Background,
+    #[cfg(feature = "testkit")]
+    retention: crate::repository::Retention,
 }
 
 impl PostgresRepository {
@@ -90,9 +93,20 @@ impl PostgresRepository {
             Err(failure) => return Err(failure.into()),
         };
         let pool = Arc::new(Pool::new(start.servers.clone(), server, away));
-        let mut tasks = JoinSet::new();
-        tasks.spawn(recovery::watch(Arc::clone(&pool), start));
-        Ok(Self { pool, location: url.to_string(), read_only, applied: Arc::default(), _tasks: tasks })
+        let background = Background::default();
+        background.spawn(recovery::watch(Arc::clone(&pool), start));
+        if !read_only {
+            background.spawn(retention::keep(Arc::clone(&pool), settings.retention));
+        }
+        Ok(Self {
+            pool,
+            location: url.to_string(),
+            read_only,
+            applied: Arc::default(),
+            background,
+            #[cfg(feature = "testkit")]
+            retention: settings.retention,
+        })
     }
 
     /// Puts every connection back while a transaction is open on it, as a cancelled `BEGIN` would. For tests: no call
@@ -107,6 +121,13 @@ impl PostgresRepository {
             all.push(connection);
         }
         Ok(())
+    }
+
+    /// Lets go of what the retention does not ask for, at once instead of in a while. For tests.
+    #[cfg(feature = "testkit")]
+    #[doc(hidden)]
+    pub async fn apply_retention(&self) -> Result<()> {
+        retention::round(&self.pool, self.retention, None, retention::Pace::AtOnce).await.map(drop)
     }
 }
 
@@ -187,6 +208,7 @@ impl FlowRepository for PostgresRepository {
     }
 
     async fn close(&self) {
+        self.background.end().await;
         self.pool.close().await;
     }
 }

@@ -3,7 +3,7 @@
 //! Each function takes an **empty** repository, keeps one promise in its name, and panics when the backend does not.
 //! [`contract_tests!`](crate::contract_tests) makes a test of each; what a backend promises across a restart is checked
 //! by [`reopening`], and what one promises that is opened to read only by [`reading`], since only the backend knows how it is
-//! opened again.
+//! opened again; what it keeps by [`retention`].
 //!
 //! ```
 //! use std::sync::Arc;
@@ -33,6 +33,7 @@ pub mod paging;
 pub mod preconditions;
 pub mod reading;
 pub mod reopening;
+pub mod retention;
 pub mod revisions;
 pub mod samples;
 pub mod service;

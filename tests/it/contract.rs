@@ -6,9 +6,10 @@ use strom::FlowRepository;
 use strom::testkit::reopening;
 
 mod json {
-    use crate::support::json::{File, open};
+    use crate::support::json::{File, open, open_keeping};
 
     strom::contract_tests!(open);
+    strom::retention_tests!(open_keeping);
 
     #[tokio::test(flavor = "multi_thread")]
     async fn what_was_acknowledged_is_there_after_a_restart() {
@@ -18,9 +19,10 @@ mod json {
 }
 
 mod postgres {
-    use crate::support::postgres::{Database, open};
+    use crate::support::postgres::{Database, open, open_keeping};
 
     strom::contract_tests!(open);
+    strom::retention_tests!(open_keeping);
 
     #[tokio::test(flavor = "multi_thread")]
     async fn what_was_acknowledged_is_there_after_a_restart() {

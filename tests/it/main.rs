@@ -21,6 +21,7 @@ mod migrations_rights;
 mod model;
 mod postgres;
 mod reading_postgres;
+mod retention_postgres;
 mod samples;
 mod serve;
 mod sqlx_cache;

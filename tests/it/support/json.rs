@@ -21,6 +21,13 @@ pub(crate) async fn open() -> Opened<File> {
     Opened { repository: file.open().await, _place: file }
 }
 
+/// An empty repository that keeps so much.
+pub(crate) async fn open_keeping(retention: Retention) -> (Arc<JsonRepository>, File) {
+    let file = File::new();
+    let settings = Settings { retention, ..lazy() };
+    (Arc::new(JsonRepository::open_with(&file.path, time(0), settings).await.unwrap()), file)
+}
+
 /// Keeps everything, and does soon what the default does later.
 pub(crate) fn hasty() -> Settings {
     Settings {

@@ -18,7 +18,8 @@ use std::time::{Duration, Instant};
 
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection};
-use strom::postgres::{DatabaseUrl, PostgresRepository};
+use strom::postgres::{DatabaseUrl, PostgresRepository, Settings};
+use strom::repository::Retention;
 use strom::{FlowRepository, clock};
 use testcontainers::core::{IntoContainerPort, WaitFor};
 use testcontainers::runners::AsyncRunner;
@@ -85,8 +86,12 @@ impl Database {
     }
 
     pub(crate) async fn repository(&self) -> Arc<dyn FlowRepository> {
+        Arc::new(self.open_with(Settings::default()).await)
+    }
+
+    pub(crate) async fn open_with(&self, settings: Settings) -> PostgresRepository {
         let url = DatabaseUrl::parse(&self.url()).unwrap();
-        Arc::new(PostgresRepository::open(&url).await.unwrap())
+        PostgresRepository::open_with(&url, settings).await.unwrap()
     }
 }
 
@@ -94,6 +99,13 @@ impl Database {
 pub(crate) async fn open() -> Opened<Database> {
     let database = Database::migrated().await;
     Opened { repository: database.repository().await, _place: database }
+}
+
+/// An empty repository that keeps so much.
+pub(crate) async fn open_keeping(retention: Retention) -> (Arc<PostgresRepository>, Database) {
+    let database = Database::migrated().await;
+    let settings = Settings { retention, ..Settings::default() };
+    (Arc::new(database.open_with(settings).await), database)
 }
 
 /// Runs statements that give no rows.
