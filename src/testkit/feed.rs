@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 
+use super::chance::Chance;
 use super::samples::{
     canonical, change, change_all, create_all, everything, flow, flow_with, found, id, number, parse, revision, stamp,
     time,
@@ -231,50 +232,92 @@ pub async fn change_summaries_agree_with_changes(repository: Arc<dyn FlowReposit
     assert_eq!((end.changes.len(), end.next), (0, now(&*repository).await.min(end.next)));
 }
 
-/// While many write and others read, each reader gets each change once, all in one order; those of one call follow each
-/// other, and those of one flow ascend.
+/// While sixteen write calls of any length and four come and go to read, each reader gets each change once, all in one order;
+/// those of one call follow each other, and those of one flow ascend.
 pub async fn writers_and_readers_at_once(repository: Arc<dyn FlowRepository>) {
-    const WRITERS: u32 = 6;
-    const CALLS: u32 = 16;
+    const WRITERS: u32 = 16;
     let begin = now(&*repository).await;
-    let writer = |writer: u32| {
-        let repository = Arc::clone(&repository);
-        tokio::spawn(async move {
-            for call in 0..CALLS {
-                let edit = format!(r#""by":"{writer} {call}""#);
-                let one = Change::Put(flow_with(writer % 3, "shared", &edit), Precondition::Any);
-                let shared = match (writer + call) % 4 {
-                    0 => Change::Delete(id(4), Precondition::Any),
-                    _ => Change::Put(flow_with(4, "shared", &edit), Precondition::Any),
-                };
-                let own = Change::create(flow(100 + writer * CALLS + call, "own"));
-                let author = Author::new(&format!("{writer} {call}"));
-                change_all(&*repository, vec![own, shared, one], Stamp::new(time(0), author)).await;
-            }
-        })
-    };
-    // Each in pages of another size.
-    let reader = |limit: u32| {
-        let repository = Arc::clone(&repository);
-        tokio::spawn(async move {
-            let is_end = |record: &Record<Flow>| number(record.item.id()) == 99;
-            read_until(&*repository, Since::After(begin), limit, is_end).await
-        })
-    };
-    let readers: Vec<_> = [1, 2, 7, 50].map(reader).into();
-    for writer in join_all((0..WRITERS).map(writer)).await {
-        writer.expect("no writer fails");
+    create_all(&*repository, (0..=4).map(|number| flow(number, "shared"))).await;
+    let writers: Vec<_> =
+        (0..WRITERS).map(|writer| tokio::spawn(write_at_random(repository.clone(), writer))).collect();
+    let readers: Vec<_> =
+        (0..4).map(|reader| tokio::spawn(read_at_random(repository.clone(), begin.to_string(), reader))).collect();
+    let mut own = Vec::new();
+    for writer in join_all(writers).await {
+        own.extend(writer.expect("no writer fails"));
     }
-    create_all(&*repository, [flow(99, "end")]).await;
+    create_all(&*repository, [flow(LAST, "end")]).await;
     let feeds = join_all(readers).await;
     let feeds: Vec<Vec<Record<Flow>>> = feeds.into_iter().map(|feed| feed.expect("no reader fails")).collect();
     for feed in &feeds {
         let cursors = |feed: &[Record<Flow>]| feed.iter().map(|record| record.cursor).collect::<Vec<_>>();
+        assert!(cursors(feed).is_sorted_by(|a, b| a < b), "each place once");
         assert_eq!(cursors(feed), cursors(&feeds[0]), "one order for all");
+        assert_eq!(told(feed), told(&feeds[0]));
     }
     check_feed(&feeds[0]);
-    let own = told(&feeds[0]).into_iter().filter(|(flow, ..)| *flow >= 100).count();
-    assert_eq!(own, (WRITERS * CALLS) as usize, "every call is there");
+    let mut created: Vec<u32> =
+        told(&feeds[0]).into_iter().map(|(flow, ..)| flow).filter(|flow| *flow >= OWN).collect();
+    created.sort_unstable();
+    own.sort_unstable();
+    assert_eq!(created, own, "all of every call");
+}
+
+/// The flow that ends the reading.
+const LAST: u32 = 99;
+/// From here on each flow has one writer, who creates it.
+const OWN: u32 = 1_000;
+
+/// Calls of up to 24 changes, some of the five flows that all writers change. Gives the flows of its own.
+async fn write_at_random(repository: Arc<dyn FlowRepository>, writer: u32) -> Vec<u32> {
+    const CALLS: u32 = 10;
+    let mut chance = Chance::new(u64::from(writer));
+    let mut own = Vec::new();
+    for call in 0..CALLS {
+        let edit = format!(r#""by":"{writer} {call}""#);
+        let first = OWN + (writer * CALLS + call) * 100;
+        let new = first..first + chance.below(20) as u32;
+        let mut changes: Vec<Change> = new.clone().map(|number| Change::create(flow(number, "own"))).collect();
+        match chance.below(5) {
+            0 => changes.push(Change::Delete(id(4), Precondition::Any)),
+            _ => {
+                let shared = (0..=4).filter(|_| chance.below(2) == 0);
+                changes.extend(shared.map(|number| Change::Put(flow_with(number, "shared", &edit), Precondition::Any)));
+            }
+        }
+        change_all(&*repository, changes, Stamp::new(time(0), Author::new(&format!("{writer} {call}")))).await;
+        own.extend(new);
+        if chance.below(3) == 0 {
+            tokio::time::sleep(Duration::from_millis(chance.below(15))).await;
+        }
+    }
+    own
+}
+
+/// Reads to the end in pages of any size; now and then goes away, and goes on later from the place that it wrote down.
+async fn read_at_random(repository: Arc<dyn FlowRepository>, begin: String, reader: u64) -> Vec<Record<Flow>> {
+    let mut chance = Chance::new(1_000 + reader);
+    let mut records = Vec::new();
+    let mut written_down = begin;
+    let reading = async {
+        loop {
+            let place = Since::After(written_down.parse().expect("a place is what it prints"));
+            let feed = repository.changes(place, 1 + chance.below(40) as u32).await;
+            let feed = feed.unwrap_or_else(|error| panic!("changes failed: {error:?}"));
+            written_down = feed.next.to_string();
+            let is_waiting = feed.changes.is_empty();
+            let is_end = feed.changes.iter().any(|record| number(record.item.id()) == LAST);
+            records.extend(feed.changes.into_iter().filter(|record| number(record.item.id()) != LAST));
+            if is_end {
+                return records;
+            } else if chance.below(8) == 0 {
+                tokio::time::sleep(Duration::from_millis(chance.below(80))).await;
+            } else if is_waiting {
+                repository.changed(feed.next).await;
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, reading).await.expect("the feed goes on")
 }
 
 /// Revisions of a flow ascend by one, and the changes of one author are next to each other.
