@@ -17,15 +17,15 @@ use futures::FutureExt;
 use serde_json::value::RawValue;
 use sqlx::PgConnection;
 use sqlx::types::Json;
-use tokio::sync::watch;
 
 use super::error::{Error, Result};
+use super::notifications::Waiting;
 use super::pool::Pool;
 use super::record::{RecordRow, cursor};
 use crate::flow::{Flow, Head};
 use crate::repository::{Feed, FeedCursor, Record, RepositoryError, Since};
 
-/// How often the table is looked at for changes of other writers.
+/// How often the table is looked at for changes that no notification has told of.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// How soon for one that is committed, but stands behind a transaction that has not ended; then twice as long each time.
 const FIRST_LOOK: Duration = Duration::from_millis(10);
@@ -39,7 +39,7 @@ pub(super) async fn summaries(connection: &mut PgConnection, since: Since, limit
 }
 
 /// Returns when a change behind this place can be read, or reading would fail.
-pub(super) async fn changed(pool: &Arc<Pool>, mut applied: watch::Receiver<()>, after: FeedCursor) {
+pub(super) async fn changed(pool: &Arc<Pool>, mut waiting: Waiting, after: FeedCursor) {
     let mut look = FIRST_LOOK;
     loop {
         match pool.read(|connection| bounds(connection, after).boxed()).await {
@@ -50,8 +50,8 @@ pub(super) async fn changed(pool: &Arc<Pool>, mut applied: watch::Receiver<()>, 
             }
             Ok(_) => {
                 look = FIRST_LOOK;
-                // Too late or no sender left: look again.
-                let _ = tokio::time::timeout(POLL_INTERVAL, applied.changed()).await;
+                // Woken or not: look again.
+                let _ = tokio::time::timeout(POLL_INTERVAL, waiting.woken()).await;
             }
             Err(_) => return tokio::time::sleep(POLL_INTERVAL).await,
         }

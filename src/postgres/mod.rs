@@ -16,6 +16,7 @@ mod indexes;
 mod list;
 mod migrate;
 mod migrations;
+mod notifications;
 mod open_error;
 mod ping;
 mod pool;
@@ -41,7 +42,6 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::FutureExt;
 use futures::stream::BoxStream;
-use tokio::sync::watch;
 
 use crate::flow::{Flow, FlowId, Head};
 use crate::repository::{
@@ -49,6 +49,7 @@ use crate::repository::{
     Result, Revision, Since, Stamp, Status, Stored,
 };
 use background::Background;
+use notifications::Notifications;
 use pool::Pool;
 use start::{Start, Started};
 
@@ -61,8 +62,7 @@ pub struct PostgresRepository {
     pool: Arc<Pool>,
     location: String,
     read_only: bool,
-    /// Wakes who waits for changes after each call that may have made some.
-    applied: Arc<watch::Sender<()>>,
+    notifications: Arc<Notifications>,
     background: Background,
     #[cfg(feature = "testkit")]
     retention: crate::repository::Retention,
@@ -93,16 +93,23 @@ impl PostgresRepository {
             Err(failure) => return Err(failure.into()),
         };
         let pool = Arc::new(Pool::new(start.servers.clone(), server, away));
+        let notifications = Arc::<Notifications>::default();
         let background = Background::default();
         background.spawn(recovery::watch(Arc::clone(&pool), start));
+        // Who only reads may be on a standby, which neither deletes nor takes part in notifications.
         if !read_only {
             background.spawn(retention::keep(Arc::clone(&pool), settings.retention));
+            background.spawn(Arc::clone(&notifications).tell(Arc::clone(&pool)));
+        }
+        // A pooler that hands out a connection for each transaction lets nobody listen.
+        if !read_only && !pool.servers.is_pooled() {
+            background.spawn(Arc::clone(&notifications).listen(Arc::clone(&pool)));
         }
         Ok(Self {
             pool,
             location: url.to_string(),
             read_only,
-            applied: Arc::default(),
+            notifications,
             background,
             #[cfg(feature = "testkit")]
             retention: settings.retention,
@@ -153,10 +160,10 @@ impl FlowRepository for PostgresRepository {
         if self.read_only {
             return Err(RepositoryError::ReadOnlyInstance);
         }
-        let (pool, done) = (Arc::clone(&self.pool), Arc::clone(&self.applied));
+        let (pool, notifications) = (Arc::clone(&self.pool), Arc::clone(&self.notifications));
         let task = tokio::spawn(async move {
             let applied = apply::apply(&pool, changes, stamp).await;
-            done.send_replace(());
+            notifications.changes_made();
             applied
         });
         task.await.map_err(|panicked| RepositoryError::Failed(panicked.into()))?
@@ -187,7 +194,7 @@ impl FlowRepository for PostgresRepository {
     }
 
     async fn changed(&self, after: FeedCursor) {
-        changes::changed(&self.pool, self.applied.subscribe(), after).await;
+        changes::changed(&self.pool, self.notifications.wait(), after).await;
     }
 
     async fn health(&self) -> Health {

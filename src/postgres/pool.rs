@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use sqlx::pool::PoolConnection;
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
 use sqlx::{ConnectOptions, PgConnection, PgPool, Postgres};
 use tokio::time::{sleep, timeout};
 use tracing::log::LevelFilter;
@@ -25,6 +25,8 @@ use crate::repository::{RepositoryError, Result};
 pub(super) const MAX_CONNECTIONS: u32 = 5;
 /// How long a caller waits for a free connection, or for a new one.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long calls that still run may take when the pool closes.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a connection that was idle may take to show that it is alive.
 const WAKE_TIMEOUT: Duration = Duration::from_secs(1);
 /// When the server of a call that takes long is first asked whether it is still there.
@@ -122,6 +124,15 @@ impl Pool {
         }
     }
 
+    /// A connection on which notifications come in; one of the five as long as it is held.
+    pub(super) async fn listener(&self) -> Result<PgListener> {
+        // sqlx takes it from the pool by itself; this finds out first whether there is one, or why not.
+        drop(self.acquire().await?);
+        let mut listener = PgListener::connect_with(&self.pool).await.map_err(Error::from)?;
+        listener.eager_reconnect(false);
+        Ok(listener)
+    }
+
     /// Whether we are too many, or the server has gone.
     async fn none_to_be_had(&self) -> RepositoryError {
         match ping(&self.pool.connect_options(), ping::PATIENCE).await {
@@ -194,9 +205,9 @@ impl Pool {
         self.pool.is_closed()
     }
 
-    /// Waits for connections in use and closes all.
+    /// Waits for connections in use and closes all; not for those whose server never answers.
     pub(super) async fn close(&self) {
-        self.pool.close().await;
+        let _ = timeout(CLOSE_TIMEOUT, self.pool.close()).await;
     }
 }
 

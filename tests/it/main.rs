@@ -19,6 +19,7 @@ mod migrations_failing;
 mod migrations_indexes;
 mod migrations_rights;
 mod model;
+mod notifications_postgres;
 mod postgres;
 mod reading_postgres;
 mod retention_postgres;
