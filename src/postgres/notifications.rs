@@ -130,7 +130,7 @@ impl Notifications {
             tokio::select! {
                 told = listener.try_recv() => match told? {
                     Some(told) if told.payload() == own => {}
-                    Some(_) => drop(self.heard.send_replace(())),
+                    Some(_) => self.heard.send_replace(()),
                     None => return Err(unavailable("the connection was lost").into()),
                 },
                 () = tokio::time::sleep(KEEPALIVE) => {

@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use strom::repository::{Change, FeedCursor};
-use strom::repository::{FlowRepository, Operation, RepositoryError, Since};
+use strom::repository::{Change, FeedCursor, FlowRepository, ListQuery, Operation, RepositoryError, Since};
 use strom::testkit::feed::{self, read, read_until};
 use strom::testkit::history::{self, history};
 use strom::testkit::samples::{canonical, change, create_all, flow, flow_with, id, revision, stamp, stored, time};
 
 use crate::migrations::GIVEN_TABLE;
-use crate::support::postgres::{Database, count, run};
+use crate::support::postgres::{Database, count, run, wait_for_count};
 
 use Operation::{Create, Delete, State, Update};
 
@@ -229,4 +228,49 @@ async fn who_stands_before_deleted_records_is_told_so() {
     assert!(kept.changes[0].revision.number() > 2);
     repository.changes(Since::After(kept.next), 10).await.expect("what is kept can be read in pages");
     assert!(revision(&*repository, 1, 2).await.is_none());
+}
+
+/// However many revisions there are, what is now is found without reading them, and saved at the price of some steps in an
+/// index.
+#[tokio::test]
+async fn a_long_history_is_nothing_to_those_who_read_and_save_flows() {
+    let database = Database::migrated().await;
+    let repository = database.repository().await;
+    create_all(&*repository, (0..500).map(|number| flow(number, "a"))).await;
+    let mut psql = database.connect().await;
+    for edit in 0..20 {
+        run(&mut psql, &format!("UPDATE flows SET data = data || '{{\"edit\": {edit}}}'")).await;
+    }
+    run(&mut psql, "VACUUM ANALYZE").await;
+    repository.close().await;
+    let sessions =
+        "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    wait_for_count(&mut psql, sessions, 0).await;
+    run(&mut psql, "SELECT pg_stat_reset()").await;
+    let repository = database.repository().await;
+    for number in 0..20 {
+        assert_eq!(stored(&*repository, number).await.version.revision.number(), 21);
+    }
+    let query = ListQuery { limit: Some(50), count: true, ..ListQuery::default() };
+    assert_eq!(repository.list(&query).await.unwrap().total, Some(500));
+    assert_eq!(repository.summaries(&query).await.unwrap().items.len(), 50);
+    repository.close().await;
+    // Sessions report what they have done when they end.
+    wait_for_count(&mut psql, sessions, 0).await;
+    let read = |column: &str| format!("SELECT {column} FROM pg_stat_user_tables WHERE relname = 'flow_changes'");
+    assert_eq!(count(&mut psql, &read("seq_scan + idx_scan")).await, 0, "reading flows does not look at their history");
+
+    let repository = database.repository().await;
+    for number in 0..10 {
+        change(&*repository, Change::replace(flow(number, "b")), stamp(1)).await;
+    }
+    create_all(&*repository, [flow(1_000, "new")]).await;
+    change(&*repository, Change::delete(id(9)), stamp(2)).await;
+    repository.close().await;
+    let reported = read("(n_tup_ins >= 12)::INT::BIGINT");
+    wait_for_count(&mut psql, &reported, 1).await;
+    wait_for_count(&mut psql, sessions, 0).await;
+    assert_eq!(count(&mut psql, &read("seq_scan")).await, 0, "a save reads no whole history");
+    let rows = count(&mut psql, &read("idx_tup_fetch")).await;
+    assert!(rows <= 5 * 12, "{rows} records were read for twelve changes");
 }
