@@ -6,7 +6,7 @@
 -- about as small as the table of flows. Saves that are no reports never touch it. Retention needs no index over the time:
 -- it goes from flow to flow and looks at the oldest revision of each (src/postgres/retention.rs).
 --
--- Safe because: built while others read and write. A build that was broken off leaves an index that is not used; retention
--- then finds the same by another one, and slower. `REINDEX INDEX CONCURRENTLY flow_changes_reports` mends it.
+-- Safe because: built while others read and write. What a build leaves that was broken off is dropped by the next start,
+-- which begins again (src/postgres/indexes.rs).
 
 CREATE INDEX CONCURRENTLY IF NOT EXISTS flow_changes_reports ON flow_changes (flow_id, number) WHERE operation = 'state';

@@ -137,6 +137,7 @@ fn dropping(index: &str) -> Option<Statement> {
         "idx_flows_state" => sqlx::query!("DROP INDEX CONCURRENTLY IF EXISTS idx_flows_state"),
         "idx_flows_auto_restart" => sqlx::query!("DROP INDEX CONCURRENTLY IF EXISTS idx_flows_auto_restart"),
         "idx_flows_data" => sqlx::query!("DROP INDEX CONCURRENTLY IF EXISTS idx_flows_data"),
+        "flow_changes_reports" => sqlx::query!("DROP INDEX CONCURRENTLY IF EXISTS flow_changes_reports"),
         _ => return None,
     })
 }

@@ -200,11 +200,6 @@ impl Pool {
         self.breaker.since()
     }
 
-    /// Whether no more calls are taken.
-    pub(super) fn is_closed(&self) -> bool {
-        self.pool.is_closed()
-    }
-
     /// Waits for connections in use and closes all; not for those whose server never answers.
     pub(super) async fn close(&self) {
         let _ = timeout(CLOSE_TIMEOUT, self.pool.close()).await;

@@ -23,9 +23,6 @@ pub(super) async fn watch(pool: Arc<Pool>, start: Start) {
                 pool.breaker.open(reason);
             }
             sleep(PROBE_INTERVAL).await;
-            if pool.is_closed() {
-                return;
-            }
         }
         tracing::info!(after_ms = pool.since().as_millis() as u64, "the database is back");
         pool.breaker.close();

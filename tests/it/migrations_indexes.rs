@@ -77,9 +77,15 @@ async fn one_that_was_left_unfinished_after_adoption_is_built_anew_and_one_that_
     run(&mut connection, "UPDATE flows SET state = 'Null'; DROP INDEX idx_flows_state, idx_flows_auto_restart").await;
     let unique = "CREATE UNIQUE INDEX CONCURRENTLY idx_flows_state ON flows (state)";
     sqlx::query(unique).execute(&mut connection).await.unwrap_err();
-    run(&mut connection, "DELETE FROM _sqlx_migrations WHERE version = 5").await;
+    // As a migration that was broken off.
+    run(&mut connection, "DELETE FROM _sqlx_migrations WHERE version = 7; DROP INDEX flow_changes_reports").await;
+    let unique = "CREATE UNIQUE INDEX CONCURRENTLY flow_changes_reports ON flow_changes (author)";
+    sqlx::query(unique).execute(&mut connection).await.unwrap_err();
     open(&database).await.unwrap().close().await;
     assert_eq!(serving(&mut connection).await, GIVEN_INDEXES[1..]);
+    let reports = "SELECT COUNT(*) FROM pg_index
+                   WHERE indexrelid = 'flow_changes_reports'::regclass AND indisvalid AND NOT indisunique";
+    assert_eq!(count(&mut connection, reports).await, 1);
 }
 
 /// The documents of an older Strom, so many that the index over them is set aside while the table is written anew.

@@ -116,10 +116,10 @@ async fn a_schema_that_is_not_there_or_older_is_refused_and_left_alone() {
     let mut psql = database.connect().await;
     run(&mut psql, "INSERT INTO _sqlx_migrations SELECT 9000, 'of a newer one', NOW(), TRUE, '\\x00', 0").await;
     open(&database.url()).await.expect("a newer schema is good enough").close().await;
-    run(&mut psql, "DELETE FROM _sqlx_migrations WHERE version = 5").await;
-    let problem = "its schema is older than this Strom: migration 0005 compression is missing, and a read-only instance does not migrate";
+    run(&mut psql, "DELETE FROM _sqlx_migrations WHERE version = 7").await;
+    let problem = "its schema is older than this Strom: migration 0007 reports is missing, and a read-only instance does not migrate";
     assert_eq!(refused(&database).await, (problem.to_owned(), remedy.to_owned()));
-    assert_eq!(count(&mut psql, "SELECT COUNT(*) FROM _sqlx_migrations WHERE version = 5").await, 0);
+    assert_eq!(count(&mut psql, "SELECT COUNT(*) FROM _sqlx_migrations WHERE version = 7").await, 0);
 
     run(&mut psql, "UPDATE _sqlx_migrations SET checksum = '\\x00' WHERE version = 4").await;
     assert_eq!(refused(&database).await.0, "its migration 0004 history is not the one of this version");
