@@ -28,9 +28,11 @@
 //! ```
 
 pub mod clock;
+mod disk;
 pub mod flow;
 pub mod http;
 pub mod json;
+mod listing;
 pub mod postgres;
 pub mod repository;
 pub mod storage;

@@ -5,9 +5,9 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::disk::Disk;
-use super::durable::{Output, Place, Prepared, sync_directory_of};
 use super::segment::Segment;
+use crate::disk::Disk;
+use crate::disk::durable::{Output, Place, Prepared, sync_directory_of};
 
 /// A file, open for appending.
 #[derive(Debug)]
@@ -140,7 +140,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::AppendFile;
-    use crate::json::disk::Disk;
+    use crate::disk::Disk;
     use crate::testkit::faults::{Failure, Fault, FaultyDisk};
 
     fn append(file: &mut AppendFile, text: &str) -> io::Result<()> {

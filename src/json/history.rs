@@ -14,11 +14,11 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use super::append_file::AppendFile;
-use super::disk::Disk;
-use super::durable::Prepared;
 use super::journal::beside;
 use super::line::{self, FORMAT, Header, Line};
 use super::segment::Segment;
+use crate::disk::Disk;
+use crate::disk::durable::Prepared;
 use crate::flow::FlowId;
 use crate::repository::{Operation, Retention, Revision};
 

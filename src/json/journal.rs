@@ -9,12 +9,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::append_file::AppendFile;
-use super::disk::Disk;
-use super::durable::Prepared;
 use super::line::{self, FORMAT, Header};
 use super::replay::Replay;
 use super::segment::Segment;
 use super::state::{Deletion, Hash, Made, State};
+use crate::disk::Disk;
+use crate::disk::durable::Prepared;
 use crate::flow::FlowId;
 use crate::repository::Version;
 

@@ -2,12 +2,12 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `state`, `listing`, `matching` | the flows in memory: what changes make of them, lists, containment |
+//! | `state` | the flows in memory, and what changes make of them; `crate::listing` makes lists of them |
 //! | `writer`, `journal` | a save: one append, one sync, whatever the number of flows |
 //! | `upkeep`, `file`, `history` | what follows later: `flows.json`, the older changes |
 //! | `open`, `recovery`, `replay`, `reconcile` | the start, in every condition |
 //! | `log`, `segment`, `line` | reading history and feed |
-//! | `durable`, `append_file`, `disk`, `lock` | the ways to the disk |
+//! | `append_file` | what the journal adds to `crate::disk`, the way there |
 //!
 //! All flows are in memory; reads never touch the disk, except for history and feed, and never wait for a write. A change
 //! is computed on a copy of the state that shares all but what is new, appended to the journal, and only then shown to
@@ -45,18 +45,13 @@
 //! What it does not keep when it writes the file: access control lists and extended attributes.
 
 mod append_file;
-pub(crate) mod disk;
-mod durable;
 mod faults;
 mod file;
 mod file_reader;
 mod history;
 mod journal;
 mod line;
-mod listing;
-mod lock;
 mod log;
-mod matching;
 mod open;
 mod reconcile;
 mod recovery;
@@ -80,11 +75,11 @@ use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 use tokio::task::{JoinError, spawn, spawn_blocking};
 
-use self::disk::{Disk, RealDisk};
 use self::shared::Shared;
-use self::state::Entry;
 use self::writer::View;
+use crate::disk::{Disk, RealDisk};
 use crate::flow::{Flow, FlowId, Head};
+use crate::listing;
 use crate::repository::{
     Applied, Change, Feed, FeedCursor, FlowRepository, Health, ListQuery, OpenError, Page, Record, RepositoryError,
     Result, Revision, Since, Stamp, Status, Stored,
@@ -148,10 +143,10 @@ impl JsonRepository {
         done.map_or_else(broken_off, |done| done.map_err(|error| RepositoryError::Failed(Box::new(error))))
     }
 
-    async fn list_entries(&self, query: &ListQuery) -> Result<Page<Arc<Entry>>> {
+    async fn list_as<T: Send + 'static>(&self, query: &ListQuery, show: fn(&Stored<Flow>) -> T) -> Result<Page<T>> {
         let query = query.clone();
         // Containment reads every document, which is too long for a thread that serves others.
-        self.read(move |view| listing::list(&view.state, &query)).await
+        self.read(move |view| Ok(listing::list(view.state.flows(), &query)?.map(show))).await
     }
 
     async fn read<T: Send + 'static>(&self, work: impl FnOnce(&View) -> Result<T> + Send + 'static) -> Result<T> {
@@ -167,17 +162,11 @@ impl FlowRepository for JsonRepository {
     }
 
     async fn list(&self, query: &ListQuery) -> Result<Page<Stored<Flow>>> {
-        let page = self.list_entries(query).await?;
-        let items = page.items.iter().map(|entry| entry.stored.clone()).collect();
-        Ok(Page { items, next: page.next, total: page.total })
+        self.list_as(query, Stored::clone).await
     }
 
     async fn summaries(&self, query: &ListQuery) -> Result<Page<Stored<Head>>> {
-        let page = self.list_entries(query).await?;
-        let head =
-            |Stored { item, version }: &Stored<Flow>| Stored { item: item.head().clone(), version: version.clone() };
-        let items = page.items.iter().map(|entry| head(&entry.stored)).collect();
-        Ok(Page { items, next: page.next, total: page.total })
+        self.list_as(query, Stored::to_head).await
     }
 
     async fn apply(&self, changes: Vec<Change>, stamp: Stamp) -> Result<Vec<Applied>> {
@@ -185,9 +174,11 @@ impl FlowRepository for JsonRepository {
     }
 
     fn snapshot(&self) -> BoxStream<'static, Result<Stored<Flow>>> {
-        let listed = self.0.open_view().and_then(|view| listing::list(&view.state, &ListQuery::default()));
+        let all = ListQuery::default();
+        let listed =
+            self.0.open_view().and_then(|view| Ok(listing::list(view.state.flows(), &all)?.map(Stored::clone)));
         match listed {
-            Ok(page) => stream::iter(page.items).map(|entry| Ok(entry.stored.clone())).boxed(),
+            Ok(page) => stream::iter(page.items).map(Ok).boxed(),
             Err(error) => stream::iter([Err(error)]).boxed(),
         }
     }

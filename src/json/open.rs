@@ -10,16 +10,16 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use rustix::fs::{Access, OFlags, access};
 
-use super::disk::Disk;
-use super::durable::{Identity, remove_leftovers};
 use super::faults::{Faults, Topic};
 use super::file::{self, Content};
 use super::history::{self, History};
 use super::journal;
-use super::lock::{Lock, LockError, real_path};
 use super::reconcile::{Ours, Reconciled, found_at, reconcile, without_file};
 use super::recovery::{Recovered, RecoveryError, recover};
 use super::writer::{View, Writer, Written};
+use crate::disk::Disk;
+use crate::disk::durable::{Identity, remove_leftovers};
+use crate::disk::lock::{Lock, LockError, real_path};
 use crate::flow::{Flow, FlowId};
 use crate::repository::OpenError;
 

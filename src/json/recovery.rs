@@ -9,7 +9,6 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use super::disk::Disk;
 use super::history::{self, History};
 use super::journal::{self, Base, Journal};
 use super::line::{self, FORMAT, Line};
@@ -19,6 +18,7 @@ use super::replay::{Event, Replay, replay};
 use super::segment::Segment;
 use super::state::{Deletion, Hash, Made};
 use super::writer::JournalPlace;
+use crate::disk::Disk;
 use crate::flow::{Flow, FlowId};
 use crate::repository::{Operation, Version};
 

@@ -10,12 +10,12 @@ use tokio::sync::{Notify, oneshot, watch};
 use tokio::task::spawn_blocking;
 
 use super::Settings;
-use super::disk::Disk;
 use super::faults::{Faults, Topic};
 use super::history;
 use super::open::Opened;
 use super::upkeep::Upkeep;
 use super::writer::{Committed, View, Writer};
+use crate::disk::Disk;
 use crate::repository::{Applied, Change, FeedCursor, RepositoryError, Result, Stamp};
 
 /// An open store.

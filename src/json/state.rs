@@ -151,6 +151,10 @@ impl State {
         self.flows.values()
     }
 
+    pub(super) fn flows(&self) -> impl Iterator<Item = &Stored<Flow>> {
+        self.entries().map(|entry| &entry.stored)
+    }
+
     pub(super) fn members(&self) -> &[Member] {
         &self.members
     }

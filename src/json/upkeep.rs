@@ -7,7 +7,6 @@ use std::io;
 use std::sync::Arc;
 
 use super::Shared;
-use super::durable::{Identity, Prepared, sync_directory_of};
 use super::faults::Topic;
 use super::file;
 use super::history::{self, History};
@@ -17,6 +16,7 @@ use super::open;
 use super::reconcile::{Ours, Reconciled, found_at, reconcile};
 use super::writer::{View, Writer, Written};
 use crate::repository::Retention;
+use crate::disk::durable::{Identity, Prepared, sync_directory_of};
 
 /// What only upkeep needs. Who has it may do upkeep.
 #[derive(Debug)]

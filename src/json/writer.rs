@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use rustix::fs::{Access, access};
 
-use super::disk::Disk;
-use super::durable::Identity;
 use super::journal::{self, Base, Journal};
-use super::lock::{Lock, LockError, is_read_only};
 use super::log::Log;
 use super::segment::Segment;
 use super::state::{Deletion, Made, State};
+use crate::disk::Disk;
+use crate::disk::durable::Identity;
+use crate::disk::lock::{Lock, LockError, is_read_only};
 use crate::flow::FlowId;
 use crate::repository::{self, Applied, Change, RepositoryError, Stamp};
 

@@ -131,6 +131,13 @@ pub struct Stored<T> {
     pub version: Version,
 }
 
+impl Stored<Flow> {
+    /// The same without the document.
+    pub fn to_head(&self) -> Stored<Head> {
+        Stored { item: self.item.head().clone(), version: self.version.clone() }
+    }
+}
+
 /// Which change made a flow what it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Version {

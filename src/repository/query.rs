@@ -46,6 +46,14 @@ pub struct Page<T> {
     pub total: Option<u64>,
 }
 
+impl<T> Page<T> {
+    /// The same page with another view of what is on it.
+    pub fn map<U>(self, view: impl FnMut(T) -> U) -> Page<U> {
+        let Self { items, next, total } = self;
+        Page { items: items.into_iter().map(view).collect(), next, total }
+    }
+}
+
 /// A part of a name, in any case.
 ///
 /// Case is that of Latin, Greek, Cyrillic and Armenian letters, one letter for one letter, whatever the locale of the

@@ -14,7 +14,7 @@ use chrono::{DateTime, Utc};
 use rustix::io::Errno;
 
 use self::unsynced::{Unsynced, path_of};
-use crate::json::disk::{Disk, RealDisk};
+use crate::disk::{Disk, RealDisk};
 use crate::json::{JsonRepository, Settings};
 use crate::repository::{FlowRepository, OpenError};
 

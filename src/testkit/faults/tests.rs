@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tempfile::TempDir;
 
 use super::{Failure, Fault, FaultyDisk, Loss};
-use crate::json::disk::Disk;
+use crate::disk::Disk;
 
 struct Place {
     root: TempDir,

@@ -6,12 +6,12 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::disk::Disk;
+use super::Disk;
 
 /// Which content of a path this is, as far as the file system tells: two programs that replace or edit the file give
 /// it two identities.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Identity {
+pub(crate) struct Identity {
     device: u64,
     inode: u64,
     length: u64,
@@ -19,7 +19,7 @@ pub(super) struct Identity {
 }
 
 impl Identity {
-    pub(super) fn of(metadata: &Metadata) -> Self {
+    pub(crate) fn of(metadata: &Metadata) -> Self {
         Self {
             device: metadata.dev(),
             inode: metadata.ino(),
@@ -29,7 +29,7 @@ impl Identity {
     }
 
     /// Of what is at the path now, `None` for nothing.
-    pub(super) fn at(path: &Path) -> io::Result<Option<Self>> {
+    pub(crate) fn at(path: &Path) -> io::Result<Option<Self>> {
         match path.metadata() {
             Ok(metadata) => Ok(Some(Self::of(&metadata))),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -40,7 +40,7 @@ impl Identity {
 
 /// What is at the place of a file that is open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
+pub(crate) enum Place {
     /// The file.
     Same,
     /// Nothing: somebody has removed it, and it is gone for good when it is closed.
@@ -50,7 +50,7 @@ pub(super) enum Place {
 }
 
 impl Place {
-    pub(super) fn of(file: &File, path: &Path) -> io::Result<Self> {
+    pub(crate) fn of(file: &File, path: &Path) -> io::Result<Self> {
         let open = file.metadata()?;
         match path.metadata() {
             Ok(there) if (there.dev(), there.ino()) == (open.dev(), open.ino()) => Ok(Self::Same),
@@ -63,7 +63,7 @@ impl Place {
 
 /// A file that will take the place of another: beside it, written and synced, and removed if it never comes to that.
 #[derive(Debug)]
-pub(super) struct Prepared {
+pub(crate) struct Prepared {
     disk: Arc<dyn Disk>,
     target: PathBuf,
     /// `None` as soon as it is in its place.
@@ -75,7 +75,7 @@ pub(super) struct Prepared {
 impl Prepared {
     /// Writes a new content for `target`, which is no symbolic link; the caller has resolved it. It keeps the mode and
     /// owner of the old one; a new file is for its owner alone, since documents hold passphrases.
-    pub(super) fn write(
+    pub(crate) fn write(
         disk: &Arc<dyn Disk>,
         target: &Path,
         print: impl FnOnce(&mut dyn Write) -> io::Result<()>,
@@ -96,25 +96,25 @@ impl Prepared {
     }
 
     /// Writes more, and syncs it.
-    pub(super) fn append(&mut self, print: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+    pub(crate) fn append(&mut self, print: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
         let mut out = Output::new(&*self.disk, &self.file, self.length);
         print(&mut out)?;
         self.length = out.finish()?;
         self.disk.sync(&self.file)
     }
 
-    pub(super) fn length(&self) -> u64 {
+    pub(crate) fn length(&self) -> u64 {
         self.length
     }
 
     /// What it will be known by.
-    pub(super) fn identity(&self) -> io::Result<Identity> {
+    pub(crate) fn identity(&self) -> io::Result<Identity> {
         Ok(Identity::of(&self.file.metadata()?))
     }
 
     /// Puts it in its place, which a power cut may undo until the [directory is synced](sync_directory_of). After an error
     /// the place has its old content.
-    pub(super) fn put(mut self) -> io::Result<File> {
+    pub(crate) fn put(mut self) -> io::Result<File> {
         if let Some(temporary) = &self.temporary {
             self.disk.rename(temporary, &self.target)?;
         }
@@ -124,7 +124,7 @@ impl Prepared {
 }
 
 /// Makes it last that a file is in this place.
-pub(super) fn sync_directory_of(disk: &dyn Disk, path: &Path) -> io::Result<()> {
+pub(crate) fn sync_directory_of(disk: &dyn Disk, path: &Path) -> io::Result<()> {
     disk.sync_directory(path.parent().unwrap_or(Path::new("/")))
 }
 
@@ -138,26 +138,26 @@ impl Drop for Prepared {
 }
 
 /// Buffers, and syncs on the way: the rest of a large file must not hold up somebody else's sync at the end.
-pub(super) struct Output<'a> {
+pub(crate) struct Output<'a> {
     disk: &'a dyn Disk,
     file: &'a File,
     offset: u64,
     buffer: Vec<u8>,
     unsynced: usize,
     /// Whether a sync on the way has failed.
-    pub(super) sync_failed: bool,
+    pub(crate) sync_failed: bool,
 }
 
 const BUFFER: usize = 1 << 18;
 const SYNC_EVERY: usize = 1 << 23;
 
 impl<'a> Output<'a> {
-    pub(super) fn new(disk: &'a dyn Disk, file: &'a File, offset: u64) -> Self {
+    pub(crate) fn new(disk: &'a dyn Disk, file: &'a File, offset: u64) -> Self {
         Self { disk, file, offset, buffer: Vec::new(), unsynced: 0, sync_failed: false }
     }
 
     /// Writes what is left, unsynced, and tells where it ends.
-    pub(super) fn finish(&mut self) -> io::Result<u64> {
+    pub(crate) fn finish(&mut self) -> io::Result<u64> {
         self.write_buffer()?;
         Ok(self.offset)
     }
@@ -211,7 +211,7 @@ fn prefix(target: &Path) -> String {
 
 /// Removes what a process that was killed has left beside these targets, which are in one directory. Whoever calls has
 /// the lock.
-pub(super) fn remove_leftovers(disk: &dyn Disk, targets: &[&Path]) -> io::Result<()> {
+pub(crate) fn remove_leftovers(disk: &dyn Disk, targets: &[&Path]) -> io::Result<()> {
     let prefixes: Vec<_> = targets.iter().map(|target| prefix(target)).collect();
     let directory = targets.first().and_then(|target| target.parent()).unwrap_or(Path::new("/"));
     for entry in directory.read_dir()? {
@@ -232,7 +232,7 @@ fn keep_mode_and_owner(file: &File, old: &Metadata) -> io::Result<()> {
 }
 
 /// Gives a new file to whom its directory belongs.
-pub(super) fn give_to_owner_of_directory(file: &File, path: &Path) -> io::Result<()> {
+pub(crate) fn give_to_owner_of_directory(file: &File, path: &Path) -> io::Result<()> {
     give_to_owner_of(file, &path.parent().unwrap_or(Path::new("/")).metadata()?)
 }
 

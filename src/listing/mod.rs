@@ -1,33 +1,40 @@
-//! Lists: filter, order, page.
+//! Lists of flows that are in memory: filter, order, page, as PostgreSQL does with an index.
+
+mod matching;
 
 use std::cmp::Ordering;
-use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::matching::Matcher;
-use super::state::{Entry, State};
-use crate::repository::{Cursor, ListQuery, Page, RepositoryError, Result, Sort, SortField};
+use self::matching::Matcher;
+use crate::flow::{Flow, Refusal};
+use crate::repository::{Cursor, ListQuery, Page, RepositoryError, Result, Sort, SortField, Stored};
 
 /// One page of the flows that pass the filter.
-pub(super) fn list(state: &State, query: &ListQuery) -> Result<Page<Arc<Entry>>> {
-    let corrupt = |refusal: crate::flow::Refusal| RepositoryError::Corrupt(refusal.to_string());
+///
+/// # Errors
+/// [`RepositoryError::Corrupt`] for a document that somebody wrote by SQL and that no other way would have taken.
+pub(crate) fn list<'a>(
+    flows: impl Iterator<Item = &'a Stored<Flow>>,
+    query: &ListQuery,
+) -> Result<Page<&'a Stored<Flow>>> {
+    let corrupt = |refusal: Refusal| RepositoryError::Corrupt(refusal.to_string());
     let matcher = Matcher::new(&query.filter).map_err(corrupt)?;
     let mut found = Vec::new();
-    for entry in state.entries() {
-        if matcher.matches(&entry.stored.item).map_err(corrupt)? {
-            found.push(entry);
+    for stored in flows {
+        if matcher.matches(&stored.item).map_err(corrupt)? {
+            found.push(stored);
         }
     }
     let total = query.count.then_some(found.len() as u64);
     let sort = &query.sort;
     if let Some(after) = &query.after {
-        found.retain(|entry| compare(sort, &Keys::of(entry), &Keys::at(after)) == Ordering::Greater);
+        found.retain(|stored| compare(sort, &Keys::of(stored), &Keys::at(after)) == Ordering::Greater);
     }
     let limit = query.limit.map_or(usize::MAX, |limit| limit as usize);
     let more = found.len() > limit;
-    let order = |a: &&Arc<Entry>, b: &&Arc<Entry>| compare(sort, &Keys::of(a), &Keys::of(b));
+    let order = |a: &&Stored<Flow>, b: &&Stored<Flow>| compare(sort, &Keys::of(a), &Keys::of(b));
     if more {
         // What is on later pages need not be sorted.
         found.select_nth_unstable_by(limit, order);
@@ -35,8 +42,8 @@ pub(super) fn list(state: &State, query: &ListQuery) -> Result<Page<Arc<Entry>>>
     }
     found.sort_unstable_by(order);
     let last = found.last().filter(|_| more);
-    let next = last.map(|last| Cursor::behind(sort, last.stored.item.head(), &last.stored.version));
-    Ok(Page { items: found.into_iter().cloned().collect(), next, total })
+    let next = last.map(|last| Cursor::behind(sort, last.item.head(), &last.version));
+    Ok(Page { items: found, next, total })
 }
 
 /// What flows are sorted by.
@@ -48,8 +55,8 @@ struct Keys<'a> {
 }
 
 impl<'a> Keys<'a> {
-    fn of(entry: &'a Entry) -> Self {
-        let (head, version) = (entry.stored.item.head(), &entry.stored.version);
+    fn of(stored: &'a Stored<Flow>) -> Self {
+        let (head, version) = (stored.item.head(), &stored.version);
         Self { name: &head.name, created_at: version.created_at, updated_at: version.updated_at, id: head.id.as_uuid() }
     }
 

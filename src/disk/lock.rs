@@ -10,7 +10,7 @@ use super::durable::{Place, give_to_owner_of_directory};
 /// Holds `<file>.lock` until it is dropped. The lock file stays: to remove it would let two processes hold two locks
 /// of one name. The lock itself goes with its process, so one that was killed is no obstacle.
 #[derive(Debug)]
-pub(super) struct Lock {
+pub(crate) struct Lock {
     file: File,
     path: PathBuf,
 }
@@ -25,7 +25,7 @@ impl Drop for Lock {
 
 /// Why there is no lock.
 #[derive(Debug)]
-pub(super) enum LockError {
+pub(crate) enum LockError {
     /// Another one holds it, the process of this id as far as is known.
     Held(Option<u32>),
     /// The directory or the lock file cannot be written, so this process cannot write the flows either. So it is on a full
@@ -36,7 +36,7 @@ pub(super) enum LockError {
 }
 
 impl Lock {
-    pub(super) fn take(path: &Path) -> Result<Self, LockError> {
+    pub(crate) fn take(path: &Path) -> Result<Self, LockError> {
         let mut file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -62,14 +62,14 @@ impl Lock {
 
     /// Whether the lock is where others look for it, as far as can be told. Who finds a lock file and takes it for an old
     /// one may remove it.
-    pub(super) fn is_in_place(&self) -> bool {
+    pub(crate) fn is_in_place(&self) -> bool {
         Place::of(&self.file, &lock_path(&self.path)).unwrap_or(Place::Same) == Place::Same
     }
 }
 
 /// The file itself behind symbolic links, so that one file has one lock by whatever name. The directory is made when
 /// it is missing, for its owner alone.
-pub(super) fn real_path(path: &Path) -> io::Result<PathBuf> {
+pub(crate) fn real_path(path: &Path) -> io::Result<PathBuf> {
     const MAX_LINKS: usize = 40;
     let mut path = std::path::absolute(path)?;
     for _ in 0..MAX_LINKS {
@@ -89,7 +89,7 @@ pub(super) fn real_path(path: &Path) -> io::Result<PathBuf> {
 }
 
 /// Whether the operating system forbids the write.
-pub(super) fn is_read_only(error: &io::Error) -> bool {
+pub(crate) fn is_read_only(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
 }
 

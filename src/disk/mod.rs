@@ -1,4 +1,7 @@
-//! Everything that the store does to the disk goes through here, so that a test can stop it at any point.
+//! The ways to the disk. Everything that is done to it goes through [`Disk`], so that a test can stop it at any point.
+
+pub(crate) mod durable;
+pub(crate) mod lock;
 
 use std::fmt::Debug;
 use std::fs::{self, File, OpenOptions};
