@@ -2,6 +2,7 @@
 
 pub(crate) mod durable;
 pub(crate) mod lock;
+pub(crate) mod sealed;
 
 use std::fmt::Debug;
 use std::fs::{self, File, OpenOptions};

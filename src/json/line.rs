@@ -1,4 +1,4 @@
-//! The lines of journal and history: one JSON object each, checksummed, so that damage is seen and never believed.
+//! The lines of journal and history: one JSON object each, checksummed.
 //!
 //! | a line with | says |
 //! |---|---|
@@ -8,7 +8,7 @@
 //! | `file` | `flows.json` has every change up to this number |
 //! | `id` | a change, with the document |
 //!
-//! The checksum (CRC-32 of what follows it) and the id stand at fixed places: history is searched without reading JSON.
+//! The checksum (`crate::disk::sealed`) and the id stand at fixed places: history is searched without reading JSON.
 
 use std::borrow::Cow;
 
@@ -18,11 +18,10 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use super::state::{Deletion, Facts, Hash, Made};
+use crate::disk::sealed::{BODY, body, seal};
 use crate::flow::FlowId;
 use crate::repository::{Author, Revision, Version};
 
-const CHECKSUM: &[u8] = br#"{"crc":""#;
-const BODY: usize = CHECKSUM.len() + r#"00000000","#.len();
 const ID: usize = BODY + r#""id":""#.len();
 const SEQ: usize = ID + 36 + r#"","seq":"#.len();
 
@@ -159,27 +158,9 @@ pub(super) fn print_change(out: &mut Vec<u8>, made: &Made, seq: u64, synced: u64
     );
 }
 
-/// Appends a line: the object with its checksum as the first member.
-fn seal(out: &mut Vec<u8>, object: &impl Serialize) {
-    out.extend_from_slice(CHECKSUM);
-    let checksum = out.len();
-    out.extend_from_slice(br#"00000000""#);
-    let comma = out.len();
-    serde_json::to_writer(&mut *out, object).expect("numbers, times, strings and documents are JSON");
-    out[comma] = b',';
-    let crc = format!("{:08x}", crc32fast::hash(&out[comma + 1..]));
-    out[checksum..checksum + crc.len()].copy_from_slice(crc.as_bytes());
-    out.push(b'\n');
-}
-
 /// What the line says, without its line end. `None` when it is damaged or none of ours.
 pub(super) fn parse(line: &[u8]) -> Option<Line<'_>> {
-    let body = line.strip_prefix(CHECKSUM).and_then(|_| line.get(BODY..))?;
-    let crc = str::from_utf8(&line[CHECKSUM.len()..CHECKSUM.len() + 8]).ok()?;
-    if u32::from_str_radix(crc, 16).ok()? != crc32fast::hash(body) {
-        return None;
-    }
-    let kind = body.get(1..)?;
+    let kind = body(line)?.get(1..)?;
     Some(match kind {
         _ if kind.starts_with(b"id\"") => Line::Change(change(serde_json::from_slice(line).ok()?)?),
         _ if kind.starts_with(b"base\"") => {

@@ -124,7 +124,7 @@ impl Log {
             Since::After(cursor) if self.has(cursor) => cursor.number,
             Since::After(_) => return Err(RepositoryError::Gone),
         };
-        let mut feed = Feed { changes: Vec::new(), next: self.cursor(after) };
+        let mut feed = Feed { changes: Vec::new(), next: self.cursor(after), newest: self.cursor(self.last) };
         if limit == 0 || after == self.last {
             return Ok(feed);
         }

@@ -65,7 +65,10 @@ where
     let after = match since {
         Since::After(cursor) => cursor,
         Since::Oldest => bounds(connection, BEGIN).await?.kept,
-        Since::Now => return Ok(Feed { changes: Vec::new(), next: bounds(connection, BEGIN).await?.last }),
+        Since::Now => {
+            let Bounds { last: next, newest, .. } = bounds(connection, BEGIN).await?;
+            return Ok(Feed { changes: Vec::new(), next, newest });
+        }
     };
     let rows = rows(connection, after, limit, documents).await?;
     // Only now: what was deleted before they were read is known by now.
@@ -75,7 +78,7 @@ where
     }
     let changes = rows.into_iter().map(|row| Record::try_from(row).map_err(Error::from)).collect::<Result<Vec<_>>>()?;
     let next = changes.last().map_or(after, |change| change.cursor);
-    Ok(Feed { changes, next })
+    Ok(Feed { changes, next, newest: bounds.newest })
 }
 
 async fn rows(connection: &mut PgConnection, after: FeedCursor, limit: u32, documents: bool) -> Result<Vec<RecordRow>> {
@@ -121,6 +124,8 @@ struct Bounds {
     known: bool,
     /// The place is one of this log that a standby has not come to.
     awaited: bool,
+    /// What is committed ends with it, though it may have to wait.
+    newest: FeedCursor,
     /// Changes are committed that cannot be read yet.
     more_to_come: bool,
 }
@@ -134,6 +139,7 @@ async fn bounds(connection: &mut PgConnection, place: FeedCursor) -> Result<Boun
         )
         SELECT gone_log, gone_horizon, gone_number, last.log AS "log!", last.horizon AS "horizon!",
             last.number AS "number!",
+            newest.log AS "newest_log!", newest.horizon AS "newest_horizon!", newest.number AS "newest_number!",
             newest.log = here.log AND newest.horizon > settled AS "more_to_come!",
             ($2::BIGINT, $3::BIGINT) <= (of_log.horizon, of_log.number) AS "known!",
             pg_is_in_recovery() AND $1 = here.log AND $2 > settled AS "awaited!"
@@ -141,14 +147,14 @@ async fn bounds(connection: &mut PgConnection, place: FeedCursor) -> Result<Boun
         CROSS JOIN here
         CROSS JOIN LATERAL (
             (
-                SELECT change.log, change.horizon
+                SELECT change.log, change.horizon, change.number
                 FROM flow_changes AS change
-                ORDER BY change.log DESC, change.horizon DESC
+                ORDER BY change.log DESC, change.horizon DESC, change.number DESC
                 LIMIT 1
             )
             UNION ALL
-            SELECT here.log, 0
-            ORDER BY log DESC, horizon DESC
+            SELECT here.log, 0, 0
+            ORDER BY log DESC, horizon DESC, number DESC
             LIMIT 1
         ) AS newest
         CROSS JOIN LATERAL (
@@ -186,6 +192,7 @@ async fn bounds(connection: &mut PgConnection, place: FeedCursor) -> Result<Boun
     .await?;
     let kept = cursor(row.gone_log, row.gone_horizon, row.gone_number)?;
     let last = cursor(row.log, row.horizon, row.number)?.max(kept);
+    let newest = cursor(row.newest_log, row.newest_horizon, row.newest_number)?.max(last);
     let known = row.known || place == kept;
-    Ok(Bounds { kept, last, known, awaited: row.awaited, more_to_come: row.more_to_come })
+    Ok(Bounds { kept, last, known, awaited: row.awaited, newest, more_to_come: row.more_to_come })
 }

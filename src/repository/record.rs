@@ -83,6 +83,9 @@ pub struct Feed<T> {
     pub changes: Vec<Record<T>>,
     /// Behind the last of them; where there is none, the place that was asked for.
     pub next: FeedCursor,
+    /// Behind the last change that was committed when it was read. Whoever has read as far as this has every change that
+    /// was made before he asked; one that waits until nothing can overtake it any more may lie between.
+    pub newest: FeedCursor,
 }
 
 /// From where on changes are asked for.

@@ -335,6 +335,23 @@ fn check_feed(feed: &[Record<Flow>]) {
     }
 }
 
+/// Also of what somebody else's transaction may hold back for a while.
+pub async fn a_feed_says_how_far_it_is_behind(repository: Arc<dyn FlowRepository>) {
+    let begin = now(&*repository).await;
+    create_all(&*repository, [flow(1, "a"), flow(2, "b")]).await;
+    let newest = repository.changes(Since::Now, 0).await.unwrap().newest;
+    for limit in [0, 1] {
+        let page = repository.changes(Since::After(begin), limit).await.unwrap();
+        assert!(page.next < page.newest && page.newest == newest, "there is more behind {limit} of 2");
+    }
+    let summaries = repository.change_summaries(Since::After(begin), 10).await.unwrap();
+    assert_eq!(summaries.newest, newest);
+    let last = read_until(&*repository, Since::After(begin), 1, |record| record.cursor == newest).await;
+    assert_eq!(last.len(), 2);
+    let end = repository.changes(Since::After(newest), 10).await.unwrap();
+    assert_eq!((end.changes.len(), end.next, end.newest), (0, newest, newest));
+}
+
 /// Who makes every change of the feed ends with what is there.
 pub async fn the_feed_makes_a_copy(repository: Arc<dyn FlowRepository>) {
     five_changes(&*repository).await;

@@ -102,6 +102,7 @@ macro_rules! contract_tests {
             feed::a_change_wakes_who_waits,
             feed::change_summaries_agree_with_changes,
             feed::writers_and_readers_at_once,
+            feed::a_feed_says_how_far_it_is_behind,
             feed::the_feed_makes_a_copy,
             concurrency::savers_at_once_lose_nothing,
             concurrency::creations_and_deletions_count_on,

@@ -58,7 +58,9 @@ async fn a_change_waits_for_the_transactions_that_could_overtake_it() {
     let mut slow = database.connect().await;
     run(&mut slow, &format!("BEGIN; {}", rename(1, "by the slow"))).await;
     change(&*repository, Change::replace(flow(2, "by the fast")), stamp(1)).await;
-    assert_eq!(repository.changes(Since::After(begin), 10).await.unwrap().changes.len(), 0);
+    let held_back = repository.changes(Since::After(begin), 10).await.unwrap();
+    assert_eq!(held_back.changes.len(), 0);
+    assert!(held_back.next < held_back.newest, "it tells that there is something");
     assert_eq!(history(&*repository, 2).await[0].revision.number(), 2);
     let waiting = repository.changed(begin);
     tokio::pin!(waiting);
@@ -68,6 +70,7 @@ async fn a_change_waits_for_the_transactions_that_could_overtake_it() {
     let is_last = |record: &Record<Flow>| record.author.as_str() == "sql";
     let records = read_until(&*repository, Since::After(begin), 10, is_last).await;
     assert_eq!(feed::told(&records), [(2, Update, 2), (1, Update, 2)]);
+    assert_eq!(records[0].cursor, held_back.newest);
 }
 
 /// Sixty-four who wait hold the connection that is listened on, leave the others to those who work, and are woken by psql as
