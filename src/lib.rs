@@ -32,6 +32,7 @@ mod disk;
 pub mod flow;
 pub mod http;
 pub mod json;
+pub mod last_known;
 mod listing;
 pub mod postgres;
 pub mod repository;
