@@ -35,8 +35,14 @@ impl<S: Send + Sync> FromRequestParts<S> for PathId {
 pub(super) async fn list(State(app): State<App>, RawQuery(query): RawQuery) -> Answer {
     let Listing { query, view } = Listing::parse(query.as_deref().unwrap_or_default())?;
     Ok(match view {
-        View::Full => answer::flows(app.repository.list(&query).await?),
-        View::Summary => answer::summaries(app.repository.summaries(&query).await?),
+        View::Full => {
+            let (stale, page) = app.read(|repository| repository.list(&query)).await?;
+            (stale, answer::flows(page)).into_response()
+        }
+        View::Summary => {
+            let (stale, page) = app.read(|repository| repository.summaries(&query)).await?;
+            (stale, answer::summaries(page)).into_response()
+        }
     })
 }
 
@@ -51,11 +57,14 @@ pub(super) async fn create(
 }
 
 pub(super) async fn read(State(app): State<App>, PathId(id): PathId, headers: HeaderMap) -> Answer {
-    let Stored { item, version } = app.flow(id).await?;
-    if condition::is_known(&headers, version.revision)? {
-        return Ok(answer::not_modified(version.revision));
-    }
-    Ok(answer::flow(StatusCode::OK, &item, version.revision))
+    let (stale, found) = app.read(|repository| repository.get(id)).await?;
+    let Stored { item, version } = found.ok_or_else(|| no_such_flow(id))?;
+    let answer = if condition::is_known(&headers, version.revision)? {
+        answer::not_modified(version.revision)
+    } else {
+        answer::flow(StatusCode::OK, &item, version.revision)
+    };
+    Ok((stale, answer).into_response())
 }
 
 pub(super) async fn replace(
@@ -85,7 +94,7 @@ pub(super) async fn put_flow(
     match put(&app, flow.clone(), Precondition::Absent, author).await {
         Ok(version) => Ok(created(&flow, version.revision)),
         Err(error) if is_only(&error, |kind| matches!(kind, ViolationKind::AlreadyExists)) => {
-            let current = app.repository.get(id).await?.map(Box::new);
+            let current = app.source.repository.get(id).await?.map(Box::new);
             Err(Problem::precondition_failed("the flow exists already", current))
         }
         Err(error) => Err(error.into()),
@@ -171,10 +180,14 @@ fn is_only(error: &RepositoryError, is: fn(&ViolationKind) -> bool) -> bool {
     matches!(error, RepositoryError::Conflict(violations) if matches!(violations.as_slice(), [only] if is(&only.kind)))
 }
 
+fn no_such_flow(id: FlowId) -> Problem {
+    Problem::new(Kind::NoSuchFlow, format!("there is no flow {id}"))
+}
+
 impl App {
     async fn flow(&self, id: FlowId) -> Result<Stored<Flow>, Problem> {
-        let flow = self.repository.get(id).await?;
-        flow.ok_or_else(|| Problem::new(Kind::NoSuchFlow, format!("there is no flow {id}")))
+        let flow = self.source.repository.get(id).await?;
+        flow.ok_or_else(|| no_such_flow(id))
     }
 
     /// Makes a change under the condition of a request, which may allow one of several revisions.
@@ -194,7 +207,7 @@ impl App {
     }
 
     async fn apply(&self, change: Change, author: Author) -> Result<Applied, RepositoryError> {
-        let applied = self.repository.apply(vec![change], Stamp::new(clock::now(), author)).await?;
+        let applied = self.source.repository.apply(vec![change], Stamp::new(clock::now(), author)).await?;
         let [only] = <[Applied; 1]>::try_from(applied)
             .map_err(|_| RepositoryError::Failed("another number of answers than of changes".into()))?;
         Ok(only)

@@ -3,6 +3,7 @@
 //! | file | what |
 //! |---|---|
 //! | `flows` | the routes of flows |
+//! | `source` | the storage, and its last known flows while it is away |
 //! | `service` | health, readiness, version, whether a key is wanted |
 //! | `access` | who may |
 //! | `body`, `query`, `condition` | what comes in: documents, parameters, `If-Match` |
@@ -21,12 +22,13 @@ mod problem;
 mod query;
 mod server;
 mod service;
+mod source;
 
 pub use access::{Access, ApiKey};
 pub use server::{GRACE, serve};
+pub use source::Source;
 
 use std::any::Any;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{DefaultBodyLimit, Request};
@@ -37,19 +39,18 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::trace::TraceLayer;
 use tracing::Span;
 
-use crate::repository::FlowRepository;
 use problem::{Kind, Problem};
 
 /// What every handler can reach.
 #[derive(Clone)]
 struct App {
-    repository: Arc<dyn FlowRepository>,
+    source: Source,
     access: Access,
 }
 
-/// All routes over this repository.
-pub fn router(repository: Arc<dyn FlowRepository>, access: Access) -> Router {
-    let app = App { repository, access };
+/// All routes over this repository, or over this one with its last known flows.
+pub fn router(source: impl Into<Source>, access: Access) -> Router {
+    let app = App { source: source.into(), access };
     open().merge(guarded(&app)).with_state(app).layer(CatchPanicLayer::custom(panicked)).layer(
         TraceLayer::new_for_http()
             .make_span_with(|request: &Request| {

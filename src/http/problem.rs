@@ -95,6 +95,11 @@ impl Problem {
         Self::new(Kind::InvalidParameter, format!("`{name}`: {problem}"))
     }
 
+    /// The storage does not answer; `detail` goes to the client.
+    pub(super) fn unavailable(detail: impl Into<String>, retry_after: Duration) -> Self {
+        Self { retry_after: Some(retry_after), ..Self::new(Kind::Unavailable, detail) }
+    }
+
     /// A condition that does not hold, with the flow as it is where there is one.
     pub(super) fn precondition_failed(detail: impl Into<String>, current: Option<Box<Stored<Flow>>>) -> Self {
         Self { current, ..Self::new(Kind::PreconditionFailed, detail) }
@@ -134,7 +139,7 @@ impl From<RepositoryError> for Problem {
             RepositoryError::Unavailable { ref reason, retry_after } => {
                 tracing::warn!(reason, "the storage is not available");
                 let detail = "it does not answer just now; whether a write has happened is open, so read again";
-                Self { retry_after: Some(retry_after), ..Self::new(Kind::Unavailable, detail) }
+                Self::unavailable(detail, retry_after)
             }
             RepositoryError::Busy(ref reason) => {
                 tracing::warn!(reason, "the storage is busy");

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::{Access, App};
 use crate::clock;
+use crate::last_known::{Extent, LastKnown};
 use crate::repository::Status;
 
 /// Alive. Never touches the storage: a server must not be killed because its database is away.
@@ -34,11 +35,24 @@ struct Ready {
     /// What somebody should look at, for those who hold the key.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     faults: Vec<String>,
+    /// What is read while the storage is away.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_known: Option<LastKnownFlows>,
+}
+
+#[derive(Serialize)]
+struct LastKnownFlows {
+    /// How many, for those who hold the key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    flows: Option<usize>,
+    complete: bool,
+    as_of: String,
+    served: bool,
 }
 
 /// Whether requests would be served. Load balancers ask this, and have no keys.
 pub(super) async fn ready(State(app): State<App>, headers: HeaderMap) -> Response {
-    let health = app.repository.health().await;
+    let health = app.source.repository.health().await;
     let ready = health.status == Status::Ready;
     let is_trusted = app.access.author(&headers).is_some();
     let reason = match health.status {
@@ -46,6 +60,13 @@ pub(super) async fn ready(State(app): State<App>, headers: HeaderMap) -> Respons
         Status::Unavailable(reason) => Some(reason),
     };
     let since = TimeDelta::from_std(health.for_the_last).ok().and_then(|time| clock::now().checked_sub_signed(time));
+    let last_known = app.source.last_known.as_ref().and_then(LastKnown::extent);
+    let last_known = last_known.map(|Extent { flows, is_complete, as_of }| LastKnownFlows {
+        flows: is_trusted.then_some(flows),
+        complete: is_complete,
+        as_of: as_of.to_rfc3339_opts(SecondsFormat::Millis, true),
+        served: !ready,
+    });
     let faults = health.faults;
     let body = Ready {
         storage: health.kind,
@@ -57,6 +78,7 @@ pub(super) async fn ready(State(app): State<App>, headers: HeaderMap) -> Respons
         degraded: !ready || !faults.is_empty(),
         faults: if is_trusted { faults } else { Vec::new() },
         reason: reason.filter(|_| is_trusted),
+        last_known,
     };
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, [(header::CACHE_CONTROL, "no-store")], Json(body)).into_response()
