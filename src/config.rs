@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use chrono::TimeDelta;
 use etcetera::BaseStrategy;
 use strom::http::{Access, ApiKey};
+use strom::last_known;
 use strom::postgres::DatabaseUrl;
 use strom::repository::Retention;
 use strom::storage::Storage;
@@ -55,6 +56,11 @@ pub(crate) struct Flags {
         default_missing_value = "true"
     )]
     read_only: Option<String>,
+
+    /// Keep the flows of the database in memory and in the data directory up to so many MiB, besides all that start by
+    /// themselves, and serve them while it is away; 0 keeps none [env: STROM_LAST_KNOWN_MIB] [default: 64]
+    #[arg(long, global = true, value_name = "MIB")]
+    last_known_mib: Option<String>,
 
     /// The address or host name to listen on [env: STROM_HOST] [default: 127.0.0.1]
     #[arg(long, global = true, value_name = "HOST")]
@@ -115,6 +121,7 @@ const DATA_DIR: Setting = Setting { flag: "--data-dir", env: &["STROM_DATA_DIR",
 const HISTORY_REVISIONS: Setting = Setting { flag: "--history-revisions", env: &["STROM_HISTORY_REVISIONS"] };
 const HISTORY_DAYS: Setting = Setting { flag: "--history-days", env: &["STROM_HISTORY_DAYS"] };
 const READ_ONLY: Setting = Setting { flag: "--read-only", env: &["STROM_READ_ONLY"] };
+const LAST_KNOWN_MIB: Setting = Setting { flag: "--last-known-mib", env: &["STROM_LAST_KNOWN_MIB"] };
 const HOST: Setting = Setting { flag: "--host", env: &["STROM_HOST"] };
 const PORT: Setting = Setting { flag: "--port", env: &["STROM_PORT", "STROM_SERVER_PORT"] };
 const API_KEY: Setting = Setting { flag: "--api-key", env: &["STROM_API_KEY"] };
@@ -146,11 +153,24 @@ impl Flags {
         if let Some(path) = FLOWS_PATH.find(self.flows_path.clone(), &env) {
             return Ok(Storage::Json(path.value.into()));
         }
-        let directory = match DATA_DIR.find(self.data_dir.clone(), &env) {
-            Some(found) => PathBuf::from(found.value),
-            None => platform_data_dir()?,
-        };
-        Ok(Storage::Json(directory.join("flows.json")))
+        Ok(Storage::Json(self.data_dir(env)?.join("flows.json")))
+    }
+
+    fn data_dir(&self, env: impl Fn(&str) -> Option<OsString>) -> Result<PathBuf, ConfigError> {
+        DATA_DIR.find(self.data_dir.clone(), env).map_or_else(platform_data_dir, |found| Ok(found.value.into()))
+    }
+
+    /// How flows of a database are kept for when it is away; `None` when they are not. Without any data directory they are
+    /// kept in memory. `env` looks a variable up.
+    pub(crate) fn last_known(
+        &self,
+        env: impl Fn(&str) -> Option<OsString>,
+    ) -> Result<Option<last_known::Settings>, ConfigError> {
+        let default = last_known::Settings::default();
+        let given = LAST_KNOWN_MIB.find(self.last_known_mib.clone().map(Into::into), &env);
+        let bytes = given.map(|found| found.number(0)).transpose()?.map_or(default.bytes, |mib| u64::from(mib) << 20);
+        let directory = self.data_dir(env).ok();
+        Ok((bytes > 0).then_some(last_known::Settings { bytes, directory, ..default }))
     }
 
     /// Where a database is migrated, when not at its address. `env` looks a variable up.
@@ -164,7 +184,7 @@ impl Flags {
     /// How much history is kept. `env` looks a variable up.
     pub(crate) fn retention(&self, env: impl Fn(&str) -> Option<OsString>) -> Result<Retention, ConfigError> {
         let number = |setting: Setting, flag: &Option<String>| {
-            setting.find(flag.clone().map(Into::into), &env).map(Found::count).transpose()
+            setting.find(flag.clone().map(Into::into), &env).map(|found| found.number(1)).transpose()
         };
         let default = Retention::default();
         Ok(Retention {
@@ -247,10 +267,10 @@ impl Found {
         port.map_err(|_| ConfigError(format!("{name} is not a port\na port is a number from 0 to 65535")))
     }
 
-    fn count(self) -> Result<u32, ConfigError> {
+    fn number(self, least: u32) -> Result<u32, ConfigError> {
         let name = self.name;
-        let count = self.text()?.parse().ok().filter(|count| (1..=1_000_000).contains(count));
-        count.ok_or_else(|| ConfigError(format!("{name} is not a number from 1 to 1000000")))
+        let number = self.text()?.parse().ok().filter(|number| (least..=1_000_000).contains(number));
+        number.ok_or_else(|| ConfigError(format!("{name} is not a number from {least} to 1000000")))
     }
 
     fn boolean(self) -> Result<bool, ConfigError> {
@@ -271,7 +291,7 @@ mod tests {
 
     use super::{
         ALLOW_ANONYMOUS, API_KEY, Access, ConfigError, DATA_DIR, DATABASE_URL, FLOWS_PATH, Flags, HISTORY_DAYS,
-        HISTORY_REVISIONS, HOST, MIGRATE_DATABASE_URL, PORT, READ_ONLY, Retention, Server,
+        HISTORY_REVISIONS, HOST, LAST_KNOWN_MIB, MIGRATE_DATABASE_URL, PORT, READ_ONLY, Retention, Server,
     };
 
     #[derive(Debug, Parser)]
@@ -350,6 +370,17 @@ mod tests {
     }
 
     #[test]
+    fn last_known_flows_are_kept_in_the_data_directory_unless_none_are_wanted() {
+        let kept = |arguments: &[&str], variables: &[(&str, &str)]| flags(arguments).last_known(env(variables));
+        let settings = kept(&["--last-known-mib", "3"], &[("STROM_DATA_DIR", "d")]).unwrap().unwrap();
+        assert_eq!((settings.bytes, settings.directory), (3 << 20, Some("d".into())));
+        assert_eq!(kept(&[], &[]).unwrap().unwrap().bytes, 64 << 20);
+        assert!(kept(&[], &[("STROM_LAST_KNOWN_MIB", "0")]).unwrap().is_none());
+        let error = kept(&["--last-known-mib", "1.5"], &[]).unwrap_err().to_string();
+        assert_eq!(error, "--last-known-mib is not a number from 0 to 1000000");
+    }
+
+    #[test]
     fn errors_name_the_setting_and_keep_its_value() {
         let error = server(&["--port", "65536"], &[]).unwrap_err().to_string();
         assert_eq!(error, "--port is not a port\na port is a number from 0 to 65535");
@@ -394,6 +425,7 @@ mod tests {
             HISTORY_REVISIONS,
             HISTORY_DAYS,
             READ_ONLY,
+            LAST_KNOWN_MIB,
             HOST,
             PORT,
             API_KEY,

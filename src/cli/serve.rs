@@ -4,8 +4,9 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 
 use strom::clock;
-use strom::http::{self, Access};
-use strom::storage::Settings;
+use strom::http::{self, Access, Source};
+use strom::last_known::LastKnown;
+use strom::storage::{Settings, Storage};
 use tokio::net::{TcpListener, lookup_host};
 use tokio::sync::oneshot;
 
@@ -18,20 +19,28 @@ pub(super) async fn run(flags: &Flags) -> Result<Answer, Failure> {
     let server = flags.server(env)?;
     let storage = flags.storage(env)?;
     let read_only = flags.read_only(env)?;
+    let last_known = flags.last_known(env)?.filter(|_| matches!(storage, Storage::Postgres(_)));
     let settings = Settings {
         retention: flags.retention(env)?,
         migrations: flags.migrations(env)?,
         read_only,
-        ..Settings::default()
+        opens_while_away: true,
     };
     // Before the storage is opened, which may migrate a database: a port that is taken changes nothing anywhere.
     let (listener, address) = listen(&server).await?;
     let repository = storage.open_with(clock::now(), settings).await?;
+    let last_known = match last_known {
+        Some(settings) => Some(LastKnown::follow(repository.clone(), settings).await),
+        None => None,
+    };
     let stop = until_stopped().map_err(Failure::Signals)?;
     let how = if read_only { ", read-only" } else { "" };
     say_where(&format!("strom {}: flows in {storage}{how}, listening on http://{address}", env!("CARGO_PKG_VERSION")));
-    let routes = http::router(repository.clone(), server.access);
-    let ended = http::serve(listener, routes, stop).await;
+    let source = last_known.clone().map_or_else(|| Source::from(repository.clone()), Source::from);
+    let ended = http::serve(listener, http::router(source, server.access), stop).await;
+    if let Some(last_known) = last_known {
+        last_known.stop().await;
+    }
     repository.close().await;
     ended.map(|()| Answer::Done).map_err(Failure::Serve)
 }

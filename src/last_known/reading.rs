@@ -109,7 +109,7 @@ impl FlowRepository for LastKnown {
         };
         let for_the_last = self.age(clock::now()).unwrap_or_default();
         let location = self.0.shared.location.clone();
-        Health { kind: "last known", location, status, for_the_last, faults: Vec::new() }
+        Health { kind: "last known", location, status, for_the_last, read_only: true, faults: Vec::new() }
     }
 
     /// Stops following.
