@@ -97,8 +97,8 @@ impl Lines {
         if self.reader.read_until(b'\n', &mut self.line).map_err(|error| error.to_string())? == 0 {
             return Ok(None);
         }
-        let line = self.line.strip_suffix(b"\n").and_then(line::parse);
-        line.map(Some).ok_or_else(|| "a line is damaged".to_owned())
+        let line = self.line.strip_suffix(b"\n").unwrap_or(&self.line);
+        line::parse(line).map(Some).ok_or_else(|| "a line is damaged".to_owned())
     }
 }
 

@@ -13,6 +13,7 @@ mod json_kill;
 mod json_refusals;
 mod json_saves;
 mod json_start;
+mod last_known;
 mod migrations;
 mod migrations_command;
 mod migrations_failing;

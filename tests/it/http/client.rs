@@ -7,7 +7,7 @@ use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, header};
 use serde_json::{Value, json};
 use strom::FlowRepository;
-use strom::http::{Access, router};
+use strom::http::{Access, Source, router};
 use tower::ServiceExt;
 
 pub(super) const ID: &str = "57130000-0000-4000-8000-000000000001";
@@ -27,8 +27,8 @@ impl Client {
         Self::with(repository, Access::Anonymous)
     }
 
-    pub(super) fn with(repository: Arc<dyn FlowRepository>, access: Access) -> Self {
-        Self(router(repository, access))
+    pub(super) fn with(source: impl Into<Source>, access: Access) -> Self {
+        Self(router(source, access))
     }
 
     /// `line` is a method and a path; a body is sent as JSON.

@@ -5,6 +5,7 @@ mod bodies;
 mod client;
 mod conditions;
 mod failures;
+mod last_known;
 mod lists;
 mod routes;
 
