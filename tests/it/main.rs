@@ -21,6 +21,7 @@ mod migrations_indexes;
 mod migrations_rights;
 mod model;
 mod notifications_postgres;
+mod outage_postgres;
 mod postgres;
 mod reading_postgres;
 mod retention_postgres;
