@@ -81,7 +81,7 @@ pub struct UnknownOperation;
 pub struct Feed<T> {
     /// The changes.
     pub changes: Vec<Record<T>>,
-    /// Behind the last of them; where there is none, the place that was asked for.
+    /// Behind the last of them; where there is none, the place that was asked for, or another behind which the same follows.
     pub next: FeedCursor,
     /// Behind the last change that was committed when it was read. Whoever has read as far as this has every change that
     /// was made before he asked; one that waits until nothing can overtake it any more may lie between.

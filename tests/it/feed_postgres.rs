@@ -296,3 +296,22 @@ async fn overlapping_transactions_reach_every_reader_once_and_in_one_order() {
     let there = everything(&*repository).await.into_iter().map(|stored| (stored.item.id(), canonical(&stored.item)));
     assert_eq!(copy, there.collect());
 }
+
+/// A restored dump begins another log. Who had read all of the old one is at its beginning, and waits there.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_read_everything_before_a_dump_waits_for_the_next_change_after_it() {
+    let database = Database::migrated().await;
+    let original = database.repository().await;
+    create_all(&*original, [flow(1, "a")]).await;
+    let read = original.changes(Since::Oldest, 10).await.unwrap().next;
+    original.close().await;
+    let copied = database.copied().await;
+    let copy = copied.repository().await;
+    let feed = copy.changes(Since::After(read), 10).await.unwrap();
+    assert_eq!((feed.changes.len(), feed.next), (0, feed.newest));
+    let waiting = copy.changed(feed.next);
+    assert!(tokio::time::timeout(Duration::from_millis(500), waiting).await.is_err(), "there is nothing new");
+    change(&*copy, Change::replace(flow(1, "b")), stamp(1)).await;
+    let is_last = |record: &Record<Flow>| record.revision.number() == 2;
+    assert_eq!(feed::told(&read_until(&*copy, Since::After(feed.next), 10, is_last).await), [(1, Update, 2)]);
+}
