@@ -31,6 +31,18 @@ pub(super) enum Topic {
 }
 
 impl Topic {
+    const ALL: [Self; 9] = [
+        Self::File,
+        Self::Edit,
+        Self::Conflict,
+        Self::Checkpoint,
+        Self::Save,
+        Self::Place,
+        Self::Log,
+        Self::Rotation,
+        Self::History,
+    ];
+
     const fn name(self) -> &'static str {
         match self {
             Self::File => "file",
@@ -66,5 +78,15 @@ impl Faults {
     /// All of them.
     pub(super) fn all(&self) -> Vec<String> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).values().flatten().cloned().collect()
+    }
+
+    /// How many there are, by the names of topics.
+    pub(super) fn counts(&self) -> BTreeMap<&'static str, usize> {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = BTreeMap::new();
+        for topic in Topic::ALL {
+            *counts.entry(topic.name()).or_default() += all.get(&topic).map_or(0, Vec::len);
+        }
+        counts
     }
 }

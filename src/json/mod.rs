@@ -7,6 +7,7 @@
 //! | `upkeep`, `file`, `history` | what follows later: `flows.json`, the older changes |
 //! | `open`, `recovery`, `replay`, `reconcile` | the start, in every condition |
 //! | `log`, `segment`, `line` | reading history and feed |
+//! | `faults`, `measurements` | what somebody should look at |
 //! | `append_file` | what the journal adds to `crate::disk`, the way there |
 //!
 //! All flows are in memory; reads never touch the disk, except for history and feed, and never wait for a write. A change
@@ -52,6 +53,7 @@ mod history;
 mod journal;
 mod line;
 mod log;
+mod measurements;
 mod open;
 mod reconcile;
 mod recovery;
@@ -81,8 +83,8 @@ use crate::disk::{Disk, RealDisk};
 use crate::flow::{Flow, FlowId, Head};
 use crate::listing;
 use crate::repository::{
-    Applied, Change, Feed, FeedCursor, FlowRepository, Health, ListQuery, OpenError, Page, Record, RepositoryError,
-    Result, Revision, Since, Stamp, Status, Stored,
+    Applied, Change, Feed, FeedCursor, FlowRepository, Health, ListQuery, Measurement, OpenError, Page, Record,
+    RepositoryError, Result, Revision, Since, Stamp, Status, Stored,
 };
 
 /// Flows in one JSON file, and a journal beside it.
@@ -221,6 +223,10 @@ impl FlowRepository for JsonRepository {
             read_only: false,
             faults: self.0.faults.all(),
         }
+    }
+
+    fn measurements(&self) -> Vec<Measurement> {
+        self.0.measurements()
     }
 
     /// Writes the file, if anything is missing in it.

@@ -12,6 +12,7 @@ use tokio::task::spawn_blocking;
 use super::Settings;
 use super::faults::{Faults, Topic};
 use super::history;
+use super::measurements::Meters;
 use super::open::Opened;
 use super::upkeep::Upkeep;
 use super::writer::{Committed, View, Writer};
@@ -25,6 +26,7 @@ pub(super) struct Shared {
     pub(super) settings: Settings,
     pub(super) disk: Arc<dyn Disk>,
     pub(super) faults: Faults,
+    pub(super) meters: Meters,
     /// What readers see; `None` after the close. Held only to take or put the `Arc`.
     view: RwLock<Option<Arc<View>>>,
     waiting: Mutex<Waiting>,
@@ -90,6 +92,7 @@ impl Shared {
             settings,
             disk,
             faults,
+            meters: Meters::starting(writer.written.seq),
             last: watch::Sender::new(view.log.last),
             view: RwLock::new(Some(Arc::new(view))),
             waiting: Mutex::default(),
@@ -154,10 +157,11 @@ impl Shared {
         let Some(mut owned) = writer.take() else { return true };
         let (calls, answers): (Vec<_>, Vec<_>) =
             calls.into_iter().map(|call| ((call.changes, call.stamp), call.answer)).unzip();
-        let Committed { results, view, failure } = owned.commit(&view, &calls);
+        let Committed { results, view, saved, failure } = owned.commit(&view, &calls);
         *writer = Some(owned);
         if let Some(view) = view {
             self.publish(view);
+            self.meters.saved(saved);
             self.faults.clear(Topic::Save);
             self.mark_unwritten();
         }
@@ -190,12 +194,14 @@ impl Shared {
     /// Writes the file, if anything is missing in it.
     pub(super) fn checkpoint(&self) -> bool {
         let before = lock(&self.unwritten).take();
+        self.meters.set_writing(before.map(|(first, _)| first));
         let is_written = lock(&self.upkeep).checkpoint(self);
         if let Some((first, last)) = before.filter(|_| !is_written) {
             let mut unwritten = lock(&self.unwritten);
             let last = unwritten.map_or(last, |(_, last)| last);
             *unwritten = Some((first, last));
         }
+        self.meters.set_writing(None);
         is_written
     }
 

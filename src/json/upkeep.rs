@@ -5,6 +5,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::Shared;
 use super::faults::Topic;
@@ -40,7 +41,10 @@ impl Upkeep {
             return false;
         }
         if point.needs_writing {
-            match write_file(shared, &point) {
+            let begin = Instant::now();
+            let written = write_file(shared, &point);
+            shared.meters.tried_to_write(written.as_ref().ok().copied(), begin.elapsed());
+            match written {
                 Ok(true) => shared.faults.clear(Topic::Checkpoint),
                 Ok(false) => return false,
                 Err(error) => {
@@ -227,6 +231,7 @@ fn write_file(shared: &Shared, point: &Point) -> io::Result<bool> {
     }
     prepared.put()?;
     writer.written = Written { identity: Some(identity), state: state.clone(), seq: point.seq, is_whole: true };
+    shared.meters.has_written(point.seq);
     if let Err(error) = sync_directory_of(&*shared.disk, &shared.path) {
         writer.written.is_whole = false;
         return Err(error);
@@ -248,6 +253,7 @@ fn adopt(shared: &Shared, writer: &mut Writer, view: &View, result: Reconciled, 
         Ok(()) => shared.faults.clear(Topic::Save),
         Err(failure) => shared.faults.set(Topic::Save, vec![format!("an edit is not written down yet: {failure}")]),
     }
+    shared.meters.has_written(writer.written.seq);
     let log = writer.log(&view.log);
     shared.publish(View { state, log });
     if !is_written {

@@ -61,6 +61,8 @@ pub(super) enum JournalPlace {
 pub(super) struct Committed {
     pub(super) results: Vec<repository::Result<Vec<Applied>>>,
     pub(super) view: Option<View>,
+    /// How many of the calls were saved, with one sync for all of them.
+    pub(super) saved: usize,
     /// Why nothing was saved, if something was to be.
     pub(super) failure: Option<Failure>,
 }
@@ -86,7 +88,7 @@ impl Writer {
         {
             let failure = self.failure(&error);
             let results = calls.iter().map(|_| Err(failure.clone().into())).collect();
-            return Committed { results, view: None, failure: Some(failure) };
+            return Committed { results, view: None, saved: 0, failure: Some(failure) };
         }
         let mut state = view.state.clone();
         let mut made = Vec::new();
@@ -103,17 +105,19 @@ impl Writer {
             }));
         }
         if made.is_empty() {
-            return Committed { results, view: None, failure: None };
+            return Committed { results, view: None, saved: 0, failure: None };
         }
+        let count = made.len();
         let saved = self.check_writable().and_then(|()| self.append(made).map_err(|error| self.failure(&error)));
         if let Err(failed) = saved {
             // What came behind the first save was decided on flows that are not there now.
             for result in results.iter_mut().skip(first_saved) {
                 *result = Err(failed.clone().into());
             }
-            return Committed { results, view: None, failure: Some(failed) };
+            return Committed { results, view: None, saved: 0, failure: Some(failed) };
         }
-        Committed { results, view: Some(View { state, log: self.log(&view.log) }), failure: None }
+        let view = View { state, log: self.log(&view.log) };
+        Committed { results, view: Some(view), saved: count, failure: None }
     }
 
     /// Writes down changes that somebody else has made to the file.

@@ -12,12 +12,15 @@ pub(super) struct Breaker(watch::Sender<State>);
 struct State {
     open: Option<String>,
     since: Instant,
+    /// How often it was opened.
+    outages: u64,
 }
 
 impl Breaker {
     /// A closed one; open where there is a reason.
     pub(super) fn new(open: Option<String>) -> Self {
-        Self(watch::Sender::new(State { open, since: Instant::now() }))
+        let outages = u64::from(open.is_some());
+        Self(watch::Sender::new(State { open, since: Instant::now(), outages }))
     }
 
     /// The reason, while it is open.
@@ -42,6 +45,7 @@ impl Breaker {
         self.0.send_modify(|state| {
             if state.open.is_none() {
                 state.since = Instant::now();
+                state.outages += 1;
             }
             state.open = Some(reason.into());
         });
@@ -49,7 +53,15 @@ impl Breaker {
 
     /// Closes it.
     pub(super) fn close(&self) {
-        self.0.send_replace(State { open: None, since: Instant::now() });
+        self.0.send_modify(|state| {
+            state.open = None;
+            state.since = Instant::now();
+        });
+    }
+
+    /// How often it was opened.
+    pub(super) fn outages(&self) -> u64 {
+        self.0.borrow().outages
     }
 }
 
@@ -70,5 +82,6 @@ mod tests {
         assert_eq!(breaker.opened().now_or_never().as_deref(), Some("starting up"));
         breaker.close();
         assert_eq!((breaker.reason(), breaker.opened().now_or_never()), (None, None));
+        assert_eq!(breaker.outages(), 1);
     }
 }

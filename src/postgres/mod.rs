@@ -13,6 +13,7 @@ mod error;
 mod get;
 mod history;
 mod indexes;
+mod lag;
 mod list;
 mod migrate;
 mod migrations;
@@ -45,8 +46,8 @@ use futures::stream::BoxStream;
 
 use crate::flow::{Flow, FlowId, Head};
 use crate::repository::{
-    Applied, Change, Feed, FeedCursor, FlowRepository, Health, ListQuery, OpenError, Page, Record, RepositoryError,
-    Result, Revision, Since, Stamp, Status, Stored,
+    Applied, Change, Feed, FeedCursor, FeedLag, FlowRepository, Health, ListQuery, Measurement, OpenError, Page,
+    Record, RepositoryError, Result, Revision, Since, Stamp, Status, Stored,
 };
 use background::Background;
 use notifications::Notifications;
@@ -212,6 +213,14 @@ impl FlowRepository for PostgresRepository {
             read_only: self.read_only,
             faults: Vec::new(),
         }
+    }
+
+    fn measurements(&self) -> Vec<Measurement> {
+        self.pool.measurements()
+    }
+
+    async fn feed_lag(&self) -> Result<FeedLag> {
+        self.pool.read(|connection| lag::feed_lag(connection).boxed()).await
     }
 
     async fn close(&self) {

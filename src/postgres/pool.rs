@@ -3,6 +3,7 @@
 
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -19,7 +20,7 @@ use super::ping::{self, ping};
 use super::servers::{Servers, unfit};
 use super::session;
 use super::url::Wanted;
-use crate::repository::{RepositoryError, Result};
+use crate::repository::{Measurement, RepositoryError, Result};
 
 /// All that one instance may hold, whatever for.
 pub(super) const MAX_CONNECTIONS: u32 = 5;
@@ -38,6 +39,7 @@ pub(super) struct Pool {
     pool: PgPool,
     pub(super) servers: Servers,
     pub(super) breaker: Arc<Breaker>,
+    waiting: AtomicU32,
 }
 
 impl Pool {
@@ -49,7 +51,7 @@ impl Pool {
         // The settings of a session behind a pooler would be somebody else's.
         let options = if servers.is_pooled() { options } else { with_sessions(options, servers.wanted, &breaker) };
         let pool = options.connect_lazy_with(quiet(server.unwrap_or_else(|| servers.first().clone())));
-        Self { pool, servers, breaker }
+        Self { pool, servers, breaker, waiting: 0.into() }
     }
 
     /// Runs a statement that can be run twice.
@@ -107,6 +109,7 @@ impl Pool {
         if let Some(reason) = self.breaker.reason() {
             return Err(unavailable(reason));
         }
+        let _waiting = Waiting::on(&self.waiting);
         let acquired = tokio::select! {
             acquired = self.pool.acquire() => acquired,
             reason = self.breaker.opened() => return Err(unavailable(reason)),
@@ -200,6 +203,43 @@ impl Pool {
         self.breaker.since()
     }
 
+    /// How the connections are used, and whether the database is there.
+    pub(super) fn measurements(&self) -> Vec<Measurement> {
+        let connections = |state, count| {
+            let help = "Connections to the database, by whether they are in use or idle.";
+            Measurement::gauge("postgres_pool_connections", help, count).labelled("state", state)
+        };
+        let idle = u32::try_from(self.pool.num_idle()).unwrap_or(MAX_CONNECTIONS);
+        let in_use = self.pool.size().saturating_sub(idle);
+        let waiting = f64::from(self.waiting.load(Ordering::Relaxed));
+        let is_open = u8::from(self.breaker.reason().is_some());
+        vec![
+            connections("in_use", f64::from(in_use)),
+            connections("idle", f64::from(idle)),
+            Measurement::gauge(
+                "postgres_pool_connections_max",
+                "The most connections that there may be at one time.",
+                f64::from(MAX_CONNECTIONS),
+            ),
+            Measurement::gauge("postgres_pool_waiting", "Calls that wait for a connection.", waiting),
+            Measurement::gauge(
+                "postgres_breaker_open",
+                "Whether calls fail at once because the database was found to be away.",
+                f64::from(is_open),
+            ),
+            Measurement::gauge(
+                "postgres_breaker_state_seconds",
+                "For how long the breaker has been open, or closed.",
+                self.breaker.since().as_secs_f64(),
+            ),
+            Measurement::counter(
+                "postgres_outages_total",
+                "How often the database was found to be away.",
+                self.breaker.outages(),
+            ),
+        ]
+    }
+
     /// Waits for connections in use and closes all; not for those whose server never answers.
     pub(super) async fn close(&self) {
         let _ = timeout(CLOSE_TIMEOUT, self.pool.close()).await;
@@ -239,6 +279,22 @@ fn with_sessions(options: PgPoolOptions, wanted: Wanted, breaker: &Arc<Breaker>)
             async move { timeout(WAKE_TIMEOUT, waking).await.map_err(|_| sqlx::Error::PoolTimedOut)?.map(|()| true) }
                 .boxed()
         })
+}
+
+/// Somebody who waits for a connection, until he has one or goes away.
+struct Waiting<'a>(&'a AtomicU32);
+
+impl<'a> Waiting<'a> {
+    fn on(count: &'a AtomicU32) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// A connection in use.

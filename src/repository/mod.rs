@@ -30,12 +30,14 @@
 mod change;
 mod cursor;
 mod error;
+mod measurement;
 mod query;
 mod record;
 
 pub use change::{Applied, Author, Change, Outcome, Precondition, Revision, Stamp};
 pub use cursor::{Cursor, InvalidCursor};
 pub use error::{OpenError, RepositoryError, Violation, ViolationKind};
+pub use measurement::{FeedLag, Measurement, MeasurementKind};
 pub use query::{Containment, Filter, InvalidQuery, ListQuery, NamePart, Page, Sort, SortField, SortKey};
 pub use record::{Feed, FeedCursor, InvalidFeedCursor, Operation, Record, Retention, Since, UnknownOperation};
 
@@ -117,6 +119,21 @@ pub trait FlowRepository: Debug + Send + Sync + 'static {
 
     /// How the storage is. Does not fail and does not wait long.
     async fn health(&self) -> Health;
+
+    /// What the backend measures of itself, as of now. Looks at counters in memory alone: it neither waits nor fails, also
+    /// while the storage is away and after the close. None by default.
+    fn measurements(&self) -> Vec<Measurement> {
+        Vec::new()
+    }
+
+    /// How far the feed is behind what is committed. Asks the storage, and may wait for it; whoever cannot wait sets a time.
+    /// By default nothing, which is right for a backend whose feed has every change as soon as it is committed.
+    ///
+    /// # Errors
+    /// When the storage does not answer.
+    async fn feed_lag(&self) -> Result<FeedLag> {
+        Ok(FeedLag::default())
+    }
 
     /// Finishes what is under way and lets go of connections and locks. Calls after it fail.
     async fn close(&self);

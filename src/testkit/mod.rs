@@ -29,6 +29,7 @@ pub mod fidelity;
 pub mod filters;
 pub mod history;
 pub mod lists;
+pub mod measurements;
 pub mod paging;
 pub mod preconditions;
 pub mod reading;
@@ -108,6 +109,8 @@ macro_rules! contract_tests {
             concurrency::creations_and_deletions_count_on,
             concurrency::one_of_many_wins_each_revision,
             concurrency::dropped_calls_leave_a_good_store,
+            measurements::measurements_are_well_formed,
+            measurements::feed_lag_is_known_and_falls_to_nothing,
             service::an_open_store_is_ready,
             service::a_closed_store_refuses_calls,
         }
