@@ -34,6 +34,7 @@ pub mod http;
 pub mod json;
 pub mod last_known;
 mod listing;
+pub mod metrics;
 pub mod postgres;
 pub mod repository;
 pub mod storage;

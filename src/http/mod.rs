@@ -5,6 +5,7 @@
 //! | `flows` | the routes of flows |
 //! | `source` | the storage, and its last known flows while it is away |
 //! | `service` | health, readiness, version, whether a key is wanted |
+//! | `metrics` | what is measured |
 //! | `access` | who may |
 //! | `body`, `query`, `condition` | what comes in: documents, parameters, `If-Match` |
 //! | `answer`, `problem` | what goes out: flows, errors |
@@ -18,6 +19,7 @@ mod answer;
 mod body;
 mod condition;
 mod flows;
+mod metrics;
 mod problem;
 mod query;
 mod server;
@@ -29,6 +31,7 @@ pub use server::{GRACE, serve};
 pub use source::Source;
 
 use std::any::Any;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{DefaultBodyLimit, Request};
@@ -36,9 +39,12 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, patch, post};
 use axum::{Router, middleware};
 use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::metrics::InFlightRequestsLayer;
+use tower_http::metrics::in_flight_requests::InFlightRequestsCounter;
 use tower_http::trace::TraceLayer;
 use tracing::Span;
 
+use crate::metrics::Metrics;
 use problem::{Kind, Problem};
 
 /// What every handler can reach.
@@ -46,12 +52,18 @@ use problem::{Kind, Problem};
 struct App {
     source: Source,
     access: Access,
+    metrics: Arc<Metrics>,
+    in_flight: InFlightRequestsCounter,
 }
 
-/// All routes over this repository, or over this one with its last known flows.
+/// All routes over this repository, or over this one with its last known flows. What each router measures is its own.
 pub fn router(source: impl Into<Source>, access: Access) -> Router {
-    let app = App { source: source.into(), access };
-    open().merge(guarded(&app)).with_state(app).layer(CatchPanicLayer::custom(panicked)).layer(
+    let Source { repository, last_known } = source.into();
+    let metrics = Arc::new(Metrics::of(repository));
+    let source = Source { repository: metrics.observed(), last_known };
+    let (in_flight_layer, in_flight) = InFlightRequestsLayer::pair();
+    let app = App { source, access, metrics, in_flight };
+    let routes = open().merge(guarded(&app)).with_state(app.clone()).layer(CatchPanicLayer::custom(panicked)).layer(
         TraceLayer::new_for_http()
             .make_span_with(|request: &Request| {
                 // The path alone: a query may hold a key.
@@ -64,7 +76,9 @@ pub fn router(source: impl Into<Source>, access: Access) -> Router {
             .on_body_chunk(())
             .on_eos(())
             .on_failure(()),
-    )
+    );
+    // Around everything else: what a client gets is counted, whoever answered.
+    routes.layer(middleware::from_fn_with_state(app, metrics::count)).layer(in_flight_layer)
 }
 
 /// The routes that need no key. None of them shows what is stored.
@@ -72,6 +86,7 @@ fn open() -> Router<App> {
     Router::new()
         .route("/health", get(service::health))
         .route("/ready", get(service::ready))
+        .route("/metrics", get(metrics::read))
         .route("/api/version", get(service::version))
         .route("/api/auth/status", get(service::auth_status))
         .method_not_allowed_fallback(method_not_allowed)

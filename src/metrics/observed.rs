@@ -1,0 +1,128 @@
+//! A repository whose calls are counted, and which is otherwise the one that it is made of.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures::stream::{self, BoxStream, StreamExt};
+
+use super::calls::{Calls, Operation, Outcome};
+use crate::flow::{Flow, FlowId, Head};
+use crate::repository::{
+    Applied, Change, Feed, FeedCursor, FeedLag, FlowRepository, Health, ListQuery, Measurement, Page, Precondition,
+    Record, Result, Revision, Since, Stamp, Status, Stored,
+};
+
+#[derive(Debug)]
+pub(super) struct Observed {
+    repository: Arc<dyn FlowRepository>,
+    calls: Arc<Calls>,
+}
+
+impl Observed {
+    pub(super) fn new(repository: Arc<dyn FlowRepository>, calls: Arc<Calls>) -> Self {
+        Self { repository, calls }
+    }
+
+    async fn count<T>(&self, operation: Operation, call: impl Future<Output = Result<T>> + Send) -> Result<T> {
+        let running = self.calls.begin(operation);
+        let result = call.await;
+        running.end(Outcome::of(&result));
+        result
+    }
+}
+
+#[async_trait]
+impl FlowRepository for Observed {
+    async fn get(&self, id: FlowId) -> Result<Option<Stored<Flow>>> {
+        self.count(Operation::Get, self.repository.get(id)).await
+    }
+
+    async fn list(&self, query: &ListQuery) -> Result<Page<Stored<Flow>>> {
+        self.count(Operation::List, self.repository.list(query)).await
+    }
+
+    async fn summaries(&self, query: &ListQuery) -> Result<Page<Stored<Head>>> {
+        self.count(Operation::Summaries, self.repository.summaries(query)).await
+    }
+
+    async fn apply(&self, changes: Vec<Change>, stamp: Stamp) -> Result<Vec<Applied>> {
+        self.count(Operation::Apply, self.repository.apply(changes, stamp)).await
+    }
+
+    /// Ends with the stream or its first error.
+    fn snapshot(&self) -> BoxStream<'static, Result<Stored<Flow>>> {
+        let running = self.calls.begin(Operation::Snapshot);
+        stream::unfold((self.repository.snapshot(), Some(running)), async |(mut flows, mut running)| {
+            let next = flows.next().await;
+            let outcome = match &next {
+                Some(Ok(_)) => None,
+                Some(Err(error)) => Some(Outcome::of_error(error)),
+                None => Some(Outcome::Ok),
+            };
+            if let Some(outcome) = outcome
+                && let Some(running) = running.take()
+            {
+                running.end(outcome);
+            }
+            Some((next?, (flows, running)))
+        })
+        .boxed()
+    }
+
+    async fn history(&self, id: FlowId, before: Option<Revision>, limit: u32) -> Result<Vec<Record<Head>>> {
+        self.count(Operation::History, self.repository.history(id, before, limit)).await
+    }
+
+    async fn revision(&self, id: FlowId, revision: Revision) -> Result<Option<Record<Flow>>> {
+        self.count(Operation::Revision, self.repository.revision(id, revision)).await
+    }
+
+    async fn deleted(&self) -> Result<Vec<Record<Head>>> {
+        self.count(Operation::Deleted, self.repository.deleted()).await
+    }
+
+    async fn restore(
+        &self,
+        id: FlowId,
+        revision: Revision,
+        precondition: Precondition,
+        stamp: Stamp,
+    ) -> Result<Option<Applied>> {
+        self.count(Operation::Restore, self.repository.restore(id, revision, precondition, stamp)).await
+    }
+
+    async fn changes(&self, since: Since, limit: u32) -> Result<Feed<Flow>> {
+        self.count(Operation::Changes, self.repository.changes(since, limit)).await
+    }
+
+    async fn change_summaries(&self, since: Since, limit: u32) -> Result<Feed<Head>> {
+        self.count(Operation::ChangeSummaries, self.repository.change_summaries(since, limit)).await
+    }
+
+    /// Not counted: it ends when somebody else changes something.
+    async fn changed(&self, after: FeedCursor) {
+        self.repository.changed(after).await;
+    }
+
+    async fn health(&self) -> Health {
+        let running = self.calls.begin(Operation::Health);
+        let health = self.repository.health().await;
+        running.end(match health.status {
+            Status::Ready => Outcome::Ok,
+            Status::Unavailable(_) => Outcome::Unavailable,
+        });
+        health
+    }
+
+    fn measurements(&self) -> Vec<Measurement> {
+        self.repository.measurements()
+    }
+
+    async fn feed_lag(&self) -> Result<FeedLag> {
+        self.repository.feed_lag().await
+    }
+
+    async fn close(&self) {
+        self.repository.close().await;
+    }
+}
