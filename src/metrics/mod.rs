@@ -11,10 +11,9 @@
 //! values, all of them known to the program: no name and no id of a flow, no author, no path of a request.
 //!
 //! The crate is `prometheus-client`, which the Prometheus project keeps. It adds three crates and doubles none, has typed
-//! labels and no global registry, so that two servers in one process count apart. `prometheus` is as small, but its labels
-//! are lists of strings in the right order and most of what it offers goes by a global registry;
-//! `metrics-exporter-prometheus` adds twenty crates, two of them in versions that we have already in others, and expects
-//! one recorder for the whole process.
+//! labels and no global registry, so that two servers in one process count apart. `prometheus` is smaller still, but its
+//! labels are lists of strings in the right order, and its macros go by a global registry. `metrics-exporter-prometheus`
+//! adds thirteen crates, brings a second version of three, and expects one recorder for the whole process.
 
 mod calls;
 mod moment;

@@ -7,6 +7,7 @@ mod conditions;
 mod failures;
 mod last_known;
 mod lists;
+mod metrics;
 mod routes;
 
 /// Runs each function over an empty repository of each backend.
@@ -52,4 +53,9 @@ over_both_backends! {
     bodies::bodies_must_be_json,
     bodies::bodies_have_a_limit,
     access::without_the_key_nothing_is_shown,
+    metrics::requests_and_calls_are_counted,
+    metrics::clients_cannot_make_up_labels,
+    metrics::no_key_is_wanted_and_nothing_of_flows_shown,
+    metrics::streams_count_when_they_end,
+    metrics::abandoned_requests_are_counted,
 }

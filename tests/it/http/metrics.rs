@@ -1,0 +1,147 @@
+//! `GET /metrics`: what requests and calls leave there, and what they do not.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::http::Request;
+use futures::StreamExt;
+use strom::FlowRepository;
+use strom::http::{Access, ApiKey};
+use strom::metrics::Metrics;
+use strom::testkit::samples::{create_all, flow};
+
+use super::client::{Client, ID, OTHER_ID};
+use crate::support::exposition::Exposition;
+
+type Repository = Arc<dyn FlowRepository>;
+
+async fn metrics(client: &Client) -> Exposition {
+    let answer = client.send("GET /metrics", &[], "").await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.headers["content-type"], "text/plain; version=0.0.4; charset=utf-8");
+    assert_eq!(answer.headers["cache-control"], "no-store");
+    Exposition::parse(&answer.body)
+}
+
+pub(super) async fn requests_and_calls_are_counted(repository: Repository) {
+    let client = Client::new(repository.clone());
+    let before = metrics(&client).await;
+    assert_eq!(before.get(r#"strom_repository_operations_total{operation="get",outcome="ok"}"#), Some(0.0));
+    let body = format!(r#"{{"id":"{ID}","name":"a"}}"#);
+    for (line, body, status) in [
+        ("POST /api/flows", body.as_str(), 201),
+        ("POST /api/flows", &body, 409),
+        (&format!("GET /api/flows/{ID}"), "", 200),
+        (&format!("GET /api/flows/{OTHER_ID}"), "", 404),
+        (&format!("HEAD /api/flows/{ID}"), "", 200),
+        (&format!("BREW /api/flows/{ID}"), "", 405),
+        ("GET /health", "", 200),
+    ] {
+        assert_eq!(client.send(line, &[], body).await.status, status, "{line}");
+    }
+    let after = metrics(&client).await;
+    for (sample, count) in [
+        (r#"strom_http_requests_total{method="POST",route="/api/flows",status="201"}"#, 1.0),
+        (r#"strom_http_requests_total{method="POST",route="/api/flows",status="409"}"#, 1.0),
+        (r#"strom_http_requests_total{method="GET",route="/api/flows/{id}",status="200"}"#, 1.0),
+        (r#"strom_http_requests_total{method="GET",route="/api/flows/{id}",status="404"}"#, 1.0),
+        (r#"strom_http_requests_total{method="HEAD",route="/api/flows/{id}",status="200"}"#, 1.0),
+        (r#"strom_http_requests_total{method="other",route="/api/flows/{id}",status="405"}"#, 1.0),
+        (r#"strom_http_requests_total{method="GET",route="/health",status="200"}"#, 1.0),
+        (r#"strom_http_requests_total{method="GET",route="/metrics",status="200"}"#, 1.0),
+        (r#"strom_http_request_duration_seconds_count{method="POST",route="/api/flows"}"#, 2.0),
+        (r#"strom_repository_operations_total{operation="apply",outcome="ok"}"#, 1.0),
+        (r#"strom_repository_operations_total{operation="apply",outcome="conflict"}"#, 1.0),
+        (r#"strom_repository_operations_total{operation="get",outcome="ok"}"#, 3.0),
+        (r#"strom_repository_operation_duration_seconds_count{operation="apply"}"#, 2.0),
+        // It is asked for its health to be shown here, which is no call of a client.
+        (r#"strom_repository_operations_total{operation="health",outcome="ok"}"#, 0.0),
+        // The one that reads it.
+        ("strom_http_requests_in_flight", 1.0),
+        ("strom_storage_ready", 1.0),
+    ] {
+        assert_eq!(after.get(sample), Some(count), "{sample} in {:#?}", after.samples);
+    }
+    assert!(after.get("strom_feed_lag_seconds").is_some());
+    let took = after.get(r#"strom_repository_operation_duration_seconds_sum{operation="apply"}"#).unwrap();
+    assert!(took > 0.0 && took < 60.0, "{took}");
+
+    let other = metrics(&Client::new(repository)).await;
+    assert_eq!(other.samples.keys().filter(|sample| sample.starts_with("strom_http_requests_total")).count(), 0);
+    assert_eq!(other.get(r#"strom_repository_operations_total{operation="apply",outcome="ok"}"#), Some(0.0));
+}
+
+pub(super) async fn clients_cannot_make_up_labels(repository: Repository) {
+    let client = Client::new(repository);
+    client.send("GET /api/flows", &[], "").await;
+    metrics(&client).await;
+    let samples = metrics(&client).await.samples.len();
+    for number in 0..20 {
+        for line in [format!("GET /api/{number}"), format!("GET /{number}/secret"), format!("M{number} /{number}")] {
+            client.send(&line, &[], "").await;
+        }
+    }
+    let after = metrics(&client).await;
+    for (sample, count) in [
+        (r#"strom_http_requests_total{method="GET",route="unknown",status="404"}"#, 40.0),
+        (r#"strom_http_requests_total{method="other",route="unknown",status="404"}"#, 20.0),
+    ] {
+        assert_eq!(after.get(sample), Some(count), "{sample} in {:#?}", after.samples);
+    }
+    // Two counters and two histograms of twelve buckets, infinity, sum and count.
+    assert_eq!(after.samples.len(), samples + 2 * (1 + 12 + 3));
+}
+
+pub(super) async fn no_key_is_wanted_and_nothing_of_flows_shown(repository: Repository) {
+    let client = Client::with(repository.clone(), Access::Key(ApiKey::new("hunter2")));
+    let key = [("x-api-key", "hunter2")];
+    let body = format!(r#"{{"id":"{ID}","name":"nobody's business"}}"#);
+    assert_eq!(client.send("POST /api/flows", &key, &body).await.status, 201);
+    assert_eq!(client.send(&format!("GET /api/flows/{ID}"), &[], "").await.status, 401);
+    let shown = client.send("GET /metrics", &[], "").await;
+    assert_eq!(shown.status, 200);
+    let location = repository.health().await.location;
+    for secret in ["nobody", &ID[..8], "hunter2", "api_key", &location] {
+        assert!(!shown.body.contains(secret), "`{secret}` is in {}", shown.body);
+    }
+    let refused = r#"strom_http_requests_total{method="GET",route="/api/flows/{id}",status="401"}"#;
+    assert_eq!(Exposition::parse(&shown.body).get(refused), Some(1.0));
+}
+
+pub(super) async fn streams_count_when_they_end(repository: Repository) {
+    create_all(&*repository, (0..100).map(|number| flow(number, "a"))).await;
+    let metrics = Metrics::of(repository.clone());
+    let observed = metrics.observed();
+    let outcomes = async || {
+        let shown = Exposition::parse(&metrics.text(0).await);
+        ["ok", "unavailable", "abandoned"].map(|outcome| {
+            let sample = format!(r#"strom_repository_operations_total{{operation="snapshot",outcome="{outcome}"}}"#);
+            shown.get(&sample).unwrap()
+        })
+    };
+    let mut begun = observed.snapshot();
+    begun.next().await.unwrap().unwrap();
+    assert_eq!(outcomes().await, [0.0, 0.0, 0.0], "it has not ended");
+    assert_eq!(observed.snapshot().count().await, 100);
+    assert_eq!(outcomes().await, [1.0, 0.0, 0.0]);
+    drop(begun);
+    assert_eq!(outcomes().await, [1.0, 0.0, 1.0]);
+    repository.close().await;
+    assert!(observed.snapshot().next().await.unwrap().is_err());
+    assert_eq!(outcomes().await, [1.0, 1.0, 1.0]);
+}
+
+/// Whoever hangs up has not been answered.
+pub(super) async fn abandoned_requests_are_counted(repository: Repository) {
+    let client = Client::new(repository);
+    let (sender, body) = futures::channel::mpsc::unbounded::<Result<Vec<u8>, std::io::Error>>();
+    let request = Request::post("/api/flows").header("content-type", "application/json");
+    let request = client.request(request.body(Body::from_stream(body)).unwrap());
+    let waited = tokio::time::timeout(std::time::Duration::from_millis(100), request).await;
+    assert!(waited.is_err(), "the body is not there yet");
+    drop(sender);
+    let after = metrics(&client).await;
+    let abandoned = r#"strom_http_requests_total{method="POST",route="/api/flows",status="abandoned"}"#;
+    assert_eq!(after.get(abandoned), Some(1.0));
+    assert_eq!(after.get("strom_http_requests_in_flight"), Some(1.0), "only the one that reads it");
+}
