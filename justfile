@@ -59,6 +59,11 @@ deny *checks="bans licenses sources":
     @cargo deny --version > /dev/null || cargo install cargo-deny --version 0.20.2 --locked
     cargo deny --all-features check {{ checks }}
 
+# Check the alerting rules and run their tests; promtool comes with Prometheus (Debian: the package `prometheus`)
+alerts:
+    promtool check rules monitoring/alerts.yml
+    promtool test rules monitoring/alerts-test.yml
+
 # The invariants of ARCHITECTURE.md that no lint knows
 forbid:
     #!/usr/bin/env bash

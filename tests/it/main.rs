@@ -24,6 +24,7 @@ mod migrations_rights;
 mod model;
 mod notifications_postgres;
 mod outage_postgres;
+mod monitoring;
 mod postgres;
 mod reading_postgres;
 mod retention_postgres;
