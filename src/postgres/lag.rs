@@ -13,6 +13,7 @@ const MOST: i64 = 10_000;
 /// The transaction that readers wait for is known when it is prepared, ours, or the role may see the sessions of others
 /// (`pg_monitor`). It may be in another database of the server.
 pub(super) async fn feed_lag(connection: &mut PgConnection) -> Result<FeedLag> {
+    // LATERAL, or all of the history is read to find that nothing is held back: 70 ms at 100,000 records instead of 0.2.
     // Where no transaction has written and not ended, none is the oldest; else its age is NULL when the server does not
     // show it. It had begun before anything was held back, so nothing has been for longer, whatever time a change bears.
     let row = sqlx::query!(
@@ -22,12 +23,15 @@ pub(super) async fn feed_lag(connection: &mut PgConnection) -> Result<FeedLag> {
             FROM pg_current_snapshot() AS snapshot
         ),
         held_back AS MATERIALIZED (
-            SELECT at
+            SELECT change.at
             FROM here
-            CROSS JOIN flow_changes AS change
-            WHERE change.log = here.log AND change.horizon > here.xmin::TEXT::BIGINT
-            ORDER BY change.log, change.horizon, change.number
-            LIMIT $1
+            CROSS JOIN LATERAL (
+                SELECT at
+                FROM flow_changes
+                WHERE log = here.log AND horizon > here.xmin::TEXT::BIGINT
+                ORDER BY log, horizon, number
+                LIMIT $1
+            ) AS change
         ),
         oldest AS MATERIALIZED (
             SELECT CASE WHEN xmin = xmax THEN 0 ELSE extract(EPOCH FROM clock_timestamp() - begun)::FLOAT8 END AS age
