@@ -16,8 +16,8 @@ use super::log::Log;
 use super::open;
 use super::reconcile::{Ours, Reconciled, found_at, reconcile};
 use super::writer::{View, Writer, Written};
-use crate::repository::Retention;
 use crate::disk::durable::{Identity, Prepared, sync_directory_of};
+use crate::repository::Retention;
 
 /// What only upkeep needs. Who has it may do upkeep.
 #[derive(Debug)]

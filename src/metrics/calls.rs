@@ -73,6 +73,8 @@ pub(super) enum Outcome {
     Unavailable,
     Busy,
     ReadOnly,
+    /// The instance was told to read only.
+    ReadOnlyInstance,
     Corrupt,
     Gone,
     Failed,
@@ -81,12 +83,13 @@ pub(super) enum Outcome {
 }
 
 impl Outcome {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Ok,
         Self::Conflict,
         Self::Unavailable,
         Self::Busy,
         Self::ReadOnly,
+        Self::ReadOnlyInstance,
         Self::Corrupt,
         Self::Gone,
         Self::Failed,
@@ -100,6 +103,7 @@ impl Outcome {
             Self::Unavailable => "unavailable",
             Self::Busy => "busy",
             Self::ReadOnly => "read_only",
+            Self::ReadOnlyInstance => "read_only_instance",
             Self::Corrupt => "corrupt",
             Self::Gone => "gone",
             Self::Failed => "failed",
@@ -120,6 +124,7 @@ impl Outcome {
             RepositoryError::Unavailable { .. } => Self::Unavailable,
             RepositoryError::Busy(_) => Self::Busy,
             RepositoryError::ReadOnly(_) => Self::ReadOnly,
+            RepositoryError::ReadOnlyInstance => Self::ReadOnlyInstance,
             RepositoryError::Corrupt(_) => Self::Corrupt,
             RepositoryError::Gone => Self::Gone,
             RepositoryError::Failed(_) => Self::Failed,

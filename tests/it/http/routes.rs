@@ -18,7 +18,7 @@ pub(super) async fn the_server_tells_about_itself(repository: Repository) {
     let since = ready.json()["since"].clone();
     let expected = json!({
         "storage": health.kind, "location": health.location, "reachable": true, "migrated": true, "since": since,
-        "degraded": false,
+        "read_only": false, "degraded": false,
     });
     assert_eq!((ready.status, ready.json()), (200, expected));
     chrono::DateTime::parse_from_rfc3339(since.as_str().unwrap()).unwrap();
