@@ -17,7 +17,6 @@ pub(super) async fn watch(pool: Arc<Pool>, start: Start) {
     loop {
         let reason = pool.breaker.opened().await;
         tracing::warn!(reason, "the database is away");
-        pool.drop_idle();
         while let Err(reason) = look(&pool, &start).await {
             if let Some(reason) = reason {
                 pool.breaker.open(reason);
@@ -31,6 +30,8 @@ pub(super) async fn watch(pool: Arc<Pool>, start: Start) {
 
 /// Fails with the reason, or without one while calls that wait for an answer still have all our connections.
 async fn look(pool: &Pool, start: &Start) -> Result<(), Option<String>> {
+    // Also those that have come back since, with answers that were late.
+    pool.drop_idle();
     if !pool.has_room() {
         return Err(None);
     }
