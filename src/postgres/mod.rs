@@ -30,6 +30,7 @@ mod session;
 mod settings;
 mod snapshot;
 mod start;
+mod tls;
 mod url;
 
 pub use migrations::{Migration, MigrationState, MigrationStatus, migrations};

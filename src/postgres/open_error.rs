@@ -7,6 +7,7 @@ use super::DatabaseUrl;
 use super::migrate::LOCK_TIMEOUT;
 use super::migrations::Migration;
 use super::servers::{self, NotFound};
+use super::tls;
 use crate::repository::OpenError;
 
 #[derive(Debug, thiserror::Error)]
@@ -49,7 +50,7 @@ fn said_by_the_server(error: &sqlx::Error) -> String {
 
 fn not_found(error: &NotFound) -> String {
     match error {
-        NotFound::Sqlx(error) => said_by_the_server(error),
+        NotFound::Sqlx(error) => tls::explain(error).map_or_else(|| said_by_the_server(error), |(reason, _)| reason),
         other => other.to_string(),
     }
 }
@@ -112,6 +113,9 @@ impl Problem {
         let user = url.user();
         let database = self.database();
         let code = database.map(PgDatabaseError::code);
+        if let Some((_, remedy)) = self.sqlx().and_then(tls::explain) {
+            return remedy;
+        }
         match (self, code) {
             (Self::Encoding(_), _) => {
                 "Create the database with `createdb --encoding UTF8 --template template0`.".to_owned()

@@ -10,6 +10,7 @@ use tokio::time::timeout;
 use super::DatabaseUrl;
 use super::ping::ping;
 use super::session::{self, Role};
+use super::tls;
 use super::url::{Wanted, address};
 
 /// Where a connection may go.
@@ -146,6 +147,7 @@ impl NotFound {
 /// As [`NotFound::is_absence`]. Source: <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
 pub(super) fn is_absence(error: &sqlx::Error) -> bool {
     match error {
+        sqlx::Error::Io(error) if tls::is_refused_certificate(error) => false,
         sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::PoolTimedOut => true,
         // No connection, no room for one more, shutting down or starting.
         sqlx::Error::Database(error) => {

@@ -129,6 +129,12 @@ impl Parameters {
                     let seconds = seconds.ok_or("`connect_timeout` is a number of seconds from 1 to 600")?;
                     taken.connect_timeout = Some(Duration::from_secs(seconds));
                 }
+                // A file that is missing would look like a server that is.
+                "sslrootcert" | "sslcert" | "sslkey" if !value.contains("-----BEGIN") => {
+                    std::fs::File::open(&*value)
+                        .map_err(|error| format!("`{name}={value}` cannot be read: {error}"))?;
+                    rest.append_pair(&name, &value);
+                }
                 _ => drop(rest.append_pair(&name, &value)),
             }
         }
@@ -245,6 +251,12 @@ mod tests {
         assert_eq!((url.is_pooled, url.connect_timeout), (true, Duration::from_secs(3)));
         assert_eq!(problem("postgresql://a/flows?pgbouncer=maybe"), "`pgbouncer` is `true` or `false`");
         assert!(problem("postgresql://a/flows?connect_timeout=0").contains("from 1 to 600"));
+    }
+
+    #[test]
+    fn certificates_that_are_not_there_are_named() {
+        let problem = problem("postgresql://a/flows?sslmode=verify-full&sslrootcert=/nonexistent/root.pem");
+        assert!(problem.starts_with("`sslrootcert=/nonexistent/root.pem` cannot be read: "), "{problem}");
     }
 
     #[test]
