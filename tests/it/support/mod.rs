@@ -2,10 +2,14 @@
 
 pub(crate) mod cable;
 pub(crate) mod exposition;
+pub(crate) mod cluster;
 pub(crate) mod json;
 pub(crate) mod ledger;
+pub(crate) mod load;
+pub(crate) mod pgbouncer;
 pub(crate) mod postgres;
 pub(crate) mod proxy;
+pub(crate) mod tls;
 
 use std::ops::Deref;
 use std::sync::Arc;
