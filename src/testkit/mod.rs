@@ -43,11 +43,12 @@ pub mod snapshots;
 /// A `#[tokio::test]` for each function of the contract.
 ///
 /// The argument is called without arguments and awaited; it gives an `Arc<dyn FlowRepository>` or something that
-/// dereferences to one and keeps alive what the repository needs, such as a temporary directory.
+/// dereferences to one and keeps alive what the repository needs, such as a temporary directory. Tests that need what is
+/// not everywhere are ignored with a reason: `contract_tests!(open, ignore = "needs this and that")`.
 #[macro_export]
 macro_rules! contract_tests {
-    ($open:expr) => {
-        $crate::contract_tests! { @each $open;
+    ($open:expr $(, ignore = $reason:literal)?) => {
+        $crate::contract_tests! { @each $open, ($($reason)?);
             preconditions::puts_check_their_precondition,
             preconditions::deletions_check_their_precondition,
             preconditions::a_stale_change_is_told_the_current_flow,
@@ -115,14 +116,16 @@ macro_rules! contract_tests {
             service::a_closed_store_refuses_calls,
         }
     };
-    (@each $open:expr; $($area:ident::$promise:ident,)*) => {
-        $(
-            #[tokio::test(flavor = "multi_thread")]
-            async fn $promise() {
-                let opened = $open().await;
-                let repository = ::std::sync::Arc::<dyn $crate::FlowRepository>::clone(&opened);
-                $crate::testkit::$area::$promise(repository).await;
-            }
-        )*
+    (@each $open:expr, $reason:tt; $($area:ident::$promise:ident,)*) => {
+        $($crate::contract_tests! { @test $open, $reason, $area::$promise })*
+    };
+    (@test $open:expr, ($($reason:literal)?), $area:ident::$promise:ident) => {
+        #[tokio::test(flavor = "multi_thread")]
+        $(#[ignore = $reason])?
+        async fn $promise() {
+            let opened = $open().await;
+            let repository = ::std::sync::Arc::<dyn $crate::FlowRepository>::clone(&opened);
+            $crate::testkit::$area::$promise(repository).await;
+        }
     };
 }
