@@ -1,7 +1,10 @@
 //! All integration tests, in one binary. Those that need a PostgreSQL have `postgres` or `migrations` in their names.
 
+mod backup_postgres;
+mod callers_postgres;
 mod contract;
 mod documents;
+mod failover_postgres;
 mod feed_postgres;
 mod history_postgres;
 mod http;
@@ -25,6 +28,8 @@ mod model;
 mod monitoring;
 mod notifications_postgres;
 mod outage_postgres;
+mod outages_postgres;
+mod pgbouncer_postgres;
 mod postgres;
 mod reading_postgres;
 mod retention_postgres;
@@ -32,3 +37,5 @@ mod samples;
 mod serve;
 mod sqlx_cache;
 mod support;
+mod tls_postgres;
+mod writers_postgres;

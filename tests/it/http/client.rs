@@ -10,29 +10,29 @@ use strom::FlowRepository;
 use strom::http::{Access, Source, router};
 use tower::ServiceExt;
 
-pub(super) const ID: &str = "57130000-0000-4000-8000-000000000001";
-pub(super) const OTHER_ID: &str = "57130000-0000-4000-8000-000000000002";
+pub(crate) const ID: &str = "57130000-0000-4000-8000-000000000001";
+pub(crate) const OTHER_ID: &str = "57130000-0000-4000-8000-000000000002";
 
-pub(super) struct Client(Router);
+pub(crate) struct Client(Router);
 
 #[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) status: u16,
-    pub(super) headers: HeaderMap,
-    pub(super) body: String,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: String,
 }
 
 impl Client {
-    pub(super) fn new(repository: Arc<dyn FlowRepository>) -> Self {
+    pub(crate) fn new(repository: Arc<dyn FlowRepository>) -> Self {
         Self::with(repository, Access::Anonymous)
     }
 
-    pub(super) fn with(source: impl Into<Source>, access: Access) -> Self {
+    pub(crate) fn with(source: impl Into<Source>, access: Access) -> Self {
         Self(router(source, access))
     }
 
     /// `line` is a method and a path; a body is sent as JSON.
-    pub(super) async fn send(&self, line: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+    pub(crate) async fn send(&self, line: &str, headers: &[(&str, &str)], body: &str) -> Answer {
         let (method, path) = line.split_once(' ').unwrap();
         let mut request = Request::builder().method(method).uri(path);
         if !body.is_empty() {
@@ -44,7 +44,7 @@ impl Client {
         self.request(request.body(Body::from(body.to_owned())).unwrap()).await
     }
 
-    pub(super) async fn request(&self, request: Request<Body>) -> Answer {
+    pub(crate) async fn request(&self, request: Request<Body>) -> Answer {
         let response = self.0.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let body = to_bytes(body, usize::MAX).await.unwrap();
@@ -56,18 +56,18 @@ impl Client {
     }
 
     /// The answer without a body and headers of its own, as text.
-    pub(super) async fn shown(&self, line: &str) -> String {
+    pub(crate) async fn shown(&self, line: &str) -> String {
         self.send(line, &[], "").await.shown()
     }
 
-    pub(super) async fn shown_with(&self, line: &str, body: &str) -> String {
+    pub(crate) async fn shown_with(&self, line: &str, body: &str) -> String {
         self.send(line, &[], body).await.shown()
     }
 }
 
 impl Answer {
     /// Status, the headers that matter, the body; JSON with sorted members, because PostgreSQL has its own order.
-    pub(super) fn shown(&self) -> String {
+    pub(crate) fn shown(&self) -> String {
         let mut text = self.status.to_string();
         for name in ["content-type", "etag", "location", "allow", "retry-after", "www-authenticate"] {
             for value in self.headers.get_all(name) {
@@ -81,30 +81,30 @@ impl Answer {
         }
     }
 
-    pub(super) fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap()
     }
 }
 
 /// How a success with a flow is shown.
-pub(super) fn flow(status: u16, revision: u64, flow: &str) -> String {
+pub(crate) fn flow(status: u16, revision: u64, flow: &str) -> String {
     let body = json!({ "flow": serde_json::from_str::<Value>(flow).unwrap() });
     format!("{status}\ncontent-type: application/json\netag: \"{revision}\"\n{body}")
 }
 
 /// How the creation of a flow is shown.
-pub(super) fn created(id: &str, revision: u64, document: &str) -> String {
+pub(crate) fn created(id: &str, revision: u64, document: &str) -> String {
     let etag = format!("etag: \"{revision}\"");
     flow(201, revision, document).replace(&etag, &format!("{etag}\nlocation: /api/flows/{id}"))
 }
 
 /// How a problem is shown.
-pub(super) fn problem(status: u16, kind: &str, title: &str, detail: &str) -> String {
+pub(crate) fn problem(status: u16, kind: &str, title: &str, detail: &str) -> String {
     problem_with(status, kind, title, detail, json!({}))
 }
 
 /// How a problem with further members is shown.
-pub(super) fn problem_with(status: u16, kind: &str, title: &str, detail: &str, further: Value) -> String {
+pub(crate) fn problem_with(status: u16, kind: &str, title: &str, detail: &str, further: Value) -> String {
     let mut body = json!({
         "error": title, "details": detail,
         "type": format!("urn:strom:problem:{kind}"), "title": title, "status": status, "detail": detail,
@@ -113,6 +113,6 @@ pub(super) fn problem_with(status: u16, kind: &str, title: &str, detail: &str, f
     format!("{status}\ncontent-type: application/problem+json\n{body}")
 }
 
-pub(super) fn no_such_flow(id: &str) -> String {
+pub(crate) fn no_such_flow(id: &str) -> String {
     problem(404, "no-such-flow", "no such flow", &format!("there is no flow {id}"))
 }

@@ -2,7 +2,7 @@
 
 mod access;
 mod bodies;
-mod client;
+pub(crate) mod client;
 mod conditions;
 mod failures;
 mod last_known;
