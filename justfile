@@ -32,6 +32,14 @@ test-offline:
 torture:
     STROM_FAULTS=all STROM_KILL_ROUNDS=1000 cargo test --locked --test it -- json_faults json_kill
 
+# The tests that go through pgbouncer: the installed one, or STROM_TEST_PGBOUNCER
+test-pgbouncer *args:
+    cargo test --locked --test it -- pgbouncer_postgres --include-ignored {{ args }}
+
+# Cut, block and slow down the connections to PostgreSQL at random under load, for five minutes
+outages seconds="300":
+    STROM_OUTAGE_SECONDS={{ seconds }} cargo test --locked --test it -- no_series_of_faults --nocapture
+
 # Check the queries against a throw-away PostgreSQL and write .sqlx
 prepare: _sqlx-cli
     rm -f .sqlx/query-*.json
