@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
+use strom::FlowRepository;
 use strom::postgres::{DatabaseUrl, PostgresRepository};
 use strom::repository::{Change, RepositoryError, Since};
 use strom::testkit::feed;
@@ -14,7 +15,7 @@ use tokio::time::{sleep, timeout};
 use crate::support::cluster::Cluster;
 use crate::support::load::Load;
 use crate::support::pgbouncer::{POOL_SIZE, PgBouncer, Pooled, open};
-use crate::support::postgres::count;
+use crate::support::postgres::{Database, count};
 
 strom::contract_tests!(open, ignore = "needs pgbouncer: just test-pgbouncer");
 
@@ -95,17 +96,35 @@ async fn callers_who_hang_up_leave_no_session_behind() {
     assert_nothing_is_left(&pooled).await;
 }
 
-/// A lock that a start takes would stay in a session that others have next, and no other start would get it.
+/// A schema that is up to date is only looked at, and that leaves nothing in anybody's session.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs pgbouncer: just test-pgbouncer"]
-async fn a_start_without_a_direct_address_is_refused() {
+async fn starts_through_the_pooler_alone_do_not_disturb_each_other() {
     let pooled = Pooled::new().await;
+    // A copied database begins another log of changes, which is a change as well.
+    pooled.database.repository().await.close().await;
     let url = DatabaseUrl::parse(&pooled.pgbouncer.url(&pooled.database.url())).unwrap();
-    let error = PostgresRepository::open(&url).await.unwrap_err();
+    for _ in 0..3 {
+        for started in join_all((0..4).map(|_| PostgresRepository::open(&url))).await {
+            started.unwrap().close().await;
+        }
+    }
+    assert_nothing_is_left(&pooled).await;
+}
+
+/// A lock that a migration takes would stay in a session that others have next, and no other start would get it.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs pgbouncer: just test-pgbouncer"]
+async fn nothing_is_migrated_through_the_pooler() {
+    let database = Database::empty().await;
+    let pgbouncer = PgBouncer::before(&database.url(), "").await;
+    let error =
+        PostgresRepository::open(&DatabaseUrl::parse(&pgbouncer.url(&database.url())).unwrap()).await.unwrap_err();
     assert!(error.remedy.contains("--migrate-database-url"), "{error}");
-    let locks = "SELECT COUNT(*) FROM pg_locks WHERE locktype = 'advisory'
-                 AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
-    assert_eq!(count(&mut pooled.database.connect().await, locks).await, 0, "no lock is left");
+    let mut observer = database.connect().await;
+    assert_eq!(count(&mut observer, "SELECT COUNT(*) FROM pg_class WHERE relname = 'flows'").await, 0);
+    pgbouncer.repository(&database.url()).await.close().await;
+    assert_eq!(count(&mut observer, "SELECT COUNT(*) FROM flows").await, 0, "a direct address brings the schema");
 }
 
 /// With the settings that docs/pgbouncer.md asks for; without them pgbouncer makes its clients wait for minutes.
