@@ -30,6 +30,8 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a connection that was idle may take to show that it is alive.
 const WAKE_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long answers may still come after the database was found to be away.
+const LAST_WORD: Duration = Duration::from_secs(1);
 /// When the server of a call that takes long is first asked whether it is still there.
 const FIRST_PING: Duration = Duration::from_secs(1);
 
@@ -79,6 +81,7 @@ impl Pool {
         let result = tokio::select! {
             result = self.call(&mut connection, &statement) => result,
             reason = self.silence() => Err(unavailable(reason).into()),
+            reason = self.gone() => Err(unavailable(reason).into()),
         };
         match &result {
             Ok(_) => connection.keep(),
@@ -151,6 +154,14 @@ impl Pool {
     fn away(&self, reason: String) -> RepositoryError {
         self.breaker.open(reason.as_str());
         unavailable(reason)
+    }
+
+    /// Ends a moment after the database was found to be away: what still runs then has lost its connection, and its own
+    /// question whether the server answers may come when another one does.
+    async fn gone(&self) -> String {
+        let reason = self.breaker.opened().await;
+        sleep(LAST_WORD).await;
+        reason
     }
 
     /// Ends when a call that still runs will have no answer: its server does not answer anybody. Asked twice, since one
