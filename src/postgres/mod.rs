@@ -9,6 +9,7 @@ mod apply;
 mod background;
 mod breaker;
 mod changes;
+mod connection;
 mod error;
 mod get;
 mod history;

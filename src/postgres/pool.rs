@@ -1,23 +1,20 @@
 //! The connections: at most five, never handed out inside somebody else's transaction, and never waited for when the
 //! database is away.
 
-use std::ops::{Deref, DerefMut};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-use futures::FutureExt;
 use futures::future::BoxFuture;
-use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
-use sqlx::{ConnectOptions, PgConnection, PgPool, Postgres};
+use sqlx::{PgConnection, PgPool};
 use tokio::time::{sleep, timeout};
-use tracing::log::LevelFilter;
 
 use super::breaker::Breaker;
+use super::connection::{Connection, quiet, with_sessions};
 use super::error::{self, Error, unavailable};
 use super::ping::{self, ping};
-use super::servers::{Servers, unfit};
+use super::servers::Servers;
 use super::session;
 use super::url::Wanted;
 use crate::repository::{Measurement, RepositoryError, Result};
@@ -26,10 +23,11 @@ use crate::repository::{Measurement, RepositoryError, Result};
 pub(super) const MAX_CONNECTIONS: u32 = 5;
 /// How long a caller waits for a free connection, or for a new one.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a call may take whose connection has died alone. A statement of a server that is there ends sooner
+/// (session.rs); the many of a large import may need some minutes.
+const LONGEST_CALL: Duration = Duration::from_secs(600);
 /// How long calls that still run may take when the pool closes.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a connection that was idle may take to show that it is alive.
-const WAKE_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long answers may still come after the database was found to be away.
 const LAST_WORD: Duration = Duration::from_secs(1);
 /// When the server of a call that takes long is first asked whether it is still there.
@@ -42,6 +40,8 @@ pub(super) struct Pool {
     pub(super) servers: Servers,
     pub(super) breaker: Arc<Breaker>,
     waiting: AtomicU32,
+    /// When the last call was answered.
+    answered: Mutex<Instant>,
 }
 
 impl Pool {
@@ -53,7 +53,7 @@ impl Pool {
         // The settings of a session behind a pooler would be somebody else's.
         let options = if servers.is_pooled() { options } else { with_sessions(options, servers.wanted, &breaker) };
         let pool = options.connect_lazy_with(quiet(server.unwrap_or_else(|| servers.first().clone())));
-        Self { pool, servers, breaker, waiting: 0.into() }
+        Self { pool, servers, breaker, waiting: 0.into(), answered: Instant::now().into() }
     }
 
     /// Runs a statement that can be run twice.
@@ -77,20 +77,39 @@ impl Pool {
         &self,
         statement: impl for<'c> Fn(&'c mut PgConnection) -> BoxFuture<'c, error::Result<T>> + Send + Sync,
     ) -> error::Result<T> {
+        self.run_for(LONGEST_CALL, statement).await
+    }
+
+    /// Runs a statement once that takes as long as whoever reads its rows.
+    pub(super) async fn stream<T>(
+        &self,
+        statement: impl for<'c> Fn(&'c mut PgConnection) -> BoxFuture<'c, error::Result<T>> + Send + Sync,
+    ) -> error::Result<T> {
+        self.run_for(Duration::MAX, statement).await
+    }
+
+    async fn run_for<T>(
+        &self,
+        time: Duration,
+        statement: impl for<'c> Fn(&'c mut PgConnection) -> BoxFuture<'c, error::Result<T>> + Send + Sync,
+    ) -> error::Result<T> {
         let mut connection = self.acquire().await?;
         let result = tokio::select! {
             result = self.call(&mut connection, &statement) => result,
             reason = self.silence() => Err(unavailable(reason).into()),
             reason = self.gone() => Err(unavailable(reason).into()),
+            () = sleep(time) => Err(unavailable(format!("no answer within {} s", time.as_secs())).into()),
         };
         match &result {
-            Ok(_) => connection.keep(),
             Err(error) if error.is_read_only_server() => {
                 connection.discard();
                 self.leave(error);
             }
             Err(error) if error.is_stale_plan() || error.is_lost_connection() => connection.discard(),
-            Err(_) => {}
+            Ok(_) | Err(_) => {
+                connection.keep();
+                *lock(&self.answered) = Instant::now();
+            }
         }
         result
     }
@@ -113,13 +132,14 @@ impl Pool {
             return Err(unavailable(reason));
         }
         let _waiting = Waiting::on(&self.waiting);
+        let begin = Instant::now();
         let acquired = tokio::select! {
             acquired = self.pool.acquire() => acquired,
             reason = self.breaker.opened() => return Err(unavailable(reason)),
         };
         match acquired {
-            Ok(inner) => Ok(Connection { inner: Some(inner), is_clean: !self.servers.is_pooled() }),
-            Err(sqlx::Error::PoolTimedOut) => Err(self.none_to_be_had().await),
+            Ok(inner) => Ok(Connection::new(inner, !self.servers.is_pooled())),
+            Err(sqlx::Error::PoolTimedOut) => Err(self.none_to_be_had(begin).await),
             Err(error) => {
                 let error = RepositoryError::from(Error::from(error));
                 if error.is_retryable() && !self.pool.is_closed() {
@@ -139,13 +159,11 @@ impl Pool {
         Ok(listener)
     }
 
-    /// Whether we are too many, or the server has gone.
-    async fn none_to_be_had(&self) -> RepositoryError {
+    /// Whether we are too many, or the server has gone: nobody gets a connection or an answer any more.
+    async fn none_to_be_had(&self, begin: Instant) -> RepositoryError {
+        let are_in_use = self.pool.size() >= MAX_CONNECTIONS || *lock(&self.answered) > begin;
         match ping(&self.pool.connect_options(), ping::PATIENCE).await {
-            // Connections are there, others use them.
-            Ok(()) if self.pool.size() >= MAX_CONNECTIONS => {
-                RepositoryError::Busy(format!("all {MAX_CONNECTIONS} connections are in use"))
-            }
+            Ok(()) if are_in_use => RepositoryError::Busy(format!("all {MAX_CONNECTIONS} connections are in use")),
             Ok(()) => self.away(format!("no connection within {} s", ACQUIRE_TIMEOUT.as_secs())),
             Err(error) => self.away(format!("the server does not answer: {error}")),
         }
@@ -257,39 +275,8 @@ impl Pool {
     }
 }
 
-/// Statements that take long are told, others are not.
-fn quiet(server: PgConnectOptions) -> PgConnectOptions {
-    server.log_slow_statements(LevelFilter::Warn, Duration::from_secs(1)).log_statements(LevelFilter::Off)
-}
-
-/// Sets a session up when it begins, and looks at it before each use instead of sqlx's ping, at the same price.
-fn with_sessions(options: PgPoolOptions, wanted: Wanted, breaker: &Arc<Breaker>) -> PgPoolOptions {
-    let breaker = Arc::clone(breaker);
-    options
-        .after_connect(move |connection, _| {
-            let breaker = Arc::clone(&breaker);
-            async move {
-                let role = session::prepare(connection, false).await?;
-                if role.fits(wanted) {
-                    return Ok(());
-                }
-                let reason = format!("the server {}", unfit(&role, wanted));
-                breaker.open(reason.as_str());
-                Err(sqlx::Error::Protocol(reason))
-            }
-            .boxed()
-        })
-        .test_before_acquire(false)
-        .before_acquire(move |connection, _| {
-            let waking = async move {
-                match wanted {
-                    Wanted::ReadWrite => session::leave_no_transaction_and_write(connection).await,
-                    _ => session::leave_no_transaction(connection).await,
-                }
-            };
-            async move { timeout(WAKE_TIMEOUT, waking).await.map_err(|_| sqlx::Error::PoolTimedOut)?.map(|()| true) }
-                .boxed()
-        })
+fn lock(time: &Mutex<Instant>) -> MutexGuard<'_, Instant> {
+    time.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Somebody who waits for a connection, until he has one or goes away.
@@ -305,51 +292,5 @@ impl<'a> Waiting<'a> {
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// A connection in use.
-#[derive(Debug)]
-pub(super) struct Connection {
-    /// Always there, until it is dropped.
-    inner: Option<PoolConnection<Postgres>>,
-    /// Whether it can be given back as it is: its user has finished, or the next one would notice what he has left.
-    is_clean: bool,
-}
-
-impl Connection {
-    /// It is given back when it is dropped.
-    pub(super) fn keep(&mut self) {
-        self.is_clean = true;
-    }
-
-    /// It is closed when it is dropped.
-    pub(super) fn discard(&mut self) {
-        self.is_clean = false;
-    }
-}
-
-impl Deref for Connection {
-    type Target = PgConnection;
-
-    fn deref(&self) -> &PgConnection {
-        self.inner.as_deref().expect("it is there until it is dropped")
-    }
-}
-
-impl DerefMut for Connection {
-    fn deref_mut(&mut self) -> &mut PgConnection {
-        self.inner.as_deref_mut().expect("it is there until it is dropped")
-    }
-}
-
-/// Closes it at once where it is not clean: to say goodbye takes for ever when nobody answers.
-impl Drop for Connection {
-    fn drop(&mut self) {
-        if !self.is_clean
-            && let Some(inner) = self.inner.take()
-        {
-            drop(inner.detach());
-        }
     }
 }

@@ -23,7 +23,7 @@ const BUFFER: usize = 32;
 pub(super) fn stream(pool: Arc<Pool>) -> BoxStream<'static, Result<Stored<Flow>>> {
     let (sender, receiver) = mpsc::channel(BUFFER);
     tokio::spawn(async move {
-        let sent = pool.run(|connection| send_all(connection, sender.clone()).boxed()).await;
+        let sent = pool.stream(|connection| send_all(connection, sender.clone()).boxed()).await;
         if let Err(error) = sent {
             // Nobody is left to hear of it when this fails.
             let _ = sender.send(Err(error.into())).await;

@@ -27,7 +27,6 @@ mod migrations_rights;
 mod model;
 mod monitoring;
 mod notifications_postgres;
-mod outage_postgres;
 mod outages_postgres;
 mod pgbouncer_postgres;
 mod postgres;

@@ -76,7 +76,7 @@ async fn an_outage_is_seen_and_counted_once() {
         (one("postgres_breaker_open"), one("postgres_outages_total"))
     };
     assert_eq!(breaker(), (0.0, 0.0));
-    proxy.cut().await;
+    proxy.cut();
     until("the database is away", async || repository.get(id(1)).await.is_err() && breaker() == (1.0, 1.0)).await;
     for _ in 0..5 {
         repository.get(id(1)).await.unwrap_err();

@@ -1,6 +1,8 @@
-//! The last known flows: followed and bounded here, saved and read again in `saved`.
+//! The last known flows: followed and bounded here, saved and read again in `saved`, served by the real program in
+//! `program`.
 
 mod postgres;
+mod program;
 mod saved;
 
 use std::path::PathBuf;

@@ -37,7 +37,7 @@ async fn it_is_followed_through_an_outage() {
     run(&mut psql, &old).await;
     until_same(&last_known, &*direct).await;
 
-    proxy.cut().await;
+    proxy.cut();
     let before = moment(&*direct).await;
     run(&mut psql, &format!("DELETE FROM flows WHERE id = '{}'", id(4))).await;
     run(&mut psql, &format!("UPDATE flows SET data = data || '{{\"during\": true}}' WHERE id = '{}'", id(5))).await;

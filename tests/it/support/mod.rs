@@ -1,8 +1,8 @@
 //! What the tests stand on: databases and files of their own.
 
 pub(crate) mod cable;
-pub(crate) mod exposition;
 pub(crate) mod cluster;
+pub(crate) mod exposition;
 pub(crate) mod json;
 pub(crate) mod ledger;
 pub(crate) mod load;

@@ -69,7 +69,7 @@ async fn a_server_that_starts_without_its_database_serves_what_is_known() {
     server.signal(Signal::TERM);
     assert_eq!(server.wait().code(), Some(0));
 
-    place.proxy.cut().await;
+    place.proxy.cut();
     let mut server = place.start();
     let answer = get(&server, &path).await;
     assert!(stale(&answer).is_some_and(|age| age >= 1), "{:?}", answer.headers());
@@ -116,7 +116,7 @@ async fn a_server_whose_database_goes_serves_what_is_known_until_it_returns() {
     assert_eq!(stale(&fresh), None);
     let fresh: Value = fresh.json().await.unwrap();
     for _ in 0..2 {
-        place.proxy.cut().await;
+        place.proxy.cut();
         let known = get(&server, "/api/flows").await;
         assert_eq!((known.status(), stale(&known).is_some()), (StatusCode::OK, true));
         assert_eq!(known.json::<Value>().await.unwrap(), fresh);
@@ -130,7 +130,7 @@ async fn a_server_whose_database_goes_serves_what_is_known_until_it_returns() {
 async fn a_server_without_a_copy_starts_all_the_same() {
     let database = Database::migrated().await;
     let place = Place { proxy: Proxy::before(&database.url()).await, directory: tempfile::tempdir().unwrap() };
-    place.proxy.cut().await;
+    place.proxy.cut();
     let server = place.start();
     assert_eq!(get(&server, "/api/flows").await.status(), StatusCode::SERVICE_UNAVAILABLE);
     refuses_writes_soon(&server).await;
