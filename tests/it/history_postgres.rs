@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use sqlx::Connection;
 use strom::repository::{Change, FeedCursor, FlowRepository, ListQuery, Operation, RepositoryError, Since};
 use strom::testkit::feed::{self, read, read_until};
 use strom::testkit::history::{self, history};
@@ -237,12 +238,15 @@ async fn a_long_history_is_nothing_to_those_who_read_and_save_flows() {
     let database = Database::migrated().await;
     let repository = database.repository().await;
     create_all(&*repository, (0..500).map(|number| flow(number, "a"))).await;
-    let mut psql = database.connect().await;
+    // Sessions report what they have done when they end, at the latest: that of the editor must not do so later.
+    let mut editor = database.connect().await;
     for edit in 0..20 {
-        run(&mut psql, &format!("UPDATE flows SET data = data || '{{\"edit\": {edit}}}'")).await;
+        run(&mut editor, &format!("UPDATE flows SET data = data || '{{\"edit\": {edit}}}'")).await;
     }
-    run(&mut psql, "VACUUM ANALYZE").await;
+    run(&mut editor, "VACUUM ANALYZE").await;
+    editor.close().await.unwrap();
     repository.close().await;
+    let mut psql = database.connect().await;
     let sessions =
         "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
     wait_for_count(&mut psql, sessions, 0).await;
@@ -255,7 +259,6 @@ async fn a_long_history_is_nothing_to_those_who_read_and_save_flows() {
     assert_eq!(repository.list(&query).await.unwrap().total, Some(500));
     assert_eq!(repository.summaries(&query).await.unwrap().items.len(), 50);
     repository.close().await;
-    // Sessions report what they have done when they end.
     wait_for_count(&mut psql, sessions, 0).await;
     let read = |column: &str| format!("SELECT {column} FROM pg_stat_user_tables WHERE relname = 'flow_changes'");
     assert_eq!(count(&mut psql, &read("seq_scan + idx_scan")).await, 0, "reading flows does not look at their history");
