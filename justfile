@@ -62,6 +62,11 @@ bench *args:
 growth *args:
     cargo bench --locked --bench growth -- {{ args }}
 
+# A failover under load, with Patroni: `just failover [--timing short] [--rounds N] [kill|freeze|lag|switchover|kill-async|lag-async]`
+failover *args:
+    cargo build --locked --release
+    python3 -B tests/patroni/failover.py --strom target/release/strom {{ args }}
+
 # Licences, sources and doubled versions of the dependencies (advisories too, where the network allows: `just deny advisories`)
 deny *checks="bans licenses sources":
     @cargo deny --version > /dev/null || cargo install cargo-deny --version 0.20.2 --locked
