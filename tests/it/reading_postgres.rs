@@ -18,7 +18,7 @@ async fn open(url: &str) -> Result<Arc<dyn FlowRepository>, OpenError> {
     Ok(Arc::new(opened))
 }
 
-/// A user who may do nothing but read what a read-only instance reads; gone with the value's last use.
+/// A user who may do nothing but read what a read-only instance reads. Users belong to the server and outlive a database.
 struct Reader {
     name: String,
     url: String,

@@ -253,6 +253,15 @@ class Cluster:
             raise Failed(f"psql on {node.name}: {done.stderr.strip()}")
         return done.stdout.splitlines()
 
+    def wait_until_replayed(self):
+        """Until every standby has what the leader has now."""
+        leader = self.leader()
+        position = self.psql("SELECT pg_current_wal_lsn()", node=leader)[0]
+        replayed = f"SELECT pg_last_wal_replay_lsn() >= '{position}'"
+        for node in self.nodes:
+            if node is not leader:
+                wait_for("the standbys' progress", 30, lambda: self.psql(replayed, node=node) == ["t"])
+
     def switchover(self, leader):
         """Hands over to another node, as an operator does for maintenance."""
         command = [PATRONICTL, "-c", leader.config, "switchover", "strom", "--master", leader.name, "--force"]

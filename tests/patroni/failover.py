@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from cluster import Cluster, Failed, require_programs, versions, wait_for
@@ -90,9 +90,13 @@ def bring_back(cluster, scenario, node):
 def run(scenario, timing, interface, binary):
     """One failover. Gives what was seen, by name."""
     synchronous = SCENARIOS[scenario][1]
-    with Cluster(synchronous, TIMINGS[timing], interface) as cluster, \
-            strom(binary, cluster.directory, "strom", cluster.url("read-write")) as writing, \
-            strom(binary, cluster.directory, "reader", cluster.url("prefer-standby"), "--read-only") as reading:
+    with ExitStack() as stack:
+        cluster = stack.enter_context(Cluster(synchronous, TIMINGS[timing], interface))
+        writing = stack.enter_context(strom(binary, cluster.directory, "strom", cluster.url("read-write")))
+        # A read-only instance needs the schema that the other one has just made.
+        cluster.wait_until_replayed()
+        url = cluster.url("prefer-standby")
+        reading = stack.enter_context(strom(binary, cluster.directory, "reader", url, "--read-only"))
         load = Load(writing, {"strom": writing, "reader": reading})
         try:
             time.sleep(CALM)
@@ -123,8 +127,8 @@ def run(scenario, timing, interface, binary):
         "median, p99 before (ms)": f"{median:.1f}, {slowest:.1f}",
         "other leader after (s)": elected,
         "whole again after (s)": "never" if whole is None else whole,
-        "writes refused (s)": refused,
-        "no write acknowledged (s)": longest_gap(w.end for w in good),
+        "first to last refusal (s)": refused,
+        "longest without an acknowledgement (s)": longest_gap(w.end for w in good),
         "acknowledged": len(outcome["acknowledged"]),
         "of these missing": len(outcome["acknowledged"] - there),
         "refused": len(outcome["refused"]),
@@ -133,7 +137,7 @@ def run(scenario, timing, interface, binary):
         "unknown, there": len(outcome["unknown"] & there),
     }
     for name, reads in load.reads.items():
-        seen[f"{name}: no read answered (s)"] = longest_gap(r.end for r in reads if r.outcome == "answered")
+        seen[f"{name}: longest without a read (s)"] = longest_gap(r.end for r in reads if r.outcome == "answered")
         why += interruption(reads, "answered")[1]
     seen["answers"] = ", ".join(f"{count} × {what}" for what, count in why.most_common())
     seen["failed"] = whole is None or seen["of these there"] or (synchronous and seen["of these missing"])
@@ -147,7 +151,7 @@ def _tail(path):
 def show(seen):
     for name, value in seen.items():
         if name != "failed":
-            print(f"  {name:34} {value:.2f}" if isinstance(value, float) else f"  {name:34} {value}", flush=True)
+            print(f"  {name:38} {value:.2f}" if isinstance(value, float) else f"  {name:38} {value}", flush=True)
 
 
 def main():

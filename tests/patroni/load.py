@@ -98,16 +98,13 @@ def longest_gap(times):
 
 
 def interruption(requests, good):
-    """From the first answer that is not good to the next good one behind the last of them, and how many there were.
+    """The time from the first answer that is not good to the last, and how often which was given.
 
     When nothing was refused, requests may still have waited: that is what the longest gap shows.
     """
     bad = [each for each in requests if each.outcome != good]
-    if not bad:
-        return 0.0, Counter()
-    end = min((each.end for each in requests if each.outcome == good and each.end > max(b.end for b in bad)), default=None)
-    begin = min(each.end for each in bad)
-    return (end - begin if end else float("inf")), Counter(f"{each.outcome}: {each.detail}" for each in bad)
+    times = [each.end for each in bad]
+    return max(times, default=0.0) - min(times, default=0.0), Counter(f"{each.outcome}: {each.detail}" for each in bad)
 
 
 def latencies(writes):
