@@ -35,6 +35,7 @@ mod retention_postgres;
 mod samples;
 mod serve;
 mod sqlx_cache;
+mod standby_postgres;
 mod support;
 mod tls_postgres;
 mod writers_postgres;
