@@ -8,7 +8,10 @@ use chrono::{DateTime, Utc};
 
 use crate::json::{self, JsonRepository};
 use crate::postgres::{self, DatabaseUrl, Migration, MigrationStatus, PostgresRepository};
-use crate::repository::{FlowRepository, OpenError, Retention};
+use crate::repository::{FlowRepository, OpenError};
+
+/// How a storage is opened. What is about servers says nothing to a file, but a file is refused to who only reads.
+pub use crate::postgres::Settings;
 
 /// Where flows are kept. Prints without the password.
 #[derive(Debug, Clone)]
@@ -46,9 +49,12 @@ impl Storage {
         settings: Settings,
     ) -> Result<Arc<dyn FlowRepository>, OpenError> {
         Ok(match self {
-            Self::Postgres(url) => Arc::new(PostgresRepository::open_with(url, settings.postgres()).await?),
+            Self::Postgres(url) => Arc::new(PostgresRepository::open_with(url, settings).await?),
             Self::Json(path) if settings.read_only => return Err(written_by_its_reader(path)),
-            Self::Json(path) => Arc::new(JsonRepository::open_with(path, now, settings.json()).await?),
+            Self::Json(path) => {
+                let settings = json::Settings { retention: settings.retention, ..json::Settings::default() };
+                Arc::new(JsonRepository::open_with(path, now, settings).await?)
+            }
         })
     }
 }
@@ -78,21 +84,6 @@ impl Storage {
     }
 }
 
-/// How a storage is opened. What says nothing to a file is not looked at there.
-#[derive(Debug, Clone, Default)]
-pub struct Settings {
-    /// How much history is kept.
-    pub retention: Retention,
-    /// Where a database is migrated, when not at its address.
-    pub migrations: Option<DatabaseUrl>,
-    /// Whether it only reads a database, which may be a standby, and refuses every change. A JSON file is refused: what it
-    /// holds is in the file and the journal together, which change while one Strom has them and are set right by whoever opens
-    /// them next. Nobody can read both beside it, and to open them without it is to write.
-    pub read_only: bool,
-    /// Whether a database is opened although nobody answers at its address.
-    pub opens_while_away: bool,
-}
-
 fn written_by_its_reader(path: &Path) -> OpenError {
     OpenError {
         location: path.display().to_string(),
@@ -101,17 +92,6 @@ fn written_by_its_reader(path: &Path) -> OpenError {
         remedy: "Ask the instance that has it, open a copy of the file without `--read-only`, or keep the flows in \
                  PostgreSQL."
             .to_owned(),
-    }
-}
-
-impl Settings {
-    fn postgres(self) -> postgres::Settings {
-        let Self { retention, migrations, read_only, opens_while_away } = self;
-        postgres::Settings { retention, migrations, read_only, opens_while_away }
-    }
-
-    fn json(self) -> json::Settings {
-        json::Settings { retention: self.retention, ..json::Settings::default() }
     }
 }
 

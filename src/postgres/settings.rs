@@ -11,7 +11,9 @@ pub struct Settings {
     /// Where the schema is brought up to date, when not at the address of everything else: a pooler that hands out its
     /// connections by the transaction cannot carry the locks of a migration.
     pub migrations: Option<DatabaseUrl>,
-    /// Whether it only reads, and so never migrates: what a standby can serve.
+    /// Whether it only reads, which a standby can serve, never migrates, and refuses every change. A JSON file cannot be
+    /// opened so: what it holds is in the file and the journal together, which change while one Strom has them and are set
+    /// right by whoever opens them next. Nobody can read both beside it, and to open them without it is to write.
     pub read_only: bool,
     /// Whether it opens although nobody answers at the address, and is away until somebody does.
     pub opens_while_away: bool,

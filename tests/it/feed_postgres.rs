@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures::future::join_all;
 use sqlx::{AssertSqlSafe, PgConnection};
 use strom::repository::{Change, Operation, Record, Since};
+use strom::testkit::chance::Chance;
 use strom::testkit::feed::{self, now, read, read_until};
 use strom::testkit::history::history;
 use strom::testkit::samples::{canonical, change, create_all, everything, flow, flow_with, id, number, stamp};
@@ -158,16 +159,6 @@ const TRANSACTIONS: u32 = 12;
 /// The flow that ends the test.
 const END: u32 = 999;
 
-/// A sequence that looks random and is the same in every run; what it meets is not.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % sides
-    }
-}
-
 #[derive(Default)]
 struct Committed {
     edits: BTreeSet<String>,
@@ -177,26 +168,26 @@ struct Committed {
 
 /// Transactions of one to five statements with pauses between them; gives the edits that were committed.
 async fn write_at_random(mut psql: PgConnection, writer: u32) -> Committed {
-    let mut dice = Dice(u64::from(writer));
+    let mut chance = Chance::new(u64::from(writer));
     let mut committed = Committed::default();
     for transaction in 0..TRANSACTIONS {
         let (mut edits, mut perhaps) = (Vec::new(), Vec::new());
         // Ascending, so that nobody waits in a circle.
-        let mut shared = dice.roll(3);
+        let mut shared = chance.below(3);
         let mut done = sqlx::raw_sql("BEGIN").execute(&mut psql).await.map(drop);
-        for statement in 0..=dice.roll(5) {
+        for statement in 0..=chance.below(5) {
             let edit = format!("{writer}/{transaction}/{statement}");
             // Its own first, mostly: then the transaction has its id before it waits for anybody.
-            let own = statement == 0 && dice.roll(4) > 0;
+            let own = statement == 0 && chance.below(4) > 0;
             let flow = if own { 100 + writer } else { shared as u32 };
-            shared += dice.roll(3);
+            shared += chance.below(3);
             let data = format!(r#"{{"edit": "{edit}"}}"#);
-            let sql = match dice.roll(10) {
+            let sql = match chance.below(10) {
                 0 => {
                     perhaps.extend(edits.extract_if(.., |(edited, _)| *edited == flow));
                     format!("DELETE FROM flows WHERE id = '{}'", id(flow))
                 }
-                1 => format!("SELECT pg_sleep({})", dice.roll(30) as f64 / 1_000.0),
+                1 => format!("SELECT pg_sleep({})", chance.below(30) as f64 / 1_000.0),
                 _ => {
                     edits.push((flow, edit));
                     format!(
@@ -209,9 +200,9 @@ async fn write_at_random(mut psql: PgConnection, writer: u32) -> Committed {
             if done.is_ok() {
                 done = sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut psql).await.map(drop);
             }
-            tokio::time::sleep(Duration::from_millis(dice.roll(12))).await;
+            tokio::time::sleep(Duration::from_millis(chance.below(12))).await;
         }
-        let end = if done.is_ok() && dice.roll(8) > 0 { "COMMIT" } else { "ROLLBACK" };
+        let end = if done.is_ok() && chance.below(8) > 0 { "COMMIT" } else { "ROLLBACK" };
         let ended = sqlx::raw_sql(end).execute(&mut psql).await;
         if end == "COMMIT" && ended.is_ok() {
             committed.edits.extend(edits.into_iter().map(|(_, edit)| edit));
@@ -224,12 +215,12 @@ async fn write_at_random(mut psql: PgConnection, writer: u32) -> Committed {
 /// Reads in pages of its own size to the end; now and then goes away, and goes on later by another connection from the
 /// place that it has written down.
 async fn read_at_random(database: Arc<Database>, reader: u32) -> Vec<Record<Flow>> {
-    let mut dice = Dice(u64::from(1_000 + reader));
+    let mut chance = Chance::new(u64::from(1_000 + reader));
     let mut repository = database.repository().await;
     let mut place = "0.0.0".to_owned();
     let mut records = Vec::new();
     loop {
-        let limit = 1 + dice.roll(9) as u32;
+        let limit = 1 + chance.below(9) as u32;
         let feed = repository.changes(Since::After(place.parse().unwrap()), limit).await.unwrap();
         let nothing = feed.changes.is_empty();
         place = feed.next.to_string();
@@ -239,9 +230,9 @@ async fn read_at_random(database: Arc<Database>, reader: u32) -> Vec<Record<Flow
             repository.close().await;
             return records;
         }
-        if dice.roll(20) == 0 {
+        if chance.below(20) == 0 {
             repository.close().await;
-            tokio::time::sleep(Duration::from_millis(dice.roll(200))).await;
+            tokio::time::sleep(Duration::from_millis(chance.below(200))).await;
             repository = database.repository().await;
         } else if nothing {
             repository.changed(feed.next).await;

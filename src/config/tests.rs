@@ -1,0 +1,150 @@
+use std::ffi::OsString;
+
+use clap::{CommandFactory, Parser};
+
+use super::{
+    ALLOW_ANONYMOUS, API_KEY, Access, ConfigError, DATA_DIR, DATABASE_URL, FLOWS_PATH, Flags, HISTORY_DAYS,
+    HISTORY_REVISIONS, HOST, LAST_KNOWN_MIB, MIGRATE_DATABASE_URL, PORT, READ_ONLY, Retention, Server,
+};
+
+#[derive(Debug, Parser)]
+struct Command {
+    #[command(flatten)]
+    flags: Flags,
+}
+
+fn flags(arguments: &[&str]) -> Flags {
+    Command::try_parse_from([&["strom"], arguments].concat()).unwrap().flags
+}
+
+fn env(pairs: &[(&str, &str)]) -> impl Fn(&str) -> Option<OsString> {
+    move |name| pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| value.into())
+}
+
+fn server(arguments: &[&str], variables: &[(&str, &str)]) -> Result<Server, ConfigError> {
+    flags(arguments).server(env(variables))
+}
+
+fn storage(arguments: &[&str], variables: &[(&str, &str)]) -> String {
+    flags(arguments).storage(env(variables)).unwrap().to_string()
+}
+
+#[test]
+fn flags_win_over_the_environment_and_that_over_defaults() {
+    let port = |arguments: &[&str], variables: &[(&str, &str)]| server(arguments, variables).unwrap().port;
+    assert_eq!(port(&["--port", "1"], &[("STROM_PORT", "2"), ("STROM_SERVER_PORT", "3")]), 1);
+    assert_eq!(port(&[], &[("STROM_PORT", "2"), ("STROM_SERVER_PORT", "3")]), 2);
+    assert_eq!(port(&[], &[("STROM_SERVER_PORT", "3")]), 3);
+    assert_eq!(port(&[], &[]), 8080);
+}
+
+#[test]
+fn blank_is_not_set() {
+    let variables =
+        [("STROM_PORT", " "), ("STROM_SERVER_PORT", "3"), ("STROM_HOST", ""), ("STROM_API_KEY", "\t")].as_slice();
+    let arguments = ["--port", "", "--host", " ", "--api-key", "", "--allow-anonymous="];
+    let server = server(&arguments, variables).unwrap();
+    assert_eq!((server.host.as_str(), server.port, server.allow_anonymous), ("127.0.0.1", 3, false));
+    assert!(matches!(server.access, Access::Anonymous));
+    let paths = [("STROM_DATABASE_URL", " "), ("STROM_FLOWS_PATH", ""), ("STROM_STORAGE_DATA_DIR", "d")];
+    assert_eq!(storage(&["--data-dir", ""], &paths), "d/flows.json");
+}
+
+#[test]
+fn a_file_is_named_directly_or_by_its_directory() {
+    assert_eq!(storage(&["--data-dir", "d"], &[("STROM_DATA_DIR", "e")]), "d/flows.json");
+    assert_eq!(storage(&["--data-dir", "d"], &[("STROM_STORAGE_FLOWS_PATH", "f")]), "f");
+    assert!(storage(&[], &[]).ends_with("strom/flows.json"));
+}
+
+#[test]
+fn a_boolean_is_read_like_people_write_it() {
+    let allowed = |arguments: &[&str], value| {
+        server(arguments, &[("STROM_ALLOW_ANONYMOUS", value)]).map(|server| server.allow_anonymous)
+    };
+    assert_eq!(allowed(&["--allow-anonymous"], "false"), Ok(true));
+    assert_eq!(allowed(&["--allow-anonymous=no"], "true"), Ok(false));
+    assert_eq!(allowed(&[], "1"), Ok(true));
+    assert_eq!(allowed(&[], ""), Ok(false));
+    assert_eq!(allowed(&[], "maybe").unwrap_err().to_string(), "STROM_ALLOW_ANONYMOUS is neither true nor false");
+    let reads = |arguments: &[&str], value| flags(arguments).read_only(env(&[("STROM_READ_ONLY", value)]));
+    assert_eq!((reads(&["--read-only"], ""), reads(&[], "on"), reads(&[], " ")), (Ok(true), Ok(true), Ok(false)));
+    assert_eq!(reads(&[], "ro").unwrap_err().to_string(), "STROM_READ_ONLY is neither true nor false");
+}
+
+#[test]
+fn history_is_kept_as_long_as_is_said() {
+    let kept = |arguments: &[&str], variables: &[(&str, &str)]| flags(arguments).retention(env(variables));
+    assert_eq!(kept(&[], &[]), Ok(Retention::default()));
+    let kept_longer = kept(&["--history-days", "365"], &[("STROM_HISTORY_REVISIONS", "7")]).unwrap();
+    assert_eq!((kept_longer.revisions, kept_longer.age.num_days()), (7, 365));
+    let error = kept(&["--history-revisions", "0"], &[]).unwrap_err().to_string();
+    assert_eq!(error, "--history-revisions is not a number from 1 to 1000000");
+}
+
+#[test]
+fn last_known_flows_are_kept_in_the_data_directory_unless_none_are_wanted() {
+    let kept = |arguments: &[&str], variables: &[(&str, &str)]| flags(arguments).last_known(env(variables));
+    let settings = kept(&["--last-known-mib", "3"], &[("STROM_DATA_DIR", "d")]).unwrap().unwrap();
+    assert_eq!((settings.bytes, settings.directory), (3 << 20, Some("d".into())));
+    assert_eq!(kept(&[], &[]).unwrap().unwrap().bytes, 64 << 20);
+    assert!(kept(&[], &[("STROM_LAST_KNOWN_MIB", "0")]).unwrap().is_none());
+    let error = kept(&["--last-known-mib", "1.5"], &[]).unwrap_err().to_string();
+    assert_eq!(error, "--last-known-mib is not a number from 0 to 1000000");
+}
+
+#[test]
+fn errors_name_the_setting_and_keep_its_value() {
+    let error = server(&["--port", "65536"], &[]).unwrap_err().to_string();
+    assert_eq!(error, "--port is not a port\na port is a number from 0 to 65535");
+    let error = flags(&[]).storage(env(&[("STROM_DATABASE_URL", "user:hunter2@host")])).unwrap_err().to_string();
+    assert_eq!(error, "STROM_DATABASE_URL is not a URL\nsend one such as postgresql://user@host/database");
+}
+
+#[test]
+fn a_database_is_migrated_at_its_own_address_unless_there_is_another() {
+    let migrations = |arguments: &[&str], variables: &[(&str, &str)]| {
+        let url = flags(arguments).migrations(env(variables))?;
+        Ok::<_, ConfigError>(url.map(|url| url.to_string()))
+    };
+    let given = [("STROM_MIGRATE_DATABASE_URL", "postgresql://owner:hunter2@h:1/d")];
+    assert_eq!(migrations(&[], &[("STROM_MIGRATE_DATABASE_URL", " ")]), Ok(None));
+    assert_eq!(migrations(&[], &given), Ok(Some("postgresql://owner@h:1/d".to_owned())));
+    let flag = ["--migrate-database-url", "postgresql://owner@h:2/d"];
+    assert_eq!(migrations(&flag, &given), Ok(Some("postgresql://owner@h:2/d".to_owned())));
+    let error = migrations(&["--migrate-database-url", "owner:hunter2@h"], &[]).unwrap_err().to_string();
+    assert_eq!(error, "--migrate-database-url is not a URL\nsend one such as postgresql://user@host/database");
+    let error = migrations(&["--migrate-database-url", "mysql://owner:hunter2@h/d"], &[]).unwrap_err().to_string();
+    assert!(error.contains("`mysql://` is not a PostgreSQL URL") && !error.contains("hunter2"), "{error}");
+}
+
+#[test]
+fn secrets_are_not_printed() {
+    let url = "postgresql://u:hunter2@h/d";
+    let flags = flags(&["--api-key", "hunter2", "--database-url", url, "--migrate-database-url", url]);
+    let (server, migrations) = (flags.server(env(&[])).unwrap(), flags.migrations(env(&[])).unwrap());
+    assert!(!format!("{flags:?}{server:?}{migrations:?}").contains("hunter2"));
+}
+
+#[test]
+fn the_help_names_every_variable() {
+    let help = Command::command().render_long_help().to_string();
+    let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+    for setting in [
+        DATABASE_URL,
+        MIGRATE_DATABASE_URL,
+        FLOWS_PATH,
+        DATA_DIR,
+        HISTORY_REVISIONS,
+        HISTORY_DAYS,
+        READ_ONLY,
+        LAST_KNOWN_MIB,
+        HOST,
+        PORT,
+        API_KEY,
+        ALLOW_ANONYMOUS,
+    ] {
+        let text = format!("[env: {}]", setting.env.join(", "));
+        assert!(help.contains(setting.flag) && help.contains(&text), "{text} in {help}");
+    }
+}
