@@ -131,6 +131,44 @@ async fn a_flow_that_goes_and_comes_in_one_transaction_has_one_history() {
     assert_eq!((last.revision, canonical(&last.item)), (there.version.revision, canonical(&there.item)));
 }
 
+/// What a transaction did to a flow before it deleted it and made it anew, never was; however much it did before and after.
+#[tokio::test]
+async fn a_flow_that_is_edited_on_both_sides_of_its_return_has_one_history() {
+    let database = Database::migrated().await;
+    let repository = database.repository().await;
+    let mut psql = database.connect().await;
+    run(&mut psql, &upsert(1, "")).await;
+    let edit = |edit: &str| format!("UPDATE flows SET data = data || '{{\"edit\": \"{edit}\"}}';");
+    let back = |edit: &str| upsert(1, &format!(r#", "edit": "{edit}""#));
+    let report = r#"UPDATE flows SET data = data || '{"running": true}';"#;
+    for (before, after) in [(0, 1), (1, 1), (2, 2), (1, 3), (3, 1), (2, 0)] {
+        let name = format!("{before}{after}");
+        let edits = |side: &str, count| (0..count).map(|n| edit(&format!("{side} {n} of {name}"))).collect::<String>();
+        let (before, after, anew) = (edits("before", before), edits("after", after), back(&format!("anew {name}")));
+        run(&mut psql, &format!("BEGIN; {before} {report} DELETE FROM flows; {anew} {after} {report} COMMIT")).await;
+    }
+    let there = stored(&*repository, 1).await;
+    let records = read(&*repository, Since::Oldest).await;
+    let told = feed::told(&records);
+    let edits: Vec<_> = told.iter().filter(|(_, operation, _)| *operation != State).collect();
+    let counted = (1..).map(|revision| (1, if revision == 1 { Create } else { Update }, revision));
+    assert!(edits.into_iter().copied().eq(counted.take(1 + 2 + 2 + 3 + 4 + 2 + 1)), "{told:?}");
+    for record in &records {
+        assert!(!record.item.document().get().contains("before"), "{} never was", record.item.document());
+    }
+    let last = records.last().unwrap();
+    assert_eq!((last.revision, canonical(&last.item)), (there.version.revision, canonical(&there.item)));
+    assert_eq!(history::told(&history(&*repository, 1).await).len(), 15);
+
+    // Gone in the end, after it had come back.
+    let (before, anew) = (edit("before the end"), back("anew"));
+    let twice = format!("BEGIN; {before} {before} DELETE FROM flows; {anew} DELETE FROM flows; COMMIT");
+    run(&mut psql, &twice).await;
+    assert_eq!(history::told(&history(&*repository, 1).await)[..2], [(Delete, 17), (Update, 16)]);
+    run(&mut psql, &upsert(1, "")).await;
+    assert_eq!(history::told(&history(&*repository, 1).await)[0], (Create, 18));
+}
+
 #[tokio::test]
 async fn what_was_there_before_there_was_a_history_is_its_beginning() {
     let database = Database::empty().await;

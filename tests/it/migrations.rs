@@ -221,6 +221,7 @@ async fn released_migrations_do_not_change() {
         (5, "fd936ee95761"),
         (6, "40cb71769afe"),
         (7, "8920fea470b9"),
+        (8, "9e7b45314157"),
     ];
     assert_eq!(checksums, pinned.map(|(version, start)| (version, start.to_owned())));
     for file in fs::read_dir(migrations).unwrap() {
