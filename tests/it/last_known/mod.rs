@@ -1,8 +1,8 @@
 //! The last known flows: followed and bounded here, saved and read again in `saved`, served by the real program in
-//! `program`.
+//! `program_postgres`.
 
 mod postgres;
-mod program;
+mod program_postgres;
 mod saved;
 
 use std::path::PathBuf;
