@@ -136,9 +136,12 @@ impl From<RepositoryError> for Problem {
                     None => Self::internal(&RepositoryError::Conflict(Vec::new())),
                 }
             }
-            RepositoryError::Unavailable { ref reason, retry_after } => {
+            RepositoryError::Unavailable { ref reason, retry_after, is_open } => {
                 tracing::warn!(reason, "the storage is not available");
-                let detail = "it does not answer just now; whether a write has happened is open, so read again";
+                let detail = match is_open {
+                    true => "it does not answer just now; whether a write has happened is open, so read again",
+                    false => "it does not answer just now; nothing was written",
+                };
                 Self::unavailable(detail, retry_after)
             }
             RepositoryError::Busy(ref reason) => {

@@ -264,5 +264,6 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 fn closed() -> RepositoryError {
-    RepositoryError::Unavailable { reason: "the store is closed".into(), retry_after: Duration::from_secs(1) }
+    let retry_after = Duration::from_secs(1);
+    RepositoryError::Unavailable { reason: "the store is closed".into(), retry_after, is_open: false }
 }

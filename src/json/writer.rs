@@ -245,7 +245,7 @@ impl From<Failure> for RepositoryError {
     fn from(failure: Failure) -> Self {
         match failure {
             Failure::ReadOnly(reason) => Self::ReadOnly(reason),
-            Failure::Failed(reason) => Self::Unavailable { reason, retry_after: Duration::from_secs(5) },
+            Failure::Failed(reason) => Self::Unavailable { reason, retry_after: Duration::from_secs(5), is_open: true },
         }
     }
 }

@@ -93,7 +93,7 @@ impl Follower {
     fn failed(&mut self, error: RepositoryError) -> Duration {
         tracing::debug!(%error, "the last known flows could not be brought up to date");
         match error {
-            RepositoryError::Unavailable { reason, retry_after } => {
+            RepositoryError::Unavailable { reason, retry_after, .. } => {
                 self.went_away(&reason);
                 return retry_after;
             }

@@ -21,7 +21,7 @@ use crate::repository::{
 const RETRY_AFTER: Duration = Duration::from_secs(2);
 
 fn unavailable(reason: &str) -> RepositoryError {
-    RepositoryError::Unavailable { reason: reason.to_owned(), retry_after: RETRY_AFTER }
+    RepositoryError::Unavailable { reason: reason.to_owned(), retry_after: RETRY_AFTER, is_open: false }
 }
 
 fn only_reads<T>() -> Result<T> {

@@ -60,8 +60,14 @@ impl Error {
 /// How long a client had better wait for a database that is away.
 pub(super) const RETRY_AFTER: Duration = Duration::from_secs(2);
 
+/// Nobody was asked for anything.
 pub(super) fn unavailable(reason: impl Into<String>) -> RepositoryError {
-    RepositoryError::Unavailable { reason: reason.into(), retry_after: RETRY_AFTER }
+    RepositoryError::Unavailable { reason: reason.into(), retry_after: RETRY_AFTER, is_open: false }
+}
+
+/// There is no answer to what was asked, and the server may have heard it.
+pub(super) fn unanswered(reason: impl Into<String>) -> RepositoryError {
+    RepositoryError::Unavailable { reason: reason.into(), retry_after: RETRY_AFTER, is_open: true }
 }
 
 impl From<Error> for RepositoryError {
@@ -70,9 +76,9 @@ impl From<Error> for RepositoryError {
             Error::Repository(error) => error,
             Error::ReaderLeft => unavailable(error.to_string()),
             Error::Sqlx(sqlx::Error::Database(error)) => from_database(error),
-            Error::Sqlx(sqlx::Error::Io(error)) => unavailable(format!("the connection was lost: {error}")),
+            Error::Sqlx(sqlx::Error::Io(error)) => unanswered(format!("the connection was lost: {error}")),
             // Half an answer, or none: a connection that was cut in the middle of it.
-            Error::Sqlx(sqlx::Error::Protocol(error)) => unavailable(format!("the connection was lost: {error}")),
+            Error::Sqlx(sqlx::Error::Protocol(error)) => unanswered(format!("the connection was lost: {error}")),
             Error::Sqlx(sqlx::Error::Tls(error)) => unavailable(format!("no secure connection: {error}")),
             Error::Sqlx(sqlx::Error::PoolClosed) => unavailable("Strom is shutting down"),
             Error::Sqlx(sqlx::Error::ColumnDecode { index, source }) => {
@@ -91,7 +97,7 @@ fn from_database(error: Box<dyn DatabaseError>) -> RepositoryError {
         (_, "25006" | "42501") => RepositoryError::ReadOnly(message.to_owned()),
         (_, "55P03" | "57014" | "53300" | "40001" | "40P01") => RepositoryError::Busy(message.to_owned()),
         // Connection lost, out of disk or memory, shutting down or starting, no access.
-        ("08" | "53" | "57" | "58" | "28" | "3D", _) => unavailable(message),
+        ("08" | "53" | "57" | "58" | "28" | "3D", _) => unanswered(message),
         _ => RepositoryError::Failed(error.into()),
     }
 }

@@ -12,7 +12,7 @@ use tokio::time::{sleep, timeout};
 
 use super::breaker::Breaker;
 use super::connection::{Connection, quiet, with_sessions};
-use super::error::{self, Error, unavailable};
+use super::error::{self, Error, unanswered, unavailable};
 use super::ping::{self, ping};
 use super::servers::Servers;
 use super::session;
@@ -96,9 +96,9 @@ impl Pool {
         let mut connection = self.acquire().await?;
         let result = tokio::select! {
             result = self.call(&mut connection, &statement) => result,
-            reason = self.silence() => Err(unavailable(reason).into()),
-            reason = self.gone() => Err(unavailable(reason).into()),
-            () = sleep(time) => Err(unavailable(format!("no answer within {} s", time.as_secs())).into()),
+            reason = self.silence() => Err(unanswered(reason).into()),
+            reason = self.gone() => Err(unanswered(reason).into()),
+            () = sleep(time) => Err(unanswered(format!("no answer within {} s", time.as_secs())).into()),
         };
         match &result {
             Err(error) if error.is_read_only_server() => {
@@ -140,13 +140,11 @@ impl Pool {
         match acquired {
             Ok(inner) => Ok(Connection::new(inner, !self.servers.is_pooled())),
             Err(sqlx::Error::PoolTimedOut) => Err(self.none_to_be_had(begin).await),
-            Err(error) => {
-                let error = RepositoryError::from(Error::from(error));
-                if error.is_retryable() && !self.pool.is_closed() {
-                    self.breaker.open(error.to_string());
-                }
-                Err(error)
-            }
+            Err(error) => Err(match RepositoryError::from(Error::from(error)) {
+                RepositoryError::Unavailable { reason, .. } if !self.pool.is_closed() => self.away(reason),
+                RepositoryError::Unavailable { reason, .. } => unavailable(reason),
+                other => other,
+            }),
         }
     }
 

@@ -17,13 +17,15 @@ pub enum RepositoryError {
     /// Two changes of one call concern the same flow; nothing was written.
     #[error("two changes in one call concern the flow {0}")]
     RepeatedId(FlowId),
-    /// The storage does not answer. Try again later; a write may or may not have happened.
+    /// The storage does not answer. Try again later.
     #[error("the storage is not available: {reason}")]
     Unavailable {
         /// Why, without secrets.
         reason: String,
         /// When it is worth trying again.
         retry_after: Duration,
+        /// Whether a write may have happened all the same. Else nothing was written.
+        is_open: bool,
     },
     /// The storage answers, but has no room for another call just now; nothing was written. Try again later.
     #[error("the storage is busy: {0}")]

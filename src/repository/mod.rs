@@ -3,8 +3,8 @@
 //! # The contract
 //!
 //! 1. **Atomic and durable.** A call has happened entirely when it returns `Ok`, and survives a crash; when it returns
-//!    an error nothing of it has happened, except after [`RepositoryError::Unavailable`] from a write, whose outcome a
-//!    lost connection may leave open. A caller who drops the future cancels nothing that has begun.
+//!    an error nothing of it has happened, except after [`RepositoryError::Unavailable`] from a write that says so: a lost
+//!    connection may leave its outcome open. A caller who drops the future cancels nothing that has begun.
 //! 2. **No transactions, preconditions.** Several changes are one [`apply`](FlowRepository::apply), all or nothing; who
 //!    must not overwrite says what he expects to find with a [`Precondition`], checked under the same lock as the write.
 //! 3. **Revisions.** A flow's [`Revision`] grows by one with each change to what people wrote, its deletion included,

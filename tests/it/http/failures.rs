@@ -93,19 +93,20 @@ fn client(error: Option<RepositoryError>) -> Client {
 async fn each_error_has_its_answer() {
     let secret = || SECRET.to_owned();
     let open = "it does not answer just now; whether a write has happened is open, so read again";
+    let unasked = "it does not answer just now; nothing was written";
     let log = "the operator finds the reason in the log";
     let unwritten = format!("nothing was written; {log}");
     let elsewhere = "nothing was written; send changes to an instance of Strom that runs without --read-only";
     let retry_after = Duration::from_millis(2_100);
     for (error, expected, retry) in [
         (
-            RepositoryError::Unavailable { reason: secret(), retry_after },
+            RepositoryError::Unavailable { reason: secret(), retry_after, is_open: true },
             problem(503, "unavailable", "the storage is not available", open),
             "3",
         ),
         (
-            RepositoryError::Unavailable { reason: secret(), retry_after: Duration::ZERO },
-            problem(503, "unavailable", "the storage is not available", open),
+            RepositoryError::Unavailable { reason: secret(), retry_after: Duration::ZERO, is_open: false },
+            problem(503, "unavailable", "the storage is not available", unasked),
             "1",
         ),
         (

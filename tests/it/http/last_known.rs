@@ -127,7 +127,7 @@ async fn without_anything_known_it_is_as_without_a_copy() {
     cable.cut();
     let last_known = LastKnown::follow(Arc::<Cable>::clone(&cable), Settings::default()).await;
     let client = Client::with(last_known, Access::Anonymous);
-    let why = "it does not answer just now; whether a write has happened is open, so read again";
+    let why = "it does not answer just now; nothing was written";
     let expected = problem(503, "unavailable", "the storage is not available", why);
     assert_eq!(client.shown("GET /api/flows").await.replace("\nretry-after: 3", ""), expected);
     assert!(client.send("GET /ready", &[], "").await.json()["last_known"].is_null());

@@ -47,7 +47,8 @@ impl Cable {
         if self.is_cut.load(Ordering::SeqCst) {
             self.refused.fetch_add(1, Ordering::SeqCst);
             let retry_after = Duration::from_millis(2_100);
-            return Err(RepositoryError::Unavailable { reason: "the cable is cut".into(), retry_after });
+            let reason = "the cable is cut".to_owned();
+            return Err(RepositoryError::Unavailable { reason, retry_after, is_open: false });
         }
         Ok(&*self.repository)
     }

@@ -55,7 +55,7 @@ impl Ledger {
         self.calls.get_mut(&at).expect("a call that was begun").answer = Answer::Made(revisions);
     }
 
-    /// Takes down what came of a call. After all errors but one nothing of it may have happened.
+    /// Takes down what came of a call. After all errors but those that say so nothing of it may have happened.
     pub(crate) fn end(&mut self, at: i64, result: &Result<Vec<Applied>, RepositoryError>) {
         match result {
             Ok(applied) => {
@@ -66,7 +66,7 @@ impl Ledger {
                 assert!(applied.iter().zip(&self.calls[&at].changes).all(honest), "call {at}: {applied:?}");
                 self.made(at, applied.iter().map(revision).collect());
             }
-            Err(RepositoryError::Unavailable { .. }) => {}
+            Err(RepositoryError::Unavailable { is_open: true, .. }) => {}
             Err(_) => self.calls.get_mut(&at).expect("a call that was begun").answer = Answer::Refused,
         }
     }
