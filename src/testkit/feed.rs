@@ -81,6 +81,20 @@ pub async fn now(repository: &dyn FlowRepository) -> FeedCursor {
     feed.next
 }
 
+/// As [`now`], without a change of its own: waits until nothing is held back any more.
+pub async fn end(repository: &dyn FlowRepository) -> FeedCursor {
+    let waiting = async {
+        loop {
+            let feed = repository.changes(Since::Now, 0).await.expect("changes work");
+            if feed.next == feed.newest {
+                return feed.next;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, waiting).await.expect("the feed goes on")
+}
+
 async fn five_changes(repository: &dyn FlowRepository) {
     create_all(repository, [flow(1, "a")]).await;
     create_all(repository, [flow(2, "b")]).await;

@@ -294,7 +294,7 @@ async fn who_has_read_everything_before_a_dump_waits_for_the_next_change_after_i
     let database = Database::migrated().await;
     let original = database.repository().await;
     create_all(&*original, [flow(1, "a")]).await;
-    let read = original.changes(Since::Oldest, 10).await.unwrap().next;
+    let read = feed::end(&*original).await;
     original.close().await;
     let copied = database.copied().await;
     let copy = copied.repository().await;

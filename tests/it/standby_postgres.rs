@@ -34,7 +34,7 @@ impl Pair {
     }
 
     async fn end_of_feed(&self) -> FeedCursor {
-        self.writer.changes(Since::Now, 1).await.unwrap().next
+        feed::end(&*self.writer).await
     }
 
     /// Waits until the standby has a flow.

@@ -13,7 +13,7 @@ use strom::repository::{
     Applied, Author, Change, Containment, FeedCursor, Filter, ListQuery, NamePart, Operation, Precondition, Record,
     RepositoryError, Revision, Since, Stamp, Stored, Version, ViolationKind,
 };
-use strom::testkit::feed::read_until;
+use strom::testkit::feed::{end, read_until};
 use strom::testkit::lists::{SORTS, compare, sort};
 use strom::testkit::samples::{canonical, change_all, flow_with, id, moment, number, stamp, time};
 use strom::{Flow, FlowRepository, GstState};
@@ -158,7 +158,7 @@ async fn emptied(repository: &dyn FlowRepository) -> Model {
 async fn run(repository: &dyn FlowRepository, steps: &[Step]) {
     let mut model = emptied(repository).await;
     let first = model.gone.clone();
-    let begin = repository.changes(Since::Now, 0).await.unwrap().next;
+    let begin = end(repository).await;
     for (place, step) in steps.iter().enumerate() {
         let author = Author::new(&format!("step {place}"));
         match step {
