@@ -71,9 +71,11 @@ class Load:
             return "acknowledged", ""
         if status is None:
             return "unknown", body
-        kind = json.loads(body).get("type", "").rpartition(":")[2]
-        # What Strom says of these two, and we hold it to: nothing was written.
-        return "refused" if (status, kind) in ((503, "busy"), (503, "read-only")) else "unknown", f"{status} {kind}"
+        problem = json.loads(body)
+        kind = problem.get("type", "").rpartition(":")[2]
+        # Strom says so where it is so, and we hold it to that.
+        refused = status == 503 and "nothing was written" in problem.get("detail", "")
+        return "refused" if refused else "unknown", f"{status} {kind}"
 
     def _read(self, name, address):
         client = Client(address)
