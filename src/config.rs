@@ -37,11 +37,11 @@ pub(crate) struct Flags {
     #[arg(long, global = true, value_name = "DIR")]
     data_dir: Option<OsString>,
 
-    /// Keep at least so many of the last revisions of every flow (JSON file) [env: STROM_HISTORY_REVISIONS] [default: 50]
+    /// Keep at least so many of the last revisions of every flow [env: STROM_HISTORY_REVISIONS] [default: 50]
     #[arg(long, global = true, value_name = "NUMBER")]
     history_revisions: Option<String>,
 
-    /// Keep all changes for at least so many days (JSON file) [env: STROM_HISTORY_DAYS] [default: 90]
+    /// Keep all changes for at least so many days [env: STROM_HISTORY_DAYS] [default: 90]
     #[arg(long, global = true, value_name = "DAYS")]
     history_days: Option<String>,
 
