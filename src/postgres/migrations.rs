@@ -143,7 +143,8 @@ fn verify(migrations: &[Migration]) -> Result<(), Problem> {
 }
 
 /// Whether the schema is as new as this program and we may read all of it: what one has to find who only reads.
-pub(super) async fn check_reading(connection: &mut PgConnection, found: Found) -> Result<(), Problem> {
+pub(super) async fn check_reading(connection: &mut PgConnection) -> Result<(), Problem> {
+    let found = find(connection).await?;
     verify(&found.migrations)?;
     match found.pending().next() {
         Some(_) if !found.is_recorded => return Err(Problem::NoSchema),

@@ -54,11 +54,12 @@ impl Start {
 
     /// Gives the server to connect to. Servers that do not answer are waited for so long.
     pub(super) async fn run(&self, patience: Duration) -> Result<Started, Failure> {
-        let (server, found) = self.servers.ask(patience, |connection| migrations::find(connection).boxed()).await?;
         if self.only_reads {
-            self.servers.ask(patience, move |connection| migrations::check_reading(connection, found).boxed()).await?;
+            let checked = self.servers.ask(patience, |connection| migrations::check_reading(connection).boxed());
+            let (server, ()) = checked.await?;
             return Ok(Started { server, applied: Vec::new() });
         }
+        let (server, found) = self.servers.ask(patience, |connection| migrations::find(connection).boxed()).await?;
         found.tell_unknown();
         let failed = |problem: Problem| problem.at(self.servers.url());
         if found.is_complete().map_err(failed)? {

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
-use sqlx::PgConnection;
 use strom::http::{Access, router, serve};
 use strom::repository::{Author, Change, FlowRepository, ListQuery, Stamp};
 use strom::testkit::chance::Chance;
@@ -32,10 +31,15 @@ fn patience(chance: &mut Chance) -> Duration {
 }
 
 /// What is left in the database when everybody has gone.
-async fn assert_nothing_is_poisoned(database: &Database, observer: &mut PgConnection, repository: &dyn FlowRepository) {
+async fn assert_nothing_is_poisoned_or_lost(
+    database: &Database,
+    repository: &dyn FlowRepository,
+    acknowledged: &[FlowId],
+) {
+    let mut observer = database.connect().await;
     let open = "SELECT COUNT(*) FROM pg_stat_activity WHERE state LIKE 'idle in transaction%'
                 AND datname = current_database()";
-    wait_for_count(observer, open, 0).await;
+    wait_for_count(&mut observer, open, 0).await;
     // More than there are connections.
     let survivors: Vec<_> = (0..20).map(|_| flow("after")).collect();
     join_all(survivors.iter().map(|flow| repository.apply(vec![Change::create(flow.clone())], stamp())))
@@ -43,10 +47,11 @@ async fn assert_nothing_is_poisoned(database: &Database, observer: &mut PgConnec
         .into_iter()
         .for_each(|saved| drop(saved.unwrap()));
     let others = database.repository().await;
-    for flow in survivors {
-        assert!(others.get(flow.id()).await.unwrap().is_some(), "what is acknowledged is there for everybody");
+    assert!(!acknowledged.is_empty(), "some wait long enough");
+    for id in survivors.iter().map(Flow::id).chain(acknowledged.iter().copied()) {
+        assert!(others.get(id).await.unwrap().is_some(), "what is acknowledged is there for everybody");
     }
-    let halves = count(observer, "SELECT COUNT(*) FROM flows WHERE name IN ('a', 'b')").await;
+    let halves = count(&mut observer, "SELECT COUNT(*) FROM flows WHERE name IN ('a', 'b')").await;
     assert_eq!(halves % 2, 0, "both or none");
 }
 
@@ -76,13 +81,7 @@ async fn calls_that_are_dropped_poison_no_connection() {
     });
     let acknowledged: Vec<FlowId> =
         join_all(callers.collect::<Vec<_>>()).await.into_iter().flat_map(Result::unwrap).collect();
-    let mut observer = database.connect().await;
-    assert_nothing_is_poisoned(&database, &mut observer, &*repository).await;
-    let others = database.repository().await;
-    assert!(!acknowledged.is_empty(), "some wait long enough");
-    for id in &acknowledged {
-        assert!(others.get(*id).await.unwrap().is_some(), "what is acknowledged is there");
-    }
+    assert_nothing_is_poisoned_or_lost(&database, &*repository, &acknowledged).await;
     eprintln!("{} of {} calls were answered", acknowledged.len() / 2, u64::from(CALLERS) * CALLS_EACH);
 }
 
@@ -121,13 +120,7 @@ async fn clients_who_hang_up_poison_no_connection() {
         join_all(clients.collect::<Vec<_>>()).await.into_iter().flat_map(Result::unwrap).collect();
     // Those whose clients have gone are still at work.
     sleep(Duration::from_millis(200)).await;
-    let mut observer = database.connect().await;
-    assert_nothing_is_poisoned(&database, &mut observer, &*repository).await;
-    let others = database.repository().await;
-    assert!(!acknowledged.is_empty(), "some wait long enough");
-    for id in &acknowledged {
-        assert!(others.get(*id).await.unwrap().is_some(), "what is acknowledged is there");
-    }
+    assert_nothing_is_poisoned_or_lost(&database, &*repository, &acknowledged).await;
     eprintln!("{} of {} requests were answered by 201", acknowledged.len(), u64::from(CALLERS) * CALLS_EACH);
     server.abort();
 }

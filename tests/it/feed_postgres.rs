@@ -13,6 +13,7 @@ use strom::testkit::history::history;
 use strom::testkit::samples::{canonical, change, create_all, everything, flow, flow_with, id, number, stamp};
 use strom::{Flow, clock};
 
+use crate::support::blocked::Blocked;
 use crate::support::postgres::{Database, count, run, wait_for_count};
 
 use Operation::Update;
@@ -93,20 +94,10 @@ async fn who_waits_holds_no_connection_of_his_own() {
     let mut psql = database.connect().await;
     // Until all look at the table only now and then, each for a moment.
     tokio::time::sleep(Duration::from_millis(300)).await;
-    let mut blocker = database.connect().await;
-    run(&mut blocker, "BEGIN; LOCK TABLE flows IN ACCESS EXCLUSIVE MODE").await;
-    let busy: Vec<_> = (0..3)
-        .map(|_| {
-            let repository = Arc::clone(&repository);
-            tokio::spawn(async move { repository.get(id(1)).await })
-        })
-        .collect();
-    let locked =
-        "SELECT COUNT(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
-    wait_for_count(&mut psql, locked, 3).await;
+    let mut blocked = Blocked::behind_a_lock(&database, &repository, 3).await;
     repository.history(id(1), None, 1).await.expect("a connection is left");
-    run(&mut blocker, "ROLLBACK").await;
-    for call in busy {
+    blocked.release().await;
+    for call in blocked.calls {
         call.await.unwrap().unwrap();
     }
     run(&mut psql, &format!("INSERT INTO flows (id, name, data) VALUES ('{}', 'by hand', '{{}}')", id(1))).await;

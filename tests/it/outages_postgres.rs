@@ -13,9 +13,10 @@ use strom::testkit::samples::{id, stamp};
 use tokio::time::{sleep, timeout};
 
 use crate::http::client::{Answer, Client};
+use crate::support::blocked::Blocked;
 use crate::support::cluster::Cluster;
 use crate::support::load::{Load, Tally};
-use crate::support::postgres::{Database, count, wait_for_count};
+use crate::support::postgres::{Database, count};
 use crate::support::proxy::Proxy;
 
 /// What the machine of a test may need beyond what is promised.
@@ -218,18 +219,7 @@ async fn a_busy_pool_in_a_black_hole_is_away_and_not_busy() {
     let database = Database::migrated().await;
     let proxy = Proxy::before(&database.url()).await;
     let repository = through(&proxy).await;
-    let mut blocker = database.connect().await;
-    let mut observer = database.connect().await;
-    sqlx::raw_sql("BEGIN; LOCK TABLE flows IN ACCESS EXCLUSIVE MODE").execute(&mut blocker).await.unwrap();
-    let calls: Vec<_> = (0..5)
-        .map(|_| {
-            let repository = Arc::clone(&repository);
-            tokio::spawn(async move { repository.get(id(1)).await })
-        })
-        .collect();
-    let locked =
-        "SELECT COUNT(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
-    wait_for_count(&mut observer, locked, 5).await;
+    let mut blocked = Blocked::behind_a_lock(&database, &repository, 5).await;
     let error = repository.get(id(1)).await.unwrap_err();
     assert!(matches!(error, RepositoryError::Busy(_)), "{error}");
     proxy.black_hole();
@@ -237,12 +227,12 @@ async fn a_busy_pool_in_a_black_hole_is_away_and_not_busy() {
     let error = repository.get(id(1)).await.unwrap_err();
     assert!(matches!(error, RepositoryError::Unavailable { .. }), "{error}");
     eprintln!("away after {:?}", begin.elapsed());
-    for call in calls {
+    for call in std::mem::take(&mut blocked.calls) {
         let hanging = timeout(LONGEST_CALL, call).await.expect("calls in the hole come back").unwrap();
         assert!(matches!(hanging, Err(RepositoryError::Unavailable { .. })), "{hanging:?}");
     }
     eprintln!("all calls are back after {:?}", begin.elapsed());
-    sqlx::raw_sql("ROLLBACK").execute(&mut blocker).await.unwrap();
+    blocked.release().await;
     proxy.restore();
     let restored = Instant::now();
     while repository.get(id(1)).await.is_err() {

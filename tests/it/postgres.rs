@@ -11,6 +11,7 @@ use strom::repository::{
 };
 use strom::{Flow, FlowId, GstState, clock};
 
+use crate::support::blocked::Blocked;
 use crate::support::postgres::{Database, count, run, wait_for_count};
 use crate::support::proxy::Proxy;
 
@@ -219,23 +220,11 @@ async fn an_outage_is_told_at_once_and_ends_by_itself() {
 async fn a_busy_pool_is_not_taken_for_an_outage() {
     let database = Database::migrated().await;
     let repository = database.repository().await;
-    let mut blocker = database.connect().await;
-    // Another session: inside a transaction the activity view stands still.
-    let mut observer = database.connect().await;
-    run(&mut blocker, "BEGIN; LOCK TABLE flows IN ACCESS EXCLUSIVE MODE").await;
-    let waiting: Vec<_> = (0..5)
-        .map(|_| {
-            let repository = Arc::clone(&repository);
-            tokio::spawn(async move { repository.get(ID.parse().unwrap()).await })
-        })
-        .collect();
-    let locked =
-        "SELECT COUNT(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
-    wait_for_count(&mut observer, locked, 5).await;
+    let mut blocked = Blocked::behind_a_lock(&database, &repository, 5).await;
     let error = repository.get(ID.parse().unwrap()).await.unwrap_err();
     assert!(matches!(error, RepositoryError::Busy(_)), "{error}");
-    run(&mut blocker, "ROLLBACK").await;
-    for call in waiting {
+    blocked.release().await;
+    for call in blocked.calls {
         assert!(call.await.unwrap().unwrap().is_none());
     }
     assert!(repository.get(ID.parse().unwrap()).await.unwrap().is_none());

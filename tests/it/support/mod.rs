@@ -1,5 +1,6 @@
 //! What the tests stand on: databases and files of their own.
 
+pub(crate) mod blocked;
 pub(crate) mod cable;
 pub(crate) mod cluster;
 pub(crate) mod exposition;
