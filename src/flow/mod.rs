@@ -5,6 +5,7 @@
 //! backends and refuses what either of them cannot hold, because a move between them that fails half-way is worse than
 //! a refused save. Everything else is kept, known to us or not; what looks wrong but can be kept is a [`Warning`].
 
+mod claims;
 mod draft;
 mod edit;
 mod head;
@@ -12,14 +13,18 @@ mod node;
 mod number;
 mod parser;
 mod print;
+mod redaction;
 mod refusal;
+mod report;
 mod runtime;
 mod warnings;
 
+pub use claims::Claim;
 pub use draft::Draft;
 pub use head::{FlowId, GstState, Head};
 pub(crate) use node::Node;
 pub(crate) use number::Decimal;
+pub use redaction::REDACTED;
 pub use refusal::{Path, Reason, Refusal};
 pub use warnings::{Suspicion, Warning};
 

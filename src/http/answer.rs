@@ -11,6 +11,7 @@ use futures::stream;
 use serde::Serialize;
 
 use super::condition;
+use super::saved::Warned;
 use crate::flow::{Flow, FlowId, GstState, Head};
 use crate::repository::{Page, Revision, Stored};
 
@@ -19,7 +20,17 @@ const CACHE_CONTROL: &str = "private, no-cache";
 
 /// `{"flow": …}` with its entity tag.
 pub(super) fn flow(status: StatusCode, flow: &Flow, revision: Revision) -> Response {
-    let body = format!(r#"{{"flow":{}}}"#, flow.document().get());
+    flow_with(status, flow, revision, &[])
+}
+
+/// The same, with `warnings` where there are any.
+pub(super) fn flow_with(status: StatusCode, flow: &Flow, revision: Revision, warnings: &[Warned]) -> Response {
+    let mut body = format!(r#"{{"flow":{}"#, flow.document().get());
+    if !warnings.is_empty() {
+        let warnings = serde_json::to_string(warnings).expect("strings become JSON");
+        body.push_str(&format!(r#","warnings":{warnings}"#));
+    }
+    body.push('}');
     let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, CACHE_CONTROL)];
     (status, headers, [(header::ETAG, condition::etag(revision))], body).into_response()
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, StatusCode, header};
+use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
 use super::problem::{Kind, Problem};
@@ -24,6 +25,7 @@ impl<S: Send + Sync> FromRequest<S> for JsonText {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        check_encoding(request.headers())?;
         check_type(request.headers())?;
         let bytes = timeout(READ_TIME, Bytes::from_request(request, state)).await.map_err(|_| {
             Problem::new(Kind::SlowBody, format!("it was not there after {} seconds", READ_TIME.as_secs()))
@@ -39,6 +41,24 @@ impl<S: Send + Sync> FromRequest<S> for JsonText {
             Problem::new(Kind::InvalidBody, format!("not UTF-8 at byte {position}, counted from 0"))
         })?;
         Ok(Self(text))
+    }
+}
+
+/// A body of a shape that is ours: what cannot be read is 400, what has another shape 422.
+pub(super) fn decode<T: DeserializeOwned>(text: &str) -> Result<T, Problem> {
+    serde_json::from_str(text).map_err(|error| {
+        let kind = if error.is_data() { Kind::Refused } else { Kind::InvalidBody };
+        Problem::new(kind, error.to_string())
+    })
+}
+
+/// What is still encoded here is encoded otherwise than by gzip, which a layer in front has undone (RFC 9110, section 8.4).
+fn check_encoding(headers: &HeaderMap) -> Result<(), Problem> {
+    match headers.get(header::CONTENT_ENCODING) {
+        Some(encoding) if !encoding.as_bytes().eq_ignore_ascii_case(b"identity") => {
+            Err(Problem::new(Kind::UnsupportedMediaType, "send the body as it is, or with `Content-Encoding: gzip`"))
+        }
+        _ => Ok(()),
     }
 }
 

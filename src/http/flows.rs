@@ -1,4 +1,4 @@
-//! The routes of flows: list, create, read, replace, change the properties, delete.
+//! The routes of flows: list, create, read, replace, check, delete.
 
 use axum::Extension;
 use axum::extract::{FromRequestParts, Path, RawQuery, State};
@@ -17,10 +17,10 @@ use crate::repository::{
     Applied, Author, Change, Precondition, RepositoryError, Revision, Stamp, Stored, Version, ViolationKind,
 };
 
-type Answer = Result<Response, Problem>;
+pub(super) type Answer = Result<Response, Problem>;
 
 /// The id in a path: a UUID in any of its spellings.
-pub(super) struct PathId(FlowId);
+pub(super) struct PathId(pub(super) FlowId);
 
 impl<S: Send + Sync> FromRequestParts<S> for PathId {
     type Rejection = Problem;
@@ -49,11 +49,12 @@ pub(super) async fn list(State(app): State<App>, RawQuery(query): RawQuery) -> A
 pub(super) async fn create(
     State(app): State<App>,
     Extension(author): Extension<Author>,
+    headers: HeaderMap,
     JsonText(text): JsonText,
 ) -> Answer {
     let flow = Draft::parse(&text)?.into_flow(clock::new_id())?;
     let version = put(&app, flow.clone(), Precondition::Absent, author).await?;
-    Ok(created(&flow, version.revision))
+    Ok(created(&app, &flow, version.revision, &headers).await)
 }
 
 pub(super) async fn read(State(app): State<App>, PathId(id): PathId, headers: HeaderMap) -> Answer {
@@ -75,7 +76,7 @@ pub(super) async fn replace(
     JsonText(text): JsonText,
 ) -> Answer {
     let condition = Condition::of_change(&headers)?;
-    replace_if(&app, id, &text, condition, author).await
+    replace_if(&app, id, &text, condition, author, &headers).await
 }
 
 /// As [`replace`], and creates with `If-None-Match: *`.
@@ -88,11 +89,11 @@ pub(super) async fn put_flow(
 ) -> Answer {
     let condition = Condition::of_put(&headers)?;
     if condition != Condition::Absent {
-        return replace_if(&app, id, &text, condition, author).await;
+        return replace_if(&app, id, &text, condition, author, &headers).await;
     }
     let flow = parse_as(id, &text)?;
     match put(&app, flow.clone(), Precondition::Absent, author).await {
-        Ok(version) => Ok(created(&flow, version.revision)),
+        Ok(version) => Ok(created(&app, &flow, version.revision, &headers).await),
         Err(error) if is_only(&error, |kind| matches!(kind, ViolationKind::AlreadyExists)) => {
             let current = app.source.repository.get(id).await?.map(Box::new);
             Err(Problem::precondition_failed("the flow exists already", current))
@@ -101,40 +102,18 @@ pub(super) async fn put_flow(
     }
 }
 
-async fn replace_if(app: &App, id: FlowId, text: &str, condition: Condition, author: Author) -> Answer {
+async fn replace_if(
+    app: &App,
+    id: FlowId,
+    text: &str,
+    condition: Condition,
+    author: Author,
+    headers: &HeaderMap,
+) -> Answer {
     let flow = parse_as(id, text)?;
     let change = |precondition| Change::Put(flow.clone(), precondition);
     let version = version(app.apply_if(&condition, change, author).await?)?;
-    Ok(answer::flow(StatusCode::OK, &flow, version.revision))
-}
-
-/// Replaces the member `properties`. Without `If-Match` it is read and written again when somebody else was faster.
-///
-/// A change of runtime members between the two is no new revision and therefore not noticed; the state it reported is
-/// then the older one until the engine's next report.
-pub(super) async fn replace_properties(
-    State(app): State<App>,
-    PathId(id): PathId,
-    Extension(author): Extension<Author>,
-    headers: HeaderMap,
-    JsonText(text): JsonText,
-) -> Answer {
-    const ATTEMPTS: usize = 8;
-    let condition = Condition::of_change(&headers)?;
-    for _ in 0..ATTEMPTS {
-        let current = app.flow(id).await?;
-        let revision = current.version.revision;
-        if !condition.allows(revision) {
-            return Err(Problem::stale(Box::new(current)));
-        }
-        let flow = current.item.with_properties(&text)?;
-        match put(&app, flow.clone(), Precondition::At(revision), author.clone()).await {
-            Ok(version) => return Ok(answer::flow(StatusCode::OK, &flow, version.revision)),
-            Err(error) if is_only(&error, |kind| matches!(kind, ViolationKind::Stale { .. })) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Err(RepositoryError::Busy(format!("the flow {id} changed {ATTEMPTS} times in a row")).into())
+    Ok(app.saved(StatusCode::OK, &flow, version.revision, headers).await)
 }
 
 pub(super) async fn delete(
@@ -163,7 +142,12 @@ fn parse_as(id: FlowId, text: &str) -> Result<Flow, Problem> {
     }
 }
 
-async fn put(app: &App, flow: Flow, precondition: Precondition, author: Author) -> Result<Version, RepositoryError> {
+pub(super) async fn put(
+    app: &App,
+    flow: Flow,
+    precondition: Precondition,
+    author: Author,
+) -> Result<Version, RepositoryError> {
     version(app.apply(Change::Put(flow, precondition), author).await?)
 }
 
@@ -171,21 +155,21 @@ fn version(applied: Applied) -> Result<Version, RepositoryError> {
     applied.version.ok_or_else(|| RepositoryError::Failed("a stored flow without a version".into()))
 }
 
-fn created(flow: &Flow, revision: Revision) -> Response {
+async fn created(app: &App, flow: &Flow, revision: Revision, headers: &HeaderMap) -> Response {
     let location = [(header::LOCATION, format!("/api/flows/{}", flow.id()))];
-    (location, answer::flow(StatusCode::CREATED, flow, revision)).into_response()
+    (location, app.saved(StatusCode::CREATED, flow, revision, headers).await).into_response()
 }
 
-fn is_only(error: &RepositoryError, is: fn(&ViolationKind) -> bool) -> bool {
+pub(super) fn is_only(error: &RepositoryError, is: fn(&ViolationKind) -> bool) -> bool {
     matches!(error, RepositoryError::Conflict(violations) if matches!(violations.as_slice(), [only] if is(&only.kind)))
 }
 
-fn no_such_flow(id: FlowId) -> Problem {
+pub(super) fn no_such_flow(id: FlowId) -> Problem {
     Problem::new(Kind::NoSuchFlow, format!("there is no flow {id}"))
 }
 
 impl App {
-    async fn flow(&self, id: FlowId) -> Result<Stored<Flow>, Problem> {
+    pub(super) async fn flow(&self, id: FlowId) -> Result<Stored<Flow>, Problem> {
         let flow = self.source.repository.get(id).await?;
         flow.ok_or_else(|| no_such_flow(id))
     }

@@ -2,13 +2,16 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `flows` | the routes of flows |
+//! | `flows`, `edit` | the routes of flows; those that change a part of one |
+//! | `export` | all flows as a file |
+//! | `catalog` | what else clients ask for |
 //! | `source` | the storage, and its last known flows while it is away |
 //! | `service` | health, readiness, version, whether a key is wanted |
 //! | `metrics` | what is measured |
 //! | `access` | who may |
 //! | `body`, `query`, `condition` | what comes in: documents, parameters, `If-Match` |
-//! | `answer`, `problem` | what goes out: flows, errors |
+//! | `answer`, `saved`, `problem` | what goes out: flows, what is suspicious about them, errors |
+//! | `request_id` | the name of a request in the logs |
 //! | `server` | the socket and its end |
 //!
 //! What it refuses: to answer other origins (there are no CORS headers), to take bodies that do not say they are JSON,
@@ -17,11 +20,16 @@
 mod access;
 mod answer;
 mod body;
+mod catalog;
 mod condition;
+mod edit;
+mod export;
 mod flows;
 mod metrics;
 mod problem;
 mod query;
+mod request_id;
+mod saved;
 mod server;
 mod service;
 mod source;
@@ -36,9 +44,12 @@ use std::time::Duration;
 
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, patch, post};
+use axum::routing::{get, patch, post, put};
 use axum::{Router, middleware};
+use tokio::sync::Semaphore;
 use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
+use tower_http::decompression::RequestDecompressionLayer;
 use tower_http::metrics::InFlightRequestsLayer;
 use tower_http::metrics::in_flight_requests::InFlightRequestsCounter;
 use tower_http::trace::TraceLayer;
@@ -54,6 +65,8 @@ struct App {
     access: Access,
     metrics: Arc<Metrics>,
     in_flight: InFlightRequestsCounter,
+    /// How many more exports may run.
+    exports: Arc<Semaphore>,
 }
 
 /// All routes over this repository, or over this one with its last known flows. What each router measures is its own.
@@ -62,12 +75,15 @@ pub fn router(source: impl Into<Source>, access: Access) -> Router {
     let metrics = Arc::new(Metrics::of(repository));
     let source = Source { repository: metrics.observed(), last_known };
     let (in_flight_layer, in_flight) = InFlightRequestsLayer::pair();
-    let app = App { source, access, metrics, in_flight };
-    let routes = open().merge(guarded(&app)).with_state(app.clone()).layer(CatchPanicLayer::custom(panicked)).layer(
+    let exports = Arc::new(Semaphore::new(export::AT_ONCE));
+    let app = App { source, access, metrics, in_flight, exports };
+    let routes = open().merge(guarded(&app)).with_state(app.clone());
+    let routes = routes.layer(CatchPanicLayer::custom(panicked)).layer(CompressionLayer::new()).layer(
         TraceLayer::new_for_http()
             .make_span_with(|request: &Request| {
                 // The path alone: a query may hold a key.
-                tracing::info_span!("http", method = %request.method(), path = request.uri().path())
+                let id = request_id::of(request);
+                tracing::info_span!("http", method = %request.method(), path = request.uri().path(), id)
             })
             .on_request(())
             .on_response(|response: &Response, took: Duration, _: &Span| {
@@ -78,7 +94,8 @@ pub fn router(source: impl Into<Source>, access: Access) -> Router {
             .on_failure(()),
     );
     // Around everything else: what a client gets is counted, whoever answered.
-    routes.layer(middleware::from_fn_with_state(app, metrics::count)).layer(in_flight_layer)
+    let routes = routes.layer(middleware::from_fn_with_state(app, metrics::count)).layer(in_flight_layer);
+    routes.layer(middleware::from_fn(request_id::name))
 }
 
 /// The routes that need no key. None of them shows what is stored.
@@ -96,12 +113,21 @@ fn open() -> Router<App> {
 fn guarded(app: &App) -> Router<App> {
     Router::new()
         .route("/api/flows", get(flows::list).post(flows::create))
+        .route("/api/flows/export", get(export::export))
         .route("/api/flows/{id}", get(flows::read).put(flows::put_flow).post(flows::replace).delete(flows::delete))
-        .route("/api/flows/{id}/properties", patch(flows::replace_properties))
+        .route("/api/flows/{id}/properties", patch(edit::replace_properties))
+        .route("/api/flows/{id}/state", put(edit::report_state))
+        .route("/api/flows/{id}/check", get(saved::check))
         .route("/api/flows/{id}/start", post(flows::run))
         .route("/api/flows/{id}/stop", post(flows::run))
+        .route("/api/elements", get(catalog::elements))
+        .route("/api/blocks", get(catalog::blocks))
+        .route("/api/sources", get(catalog::sources))
+        .route("/api/network/interfaces", get(catalog::network_interfaces))
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(no_such_route)
+        // A body is limited as what becomes of it, not as what arrives.
+        .layer(RequestDecompressionLayer::new().pass_through_unaccepted(true))
         .layer(DefaultBodyLimit::max(body::MAX_BODY))
         .layer(middleware::from_fn_with_state(app.clone(), access::require))
 }

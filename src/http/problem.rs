@@ -89,6 +89,11 @@ impl Problem {
         Self { kind, detail: detail.into(), path: None, current: None, retry_after: None }
     }
 
+    /// The same, with the JSON path of what it is about.
+    pub(super) fn at(self, path: &str) -> Self {
+        Self { path: Some(path.to_owned()), ..self }
+    }
+
     /// A query parameter that cannot be taken.
     pub(super) fn parameter(name: &str, problem: impl std::fmt::Display) -> Self {
         let name: String = name.chars().take(64).collect();

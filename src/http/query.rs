@@ -1,12 +1,14 @@
-//! The query parameters of `GET /api/flows`.
+//! The query parameters of lists and exports.
 //!
 //! A parameter we do not know is refused: a misspelled filter that silently lists everything does harm. Names that begin
 //! with `_` are passed over, because some clients append such ones to get around caches.
 
+use std::borrow::Cow;
+
 use url::form_urlencoded;
 
 use super::problem::Problem;
-use crate::repository::{Containment, InvalidCursor, ListQuery, NamePart};
+use crate::repository::{Containment, Filter, InvalidCursor, ListQuery, NamePart};
 
 /// The most flows on one page. Without `limit` there is no page and all flows come.
 const MAX_LIMIT: u32 = 10_000;
@@ -26,20 +28,82 @@ pub(super) enum View {
     Summary,
 }
 
+/// What to export.
+#[derive(Debug, Default)]
+pub(super) struct Export {
+    pub(super) filter: Filter,
+    pub(super) secrets: Secrets,
+}
+
+/// Whether passphrases and the like are shown.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Secrets {
+    #[default]
+    Kept,
+    Redacted,
+}
+
+impl Export {
+    /// Reads the part of the address behind the `?`.
+    pub(super) fn parse(text: &str) -> Result<Self, Problem> {
+        let mut export = Self::default();
+        for (name, value) in &parameters(text)? {
+            match name.as_ref() {
+                "secrets" => {
+                    export.secrets = match value.as_ref() {
+                        "kept" => Secrets::Kept,
+                        "redacted" => Secrets::Redacted,
+                        _ => return Err(Problem::parameter(name, "secrets are `kept` or `redacted`")),
+                    }
+                }
+                _ if set_filter(&mut export.filter, name, value)? => {}
+                _ => return Err(unknown(name)),
+            }
+        }
+        Ok(export)
+    }
+}
+
+/// A name and its value.
+type Parameter<'a> = (Cow<'a, str>, Cow<'a, str>);
+
+/// All parameters, each given once, without those that are passed over.
+pub(super) fn parameters(text: &str) -> Result<Vec<Parameter<'_>>, Problem> {
+    let mut parameters: Vec<Parameter<'_>> = Vec::new();
+    for (name, value) in form_urlencoded::parse(text.as_bytes()).filter(|(name, _)| !name.starts_with('_')) {
+        if parameters.iter().any(|(seen, _)| *seen == name) {
+            return Err(Problem::parameter(&name, "given twice"));
+        }
+        parameters.push((name, value));
+    }
+    Ok(parameters)
+}
+
+pub(super) fn unknown(name: &str) -> Problem {
+    Problem::parameter(name, "there is no such parameter")
+}
+
+/// Takes a parameter that is a filter; says whether it is one.
+fn set_filter(filter: &mut Filter, name: &str, value: &str) -> Result<bool, Problem> {
+    match name {
+        "state" => filter.state = Some(value.parse().map_err(|error| Problem::parameter(name, error))?),
+        "auto_restart" => filter.auto_restart = Some(boolean(name, value)?),
+        "name" => filter.name = Some(NamePart::parse(value).map_err(|error| Problem::parameter(name, error))?),
+        "contains" => {
+            let json = Containment::parse(value).map_err(|refusal| Problem::parameter(name, refusal))?;
+            filter.contains = Some(json);
+        }
+        _ => return Ok(false),
+    }
+    Ok(true)
+}
+
 impl Listing {
     /// Reads the part of the address behind the `?`.
     pub(super) fn parse(text: &str) -> Result<Self, Problem> {
         let mut listing = Self::default();
-        let mut seen = Vec::new();
-        for (name, value) in form_urlencoded::parse(text.as_bytes()) {
-            if name.starts_with('_') {
-                continue;
-            }
-            if seen.contains(&name) {
-                return Err(Problem::parameter(&name, "given twice"));
-            }
-            listing.set(&name, &value)?;
-            seen.push(name);
+        for (name, value) in &parameters(text)? {
+            listing.set(name, value)?;
         }
         match &listing.query.after {
             Some(cursor) if !cursor.belongs_to(&listing.query.sort) => {
@@ -50,15 +114,7 @@ impl Listing {
     }
 
     fn set(&mut self, name: &str, value: &str) -> Result<(), Problem> {
-        let filter = &mut self.query.filter;
         match name {
-            "state" => filter.state = Some(value.parse().map_err(|error| Problem::parameter(name, error))?),
-            "auto_restart" => filter.auto_restart = Some(boolean(name, value)?),
-            "name" => filter.name = Some(NamePart::parse(value).map_err(|error| Problem::parameter(name, error))?),
-            "contains" => {
-                let json = Containment::parse(value).map_err(|refusal| Problem::parameter(name, refusal))?;
-                filter.contains = Some(json);
-            }
             "sort" => self.query.sort = value.parse().map_err(|error| Problem::parameter(name, error))?,
             "limit" => self.query.limit = Some(limit(value)?),
             "cursor" => {
@@ -73,13 +129,14 @@ impl Listing {
                     _ => return Err(Problem::parameter(name, "a view is `full` or `summary`")),
                 }
             }
-            _ => return Err(Problem::parameter(name, "there is no such parameter")),
+            _ if set_filter(&mut self.query.filter, name, value)? => {}
+            _ => return Err(unknown(name)),
         }
         Ok(())
     }
 }
 
-fn boolean(name: &str, value: &str) -> Result<bool, Problem> {
+pub(super) fn boolean(name: &str, value: &str) -> Result<bool, Problem> {
     value.parse().map_err(|_| Problem::parameter(name, "either `true` or `false`"))
 }
 

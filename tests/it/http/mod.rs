@@ -4,11 +4,14 @@ mod access;
 mod bodies;
 pub(crate) mod client;
 mod conditions;
+mod encodings;
+mod exports;
 mod failures;
 mod last_known;
 mod lists;
 mod metrics;
 mod routes;
+mod saves;
 
 /// Runs each function over an empty repository of each backend.
 macro_rules! over_both_backends {
@@ -58,4 +61,15 @@ over_both_backends! {
     metrics::no_key_is_wanted_and_nothing_of_flows_shown,
     metrics::streams_count_when_they_end,
     metrics::abandoned_requests_are_counted,
+    saves::a_reported_state_makes_no_revision,
+    saves::a_client_may_prefer_no_body,
+    saves::what_is_suspicious_is_said_and_stored,
+    saves::two_flows_that_claim_one_port_are_told_apart,
+    saves::clients_find_the_collections_they_ask_for,
+    exports::an_export_is_the_file_of_a_json_store,
+    exports::an_export_takes_filters_and_hides_secrets,
+    exports::readers_that_take_nothing_are_few,
+    encodings::answers_are_compressed_for_those_who_ask,
+    encodings::bodies_may_be_compressed_and_are_limited_as_what_they_hold,
+    encodings::requests_have_a_name,
 }

@@ -1,0 +1,88 @@
+//! What clients ask for besides flows: the kinds of elements and blocks that an engine has, which here are none, and the
+//! streams that flows offer to each other.
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::App;
+use super::problem::Problem;
+use crate::flow::{Flow, FlowId};
+use crate::repository::{Containment, Filter, ListQuery};
+
+/// The block that offers a stream of its flow to others.
+const OUTPUT: &str = "builtin.inter_output";
+
+pub(super) async fn elements() -> Json<Value> {
+    Json(json!({ "elements": [] }))
+}
+
+pub(super) async fn blocks() -> Json<Value> {
+    Json(json!({ "blocks": [] }))
+}
+
+pub(super) async fn network_interfaces() -> Json<Value> {
+    Json(json!({ "interfaces": [] }))
+}
+
+#[derive(Serialize)]
+struct Source {
+    flow_id: FlowId,
+    flow_name: String,
+    outputs: Vec<Output>,
+}
+
+#[derive(Serialize)]
+struct Output {
+    /// The id of the block.
+    name: String,
+    /// What an input in another flow names to receive it.
+    channel_name: String,
+    flow_name: String,
+    description: Option<String>,
+    /// Channels carry whatever they are given.
+    media_type: &'static str,
+    /// Whether the flow was last reported to run.
+    is_active: bool,
+}
+
+/// The flows that offer streams to others, by name. Only they are read: the search goes through the index.
+pub(super) async fn sources(State(app): State<App>) -> Result<Response, Problem> {
+    let offers = format!(r#"{{"blocks":[{{"block_definition_id":"{OUTPUT}"}}]}}"#);
+    let contains = Some(Containment::parse(&offers)?);
+    let query = ListQuery { filter: Filter { contains, ..Filter::default() }, ..ListQuery::default() };
+    let (stale, page) = app.read(|repository| repository.list(&query)).await?;
+    let sources: Vec<_> = page.items.iter().map(|stored| source(&stored.item)).collect();
+    Ok((stale, Json(json!({ "sources": sources }))).into_response())
+}
+
+/// What is read of a document for it; blocks that are none are passed over.
+#[derive(Deserialize)]
+struct Document {
+    #[serde(default)]
+    running: Value,
+    blocks: Vec<Value>,
+}
+
+fn source(flow: &Flow) -> Source {
+    let head = flow.head();
+    // A document that has the block has an array of blocks.
+    let document = flow.decode().unwrap_or(Document { running: Value::Null, blocks: Vec::new() });
+    let is_active = document.running == true || head.state == crate::flow::GstState::Playing;
+    let output = |block: &Value| {
+        let name = block["id"].as_str().filter(|_| block["block_definition_id"] == OUTPUT)?;
+        let description = block["properties"]["description"].as_str().filter(|text| !text.is_empty());
+        Some(Output {
+            name: name.to_owned(),
+            channel_name: format!("strom_{}_{name}", head.id),
+            flow_name: head.name.clone(),
+            description: description.map(str::to_owned),
+            media_type: "generic",
+            is_active,
+        })
+    };
+    let outputs = document.blocks.iter().filter_map(output).collect();
+    Source { flow_id: head.id, flow_name: head.name.clone(), outputs }
+}

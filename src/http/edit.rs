@@ -1,0 +1,82 @@
+//! Changes to a part of a flow: it is read, changed, and written under the condition that nobody was faster; else again.
+
+use axum::Extension;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use serde::Deserialize;
+
+use super::App;
+use super::body::{self, JsonText};
+use super::condition::Condition;
+use super::flows::{Answer, PathId, is_only, put};
+use super::problem::{Kind, Problem};
+use crate::flow::{Flow, FlowId, GstState};
+use crate::repository::{Author, Precondition, RepositoryError, Version, ViolationKind};
+
+/// How often somebody else may be faster.
+const ATTEMPTS: usize = 8;
+
+/// Replaces the member `properties`.
+pub(super) async fn replace_properties(
+    State(app): State<App>,
+    PathId(id): PathId,
+    Extension(author): Extension<Author>,
+    headers: HeaderMap,
+    JsonText(text): JsonText,
+) -> Answer {
+    let condition = Condition::of_change(&headers)?;
+    let (flow, version) = app.edit(id, &condition, author, |flow| Ok(flow.with_properties(&text)?)).await?;
+    Ok(app.saved(StatusCode::OK, &flow, version.revision, &headers).await)
+}
+
+/// What an engine reports.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Report {
+    state: String,
+}
+
+/// Takes the state that an engine reports; no new revision, so nobody's `If-Match` fails for it.
+pub(super) async fn report_state(
+    State(app): State<App>,
+    PathId(id): PathId,
+    Extension(author): Extension<Author>,
+    headers: HeaderMap,
+    JsonText(text): JsonText,
+) -> Answer {
+    let condition = Condition::of_change(&headers)?;
+    let Report { state } = body::decode(&text)?;
+    let state: GstState =
+        state.parse().map_err(|error| Problem::new(Kind::Refused, format!("`$.state`: {error}")).at("$.state"))?;
+    let (flow, version) = app.edit(id, &condition, author, |flow| Ok(flow.with_state(state)?)).await?;
+    Ok(app.saved(StatusCode::OK, &flow, version.revision, &headers).await)
+}
+
+impl App {
+    /// Stores what `change` makes of the flow.
+    ///
+    /// A change of runtime members between reading and writing is no new revision and therefore not noticed; the state
+    /// it reported is then the older one until the engine's next report.
+    pub(super) async fn edit(
+        &self,
+        id: FlowId,
+        condition: &Condition,
+        author: Author,
+        change: impl Fn(&Flow) -> Result<Flow, Problem>,
+    ) -> Result<(Flow, Version), Problem> {
+        for _ in 0..ATTEMPTS {
+            let current = self.flow(id).await?;
+            let revision = current.version.revision;
+            if !condition.allows(revision) {
+                return Err(Problem::stale(Box::new(current)));
+            }
+            let flow = change(&current.item)?;
+            match put(self, flow.clone(), Precondition::At(revision), author.clone()).await {
+                Ok(version) => return Ok((flow, version)),
+                Err(error) if is_only(&error, |kind| matches!(kind, ViolationKind::Stale { .. })) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(RepositoryError::Busy(format!("the flow {id} changed {ATTEMPTS} times in a row")).into())
+    }
+}

@@ -1,0 +1,141 @@
+//! `GET /api/flows/export`: the file of a JSON store, or one flow a line, as of one moment.
+//!
+//! Flows are passed on as the storage gives them; however many there are, only a few wait here. A reader holds the
+//! storage's snapshot, which in PostgreSQL is one of five connections, so there are never more than [`AT_ONCE`], and one
+//! who takes nothing for [`STALLED`] is dropped.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::extract::{RawQuery, State};
+use axum::http::{HeaderMap, header};
+use axum::response::{IntoResponse, Response};
+use futures::stream::{self, BoxStream, StreamExt};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use super::App;
+use super::problem::Problem;
+use super::query::{Export, Secrets};
+use crate::flow::Flow;
+use crate::listing;
+use crate::repository::{RepositoryError, Stored};
+
+/// So many exports run at a time.
+pub(super) const AT_ONCE: usize = 2;
+/// How long a reader may take for one piece.
+const STALLED: Duration = Duration::from_secs(30);
+/// Bytes of a piece, about.
+const PIECE: usize = 64 * 1024;
+
+/// How flows follow each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Format {
+    /// `{"version": 1, "flows": […]}`.
+    File,
+    /// One flow a line (<https://github.com/ndjson/ndjson-spec>).
+    Lines,
+}
+
+impl Format {
+    fn of(headers: &HeaderMap) -> Self {
+        let accepts = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+        if accepts.into_iter().any(|accept| accept.contains("application/x-ndjson")) { Self::Lines } else { Self::File }
+    }
+
+    fn media_type(self) -> &'static str {
+        match self {
+            Self::File => "application/json",
+            Self::Lines => "application/x-ndjson",
+        }
+    }
+
+    /// What stands before the first flow, between two, and behind the last.
+    fn marks(self) -> (&'static str, &'static str, &'static str) {
+        match self {
+            Self::File => ("{\"version\":1,\"flows\":[\n", ",\n", "\n]}\n"),
+            Self::Lines => ("", "\n", "\n"),
+        }
+    }
+}
+
+pub(super) async fn export(
+    State(app): State<App>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let export = Export::parse(query.as_deref().unwrap_or_default())?;
+    let format = Format::of(&headers);
+    let Ok(running) = Arc::clone(&app.exports).try_acquire_owned() else {
+        return Err(RepositoryError::Busy(format!("{AT_ONCE} exports are running")).into());
+    };
+    let mut flows = app.source.repository.snapshot();
+    // A storage that is away says so at the first flow, while there can be an answer that says it too.
+    let first = flows.next().await.transpose()?;
+    let flows = stream::iter(first.map(Ok)).chain(flows).boxed();
+    let (sender, receiver) = mpsc::channel(1);
+    tokio::spawn(async move {
+        let _running = running;
+        if let Err(error) = write(flows, &export, format, &sender).await {
+            tracing::warn!(%error, "an export was broken off");
+            // Without it the reader would take what he has for all.
+            let _ = sender.send(Err(error)).await;
+        }
+    });
+    let pieces = stream::unfold(receiver, async |mut receiver: Receiver| Some((receiver.recv().await?, receiver)));
+    let name = if format == Format::File { "flows.json" } else { "flows.ndjson" };
+    let disposition = format!("attachment; filename=\"{name}\"");
+    let headers = [
+        (header::CONTENT_TYPE, format.media_type()),
+        (header::CONTENT_DISPOSITION, disposition.as_str()),
+        (header::CACHE_CONTROL, "private, no-store"),
+        (header::VARY, "accept"),
+    ];
+    Ok((headers, Body::from_stream(pieces)).into_response())
+}
+
+type Receiver = mpsc::Receiver<io::Result<Bytes>>;
+
+async fn write(
+    mut flows: BoxStream<'static, Result<Stored<Flow>, RepositoryError>>,
+    export: &Export,
+    format: Format,
+    sender: &mpsc::Sender<io::Result<Bytes>>,
+) -> io::Result<()> {
+    let (before, between, behind) = format.marks();
+    let mut piece = before.as_bytes().to_vec();
+    let mut is_first = true;
+    while let Some(stored) = flows.next().await.transpose().map_err(io::Error::other)? {
+        let flow = stored.item;
+        if !listing::passes(&flow, &export.filter).map_err(io::Error::other)? {
+            continue;
+        }
+        if !std::mem::replace(&mut is_first, false) {
+            piece.extend_from_slice(between.as_bytes());
+        }
+        match export.secrets {
+            Secrets::Kept => piece.extend_from_slice(flow.document().get().as_bytes()),
+            Secrets::Redacted => {
+                let redacted = flow.redacted().map_err(io::Error::other)?;
+                piece.extend_from_slice(redacted.document().get().as_bytes());
+            }
+        }
+        if piece.len() >= PIECE {
+            send(sender, std::mem::take(&mut piece)).await?;
+        }
+    }
+    if !(is_first && format == Format::Lines) {
+        piece.extend_from_slice(behind.as_bytes());
+    }
+    send(sender, piece).await
+}
+
+async fn send(sender: &mpsc::Sender<io::Result<Bytes>>, piece: Vec<u8>) -> io::Result<()> {
+    match timeout(STALLED, sender.send(Ok(piece.into()))).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(_)) => Err(io::Error::other("its reader has left")),
+        Err(_) => Err(io::Error::other("its reader takes nothing")),
+    }
+}

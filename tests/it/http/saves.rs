@@ -1,0 +1,113 @@
+//! What saves are answered with, states that engines report, and what is suspicious about flows.
+
+use std::sync::Arc;
+
+use serde_json::json;
+use strom::FlowRepository;
+
+use super::client::{Client, ID, OTHER_ID, flow, no_such_flow, problem, problem_with};
+
+type Repository = Arc<dyn FlowRepository>;
+
+pub(super) async fn a_reported_state_makes_no_revision(repository: Repository) {
+    let client = Client::new(repository.clone());
+    client.send("POST /api/flows", &[], &format!(r#"{{"id":"{ID}","name":"one"}}"#)).await;
+    let line = format!("PUT /api/flows/{ID}/state");
+    let reported = format!(r#"{{"id":"{ID}","name":"one","gst_state":"Playing","running":true}}"#);
+    assert_eq!(client.shown_with(&line, r#"{"state":"Playing"}"#).await, flow(200, 1, &reported));
+    assert_eq!(client.shown(&format!("GET /api/flows/{ID}")).await, flow(200, 1, &reported));
+    let edited = reported.replace("one", "two");
+    let answer = client.send(&format!("PUT /api/flows/{ID}"), &[("if-match", "\"1\"")], &edited).await;
+    assert_eq!(answer.shown(), flow(200, 2, &edited), "a report is nobody's conflict");
+
+    let unknown = "`$.state`: a state is one of `Null`, `Ready`, `Paused`, `Playing`";
+    let refused =
+        |detail: &str, further| problem_with(422, "refused", "the document cannot be stored", detail, further);
+    let answer = client.shown_with(&line, r#"{"state":"playing"}"#).await;
+    assert_eq!(answer, refused(unknown, json!({ "path": "$.state" })));
+    for wrong in ["{}", r#"{"state":1}"#, r#"{"state":"Null","flow":1}"#, "[]"] {
+        let answer = client.send(&line, &[], wrong).await;
+        assert_eq!(answer.status, 422, "{wrong}: {}", answer.body);
+    }
+    assert_eq!(client.send(&line, &[], "{").await.status, 400);
+    let other = client.shown_with(&line.replace(ID, OTHER_ID), r#"{"state":"Null"}"#).await;
+    assert_eq!(other, no_such_flow(OTHER_ID));
+    let stored = repository.get(ID.parse().unwrap()).await.unwrap().unwrap();
+    assert_eq!(stored.item.head().state.as_str(), "Playing");
+}
+
+pub(super) async fn a_client_may_prefer_no_body(repository: Repository) {
+    let client = Client::new(repository);
+    let document = format!(r#"{{"id":"{ID}","name":"one"}}"#);
+    let minimal = [("prefer", "respond-async, Return=\"minimal\"; x=1")];
+    let answer = client.send("POST /api/flows", &minimal, &document).await;
+    assert_eq!(answer.shown(), format!("201\netag: \"1\"\nlocation: /api/flows/{ID}"));
+    assert_eq!(answer.headers["preference-applied"], "return=minimal");
+    let answer = client.send(&format!("PUT /api/flows/{ID}"), &minimal, &document.replace("one", "two")).await;
+    assert_eq!(answer.shown(), "204\netag: \"2\"");
+    let answer = client.send(&format!("PUT /api/flows/{ID}"), &[("prefer", "return=representation")], &document).await;
+    assert_eq!(answer.shown(), flow(200, 3, &document));
+}
+
+pub(super) async fn what_is_suspicious_is_said_and_stored(repository: Repository) {
+    let client = Client::new(repository);
+    let document = format!(r#"{{"id":"{ID}","name":"one","links":[{{"from":"a:src","to":"b"}}]}}"#);
+    let warning = |end: &str, id: &str| {
+        let message = format!("no element or block has the id of this end, `{id}`");
+        json!({ "path": format!("$.links[0].{end}"), "message": message })
+    };
+    let warnings = json!([warning("from", "a:src"), warning("to", "b")]);
+    let answer = client.send("POST /api/flows", &[], &document).await;
+    assert_eq!(answer.json()["warnings"], warnings);
+    assert_eq!(answer.json()["flow"], serde_json::from_str::<serde_json::Value>(&document).unwrap());
+    let checked = client.send(&format!("GET /api/flows/{ID}/check"), &[], "").await;
+    assert_eq!(checked.shown(), format!("200\ncontent-type: application/json\n{}", json!({ "warnings": warnings })));
+    assert_eq!(client.shown(&format!("GET /api/flows/{ID}")).await, flow(200, 1, &document));
+    let unknown = client.shown(&format!("GET /api/flows/{OTHER_ID}/check")).await;
+    assert_eq!(unknown, no_such_flow(OTHER_ID));
+}
+
+pub(super) async fn two_flows_that_claim_one_port_are_told_apart(repository: Repository) {
+    let client = Client::new(repository);
+    let listener = |id: &str, name: &str, auto_restart: bool| {
+        json!({
+            "id": id, "name": name, "properties": { "auto_restart": auto_restart },
+            "elements": [{ "id": "in", "element_type": "srtsrc", "properties": { "uri": "srt://:5000?mode=listener" } }],
+        })
+        .to_string()
+    };
+    client.send("POST /api/flows", &[], &listener(ID, "one", true)).await;
+    let answer = client.send("POST /api/flows", &[], &listener(OTHER_ID, "two", false)).await;
+    assert_eq!(answer.json().get("warnings"), None, "it does not start by itself");
+    let answer = client.send(&format!("PUT /api/flows/{OTHER_ID}"), &[], &listener(OTHER_ID, "two", true)).await;
+    let message = format!("the SRT listener port 5000 is also claimed by the flow one ({ID})");
+    let warnings = json!([{ "path": "$.elements[0].properties.uri", "message": message }]);
+    assert_eq!(answer.json()["warnings"], warnings);
+    let checked = client.send(&format!("GET /api/flows/{ID}/check"), &[], "").await;
+    assert_eq!(checked.json()["warnings"].as_array().unwrap().len(), 1);
+}
+
+pub(super) async fn clients_find_the_collections_they_ask_for(repository: Repository) {
+    let client = Client::new(repository);
+    for (path, name) in [("elements", "elements"), ("blocks", "blocks"), ("network/interfaces", "interfaces")] {
+        let empty = format!("200\ncontent-type: application/json\n{{\"{name}\":[]}}");
+        assert_eq!(client.shown(&format!("GET /api/{path}")).await, empty);
+    }
+    let offer = json!({
+        "id": ID, "name": "one", "running": true, "blocks": [
+            { "id": "out", "block_definition_id": "builtin.inter_output", "properties": { "description": "clean" } },
+            { "id": "in", "block_definition_id": "builtin.inter_input", "properties": {} },
+            7,
+        ],
+    });
+    client.send("POST /api/flows", &[], &offer.to_string()).await;
+    client.send("POST /api/flows", &[], &format!(r#"{{"id":"{OTHER_ID}","name":"two"}}"#)).await;
+    let sources = json!({ "sources": [{ "flow_id": ID, "flow_name": "one", "outputs": [{
+        "name": "out", "channel_name": format!("strom_{ID}_out"), "flow_name": "one", "description": "clean",
+        "media_type": "generic", "is_active": true,
+    }] }] });
+    let shown = client.shown("GET /api/sources").await;
+    assert_eq!(shown, format!("200\ncontent-type: application/json\n{sources}"));
+    let missing = problem(404, "no-such-route", "no such route", "there is nothing at `/api/network`");
+    assert_eq!(client.shown("GET /api/network").await, missing);
+}
