@@ -12,6 +12,12 @@ pub fn now() -> DateTime<Utc> {
     Utc::now()
 }
 
+/// The id that stands for a digest (RFC 9562, version 8): the same for the same one.
+pub fn id_of(digest: [u8; 32]) -> FlowId {
+    let [first, _] = digest.as_chunks().0 else { unreachable!("32 bytes are twice 16") };
+    Uuid::new_v8(*first).into()
+}
+
 /// A fresh random id (RFC 9562, version 4).
 #[expect(clippy::disallowed_methods, reason = "this is the one place that may")]
 pub fn new_id() -> FlowId {

@@ -8,11 +8,12 @@ use axum::response::{IntoResponse, Response};
 
 use super::body::JsonText;
 use super::condition::{self, Condition};
+use super::idempotency::{self, Key};
 use super::problem::{Kind, Problem};
 use super::query::{Listing, View};
 use super::{App, answer};
 use crate::clock;
-use crate::flow::{Draft, Flow, FlowId};
+use crate::flow::{Flow, FlowId};
 use crate::repository::{
     Applied, Author, Change, Precondition, RepositoryError, Revision, Stamp, Stored, Version, ViolationKind,
 };
@@ -52,9 +53,20 @@ pub(super) async fn create(
     headers: HeaderMap,
     JsonText(text): JsonText,
 ) -> Answer {
-    let flow = Draft::parse(&text)?.into_flow(clock::new_id())?;
-    let version = put(&app, flow.clone(), Precondition::Absent, author).await?;
-    Ok(created(&app, &flow, version.revision, &headers).await)
+    let key = Key::of(&headers, &author)?;
+    let flow = idempotency::flow(&text, key.as_ref())?;
+    let answered = async || match &key {
+        Some(key) => key.answer(&app, &flow, &headers).await,
+        None => Ok(None),
+    };
+    if let Some(answer) = answered().await? {
+        return Ok(answer);
+    }
+    match put(&app, flow.clone(), Precondition::Absent, author).await {
+        Ok(version) => Ok(created(&app, &flow, version.revision, &headers).await),
+        // Perhaps by the same create, which was sent twice at once.
+        Err(error) => answered().await?.ok_or_else(|| error.into()),
+    }
 }
 
 pub(super) async fn read(State(app): State<App>, PathId(id): PathId, headers: HeaderMap) -> Answer {
@@ -155,7 +167,7 @@ fn version(applied: Applied) -> Result<Version, RepositoryError> {
     applied.version.ok_or_else(|| RepositoryError::Failed("a stored flow without a version".into()))
 }
 
-async fn created(app: &App, flow: &Flow, revision: Revision, headers: &HeaderMap) -> Response {
+pub(super) async fn created(app: &App, flow: &Flow, revision: Revision, headers: &HeaderMap) -> Response {
     let location = [(header::LOCATION, format!("/api/flows/{}", flow.id()))];
     (location, app.saved(StatusCode::CREATED, flow, revision, headers).await).into_response()
 }

@@ -11,6 +11,7 @@
 //! | `access` | who may |
 //! | `body`, `query`, `condition` | what comes in: documents, parameters, `If-Match` |
 //! | `answer`, `saved`, `problem` | what goes out: flows, what is suspicious about them, errors |
+//! | `idempotency` | creates that are sent twice |
 //! | `request_id` | the name of a request in the logs |
 //! | `server` | the socket and its end |
 //!
@@ -25,6 +26,7 @@ mod condition;
 mod edit;
 mod export;
 mod flows;
+mod idempotency;
 mod metrics;
 mod problem;
 mod query;

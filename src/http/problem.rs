@@ -41,6 +41,7 @@ pub(super) enum Kind {
     TooLarge,
     UnsupportedMediaType,
     Refused,
+    KeyReused,
     Internal,
     Corrupt,
     NoEngine,
@@ -73,6 +74,7 @@ impl Kind {
                 (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "unsupported media type")
             }
             Self::Refused => (StatusCode::UNPROCESSABLE_ENTITY, "refused", "the document cannot be stored"),
+            Self::KeyReused => (StatusCode::UNPROCESSABLE_ENTITY, "key-reused", "the idempotency key was used before"),
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "internal error"),
             Self::Corrupt => (StatusCode::INTERNAL_SERVER_ERROR, "corrupt", "stored data cannot be read"),
             Self::NoEngine => (StatusCode::NOT_IMPLEMENTED, "no-engine", "this build has no engine"),

@@ -62,6 +62,7 @@ over_both_backends! {
     metrics::streams_count_when_they_end,
     metrics::abandoned_requests_are_counted,
     saves::a_reported_state_makes_no_revision,
+    saves::a_create_that_is_sent_twice_creates_once,
     saves::a_client_may_prefer_no_body,
     saves::what_is_suspicious_is_said_and_stored,
     saves::two_flows_that_claim_one_port_are_told_apart,

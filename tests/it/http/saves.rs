@@ -111,3 +111,36 @@ pub(super) async fn clients_find_the_collections_they_ask_for(repository: Reposi
     let missing = problem(404, "no-such-route", "no such route", "there is nothing at `/api/network`");
     assert_eq!(client.shown("GET /api/network").await, missing);
 }
+
+pub(super) async fn a_create_that_is_sent_twice_creates_once(repository: Repository) {
+    let client = Client::new(repository);
+    let send = async |key: &str, body: &str| client.send("POST /api/flows", &[("idempotency-key", key)], body).await;
+    let first = send("k1", r#"{"name":"one"}"#).await;
+    let id = first.json()["flow"]["id"].as_str().unwrap().to_owned();
+    assert_eq!((first.status, first.headers.get("idempotency-replayed")), (201, None));
+    let path = format!("/api/flows/{id}");
+    client.send(&format!("PUT {path}"), &[], &format!(r#"{{"id":"{id}","name":"two"}}"#)).await;
+
+    let again = send("k1", r#"{ "name": "one" }"#).await;
+    assert_eq!((again.shown(), &again.headers["idempotency-replayed"]), (first.shown(), &"true".parse().unwrap()));
+    client.send(&format!("DELETE {path}"), &[], "").await;
+    assert_eq!(send("k1", r#"{"name":"one"}"#).await.shown(), first.shown());
+    assert_eq!(client.send(&format!("GET {path}"), &[], "").await.status, 404, "it comes back to nobody's life");
+
+    let reused = problem(422, "key-reused", "the idempotency key was used before", "it came with another flow before");
+    assert_eq!(send("k1", r#"{"name":"other"}"#).await.shown(), reused);
+    assert_ne!(send("k2", r#"{"name":"one"}"#).await.json()["flow"]["id"], id);
+    let detail = "`Idempotency-Key` is sent once and has from 1 to 255 bytes";
+    let invalid = problem(400, "invalid-header", "a header field is wrong", detail);
+    assert_eq!(send(&"k".repeat(256), r#"{"name":"one"}"#).await.shown(), invalid);
+
+    // With an id of the client's own, a retry is answered as the first and a stranger's flow exists.
+    let own = format!(r#"{{"id":"{ID}","name":"one"}}"#);
+    let first = send("k3", &own).await;
+    assert_eq!(send("k3", &own).await.shown(), first.shown());
+    assert_eq!(send("k3", &own.replace("one", "two")).await.status, 409);
+
+    let racing = futures::future::join_all((0..8).map(|_| send("k4", r#"{"name":"race"}"#))).await;
+    assert!(racing.iter().all(|answer| answer.shown() == racing[0].shown()), "{racing:?}");
+    assert_eq!(client.send("GET /api/flows?name=race", &[], "").await.json()["flows"].as_array().unwrap().len(), 1);
+}
