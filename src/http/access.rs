@@ -1,17 +1,18 @@
 //! Who may use the routes: everybody, or who holds the key.
 //!
 //! There are no users, sessions and rights here; a key opens everything. Event streams and WebSockets, which browsers
-//! cannot give a header, will also take the key from `?auth_token=`; no other route may, because addresses end up in
+//! cannot give a header, also take the key from `?auth_token=`; no other route may, because addresses end up in
 //! histories and logs.
 
 use std::fmt;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
+use url::form_urlencoded;
 
 use super::App;
 use crate::repository::Author;
@@ -61,6 +62,16 @@ impl Access {
     }
 }
 
+impl Access {
+    /// Who opens this address, for the routes that browsers open without headers.
+    fn author_by_address(&self, address: &Uri) -> Option<Author> {
+        let (Self::Key(key), "/api/changes" | "/api/ws") = (self, address.path()) else { return None };
+        let mut parameters = form_urlencoded::parse(address.query()?.as_bytes());
+        let (_, token) = parameters.find(|(name, _)| name == "auth_token")?;
+        key.opens(token.as_bytes()).then(|| Author::new(key.name))
+    }
+}
+
 fn secrets(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
     let bearer = headers.get_all(header::AUTHORIZATION).into_iter().filter_map(|value| {
         let (scheme, secret) = value.as_bytes().split_at_checked(7)?;
@@ -71,7 +82,8 @@ fn secrets(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
 
 /// Lets only those through who may, and tells the handlers who it is.
 pub(super) async fn require(State(app): State<App>, mut request: Request, next: Next) -> Response {
-    match app.access.author(request.headers()) {
+    let author = app.access.author(request.headers()).or_else(|| app.access.author_by_address(request.uri()));
+    match author {
         Some(author) => {
             request.extensions_mut().insert(author);
             next.run(request).await

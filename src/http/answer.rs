@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::{iter, mem};
 
 use axum::body::{Body, Bytes};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 use futures::stream;
@@ -17,6 +17,9 @@ use crate::repository::{Page, Revision, Stored};
 
 /// Flows may hold passphrases and are for those who asked; who keeps them asks whether they are still true.
 const CACHE_CONTROL: &str = "private, no-cache";
+
+/// Of answers that are true for a moment.
+pub(super) const NO_STORE: (HeaderName, &str) = (header::CACHE_CONTROL, "no-store");
 
 /// `{"flow": …}` with its entity tag.
 pub(super) fn flow(status: StatusCode, flow: &Flow, revision: Revision) -> Response {

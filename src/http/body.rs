@@ -44,6 +44,39 @@ impl<S: Send + Sync> FromRequest<S> for JsonText {
     }
 }
 
+/// A body that is a patch.
+#[derive(Debug)]
+pub(super) struct Patch {
+    pub(super) kind: PatchKind,
+    pub(super) text: String,
+}
+
+/// What a patch means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum PatchKind {
+    /// `application/merge-patch+json` (RFC 7396).
+    Merge,
+    /// `application/json-patch+json` (RFC 6902).
+    Operations,
+}
+
+impl<S: Send + Sync> FromRequest<S> for Patch {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let kind = match essence(request.headers()).as_deref() {
+            Some("application/merge-patch+json") => PatchKind::Merge,
+            Some("application/json-patch+json") => PatchKind::Operations,
+            _ => {
+                let detail = "send `application/merge-patch+json` or `application/json-patch+json`";
+                return Err(Problem::new(Kind::UnsupportedMediaType, detail));
+            }
+        };
+        let JsonText(text) = JsonText::from_request(request, state).await?;
+        Ok(Self { kind, text })
+    }
+}
+
 /// A body of a shape that is ours: what cannot be read is 400, what has another shape 422.
 pub(super) fn decode<T: DeserializeOwned>(text: &str) -> Result<T, Problem> {
     serde_json::from_str(text).map_err(|error| {
@@ -66,11 +99,16 @@ fn check_encoding(headers: &HeaderMap) -> Result<(), Problem> {
 /// stranger may send text and forms to a server on the loopback address of its visitor, but no JSON without asking
 /// first (CORS preflight), which we never grant.
 fn check_type(headers: &HeaderMap) -> Result<(), Problem> {
-    let value = headers.get(header::CONTENT_TYPE).map(|value| String::from_utf8_lossy(value.as_bytes()));
-    let essence = value.as_deref().and_then(|value| value.split(';').next()).map(|e| e.trim().to_ascii_lowercase());
-    match essence.as_deref() {
+    match essence(headers).as_deref() {
         Some("application/json") => Ok(()),
         Some(other) if other.ends_with("+json") => Ok(()),
         _ => Err(Problem::new(Kind::UnsupportedMediaType, "send `Content-Type: application/json`")),
     }
+}
+
+/// The media type without its parameters, in lower case.
+fn essence(headers: &HeaderMap) -> Option<String> {
+    let value = headers.get(header::CONTENT_TYPE)?.as_bytes();
+    let essence = value.split(|byte| *byte == b';').next().unwrap_or(value);
+    Some(String::from_utf8_lossy(essence).trim().to_ascii_lowercase())
 }

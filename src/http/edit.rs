@@ -6,7 +6,7 @@ use axum::http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 
 use super::App;
-use super::body::{self, JsonText};
+use super::body::{self, JsonText, Patch, PatchKind};
 use super::condition::Condition;
 use super::flows::{Answer, PathId, is_only, put};
 use super::problem::{Kind, Problem};
@@ -26,6 +26,29 @@ pub(super) async fn replace_properties(
 ) -> Answer {
     let condition = Condition::of_change(&headers)?;
     let (flow, version) = app.edit(id, &condition, author, |flow| Ok(flow.with_properties(&text)?)).await?;
+    Ok(app.saved(StatusCode::OK, &flow, version.revision, &headers).await)
+}
+
+/// Changes a part of the flow by a patch, of the type that the body says it is.
+pub(super) async fn patch(
+    State(app): State<App>,
+    PathId(id): PathId,
+    Extension(author): Extension<Author>,
+    headers: HeaderMap,
+    Patch { kind, text }: Patch,
+) -> Answer {
+    let condition = Condition::of_change(&headers)?;
+    let change = |flow: &Flow| {
+        let patched = match kind {
+            PatchKind::Merge => flow.merge_patched(&text)?,
+            PatchKind::Operations => flow.json_patched(&text)?,
+        };
+        match patched.id() == id {
+            true => Ok(patched),
+            false => Err(Problem::new(Kind::IdMismatch, format!("the patch makes {} of the id {id}", patched.id()))),
+        }
+    };
+    let (flow, version) = app.edit(id, &condition, author, change).await?;
     Ok(app.saved(StatusCode::OK, &flow, version.revision, &headers).await)
 }
 

@@ -1,7 +1,7 @@
 //! The routes of flows: list, create, read, replace, check, delete.
 
 use axum::Extension;
-use axum::extract::{FromRequestParts, Path, RawQuery, State};
+use axum::extract::{FromRequestParts, RawPathParams, RawQuery, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -27,8 +27,8 @@ impl<S: Send + Sync> FromRequestParts<S> for PathId {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let text = Path::<String>::from_request_parts(parts, state).await.map(|Path(text)| text);
-        let id = text.ok().and_then(|text| text.parse().ok());
+        let path = RawPathParams::from_request_parts(parts, state).await.ok();
+        let id = path.and_then(|path| path.iter().find(|(name, _)| *name == "id")?.1.parse().ok());
         id.map(Self).ok_or_else(|| Problem::new(Kind::InvalidId, "the path needs a UUID"))
     }
 }
@@ -163,7 +163,7 @@ pub(super) async fn put(
     version(app.apply(Change::Put(flow, precondition), author).await?)
 }
 
-fn version(applied: Applied) -> Result<Version, RepositoryError> {
+pub(super) fn version(applied: Applied) -> Result<Version, RepositoryError> {
     applied.version.ok_or_else(|| RepositoryError::Failed("a stored flow without a version".into()))
 }
 
@@ -187,7 +187,7 @@ impl App {
     }
 
     /// Makes a change under the condition of a request, which may allow one of several revisions.
-    async fn apply_if(
+    pub(super) async fn apply_if(
         &self,
         condition: &Condition,
         change: impl Fn(Precondition) -> Change,
@@ -202,7 +202,7 @@ impl App {
         }
     }
 
-    async fn apply(&self, change: Change, author: Author) -> Result<Applied, RepositoryError> {
+    pub(super) async fn apply(&self, change: Change, author: Author) -> Result<Applied, RepositoryError> {
         let applied = self.source.repository.apply(vec![change], Stamp::new(clock::now(), author)).await?;
         let [only] = <[Applied; 1]>::try_from(applied)
             .map_err(|_| RepositoryError::Failed("another number of answers than of changes".into()))?;

@@ -4,6 +4,8 @@
 //! |---|---|
 //! | `flows`, `edit` | the routes of flows; those that change a part of one |
 //! | `export` | all flows as a file |
+//! | `history` | what flows were |
+//! | `changes`, `events`, `socket` | what happens to flows: pages, server-sent events, WebSockets |
 //! | `catalog` | what else clients ask for |
 //! | `source` | the storage, and its last known flows while it is away |
 //! | `service` | health, readiness, version, whether a key is wanted |
@@ -22,10 +24,13 @@ mod access;
 mod answer;
 mod body;
 mod catalog;
+mod changes;
 mod condition;
 mod edit;
+mod events;
 mod export;
 mod flows;
+mod history;
 mod idempotency;
 mod metrics;
 mod problem;
@@ -34,6 +39,7 @@ mod request_id;
 mod saved;
 mod server;
 mod service;
+mod socket;
 mod source;
 
 pub use access::{Access, ApiKey};
@@ -113,12 +119,19 @@ fn open() -> Router<App> {
 
 /// The routes that need the key where there is one; a path that does not exist is among them.
 fn guarded(app: &App) -> Router<App> {
+    let flow = get(flows::read).put(flows::put_flow).post(flows::replace).patch(edit::patch).delete(flows::delete);
     Router::new()
         .route("/api/flows", get(flows::list).post(flows::create))
         .route("/api/flows/export", get(export::export))
-        .route("/api/flows/{id}", get(flows::read).put(flows::put_flow).post(flows::replace).delete(flows::delete))
+        .route("/api/flows/{id}", flow)
         .route("/api/flows/{id}/properties", patch(edit::replace_properties))
         .route("/api/flows/{id}/state", put(edit::report_state))
+        .route("/api/flows/{id}/history", get(history::list))
+        .route("/api/flows/{id}/history/{revision}", get(history::read))
+        .route("/api/flows/{id}/restore", post(history::restore))
+        .route("/api/trash", get(history::trash))
+        .route("/api/changes", get(changes::read))
+        .route("/api/ws", get(socket::connect))
         .route("/api/flows/{id}/check", get(saved::check))
         .route("/api/flows/{id}/start", post(flows::run))
         .route("/api/flows/{id}/stop", post(flows::run))

@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::flow::{Flow, Reason, Refusal};
+use crate::flow::{Flow, PatchError, Reason, Refusal};
 use crate::repository::{RepositoryError, Stored, ViolationKind};
 
 /// An answer that is no success.
@@ -32,11 +32,13 @@ pub(super) enum Kind {
     InvalidBody,
     IdMismatch,
     NoSuchFlow,
+    NoSuchRevision,
     NoSuchRoute,
     MethodNotAllowed,
     SlowBody,
     Gone,
     FlowExists,
+    PatchConflict,
     PreconditionFailed,
     TooLarge,
     UnsupportedMediaType,
@@ -49,6 +51,7 @@ pub(super) enum Kind {
     Busy,
     ReadOnly,
     ReadOnlyInstance,
+    ForeignOrigin,
 }
 
 impl Kind {
@@ -61,11 +64,13 @@ impl Kind {
             Self::InvalidBody => (StatusCode::BAD_REQUEST, "invalid-body", "the body is not JSON"),
             Self::IdMismatch => (StatusCode::BAD_REQUEST, "id-mismatch", "the body and the path name different flows"),
             Self::NoSuchFlow => (StatusCode::NOT_FOUND, "no-such-flow", "no such flow"),
+            Self::NoSuchRevision => (StatusCode::NOT_FOUND, "no-such-revision", "no such revision"),
             Self::NoSuchRoute => (StatusCode::NOT_FOUND, "no-such-route", "no such route"),
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "method not allowed"),
             Self::SlowBody => (StatusCode::REQUEST_TIMEOUT, "slow-body", "the body took too long"),
             Self::Gone => (StatusCode::GONE, "gone", "the changes are no longer kept"),
             Self::FlowExists => (StatusCode::CONFLICT, "flow-exists", "the flow exists already"),
+            Self::PatchConflict => (StatusCode::CONFLICT, "patch-conflict", "the patch does not fit the flow"),
             Self::PreconditionFailed => {
                 (StatusCode::PRECONDITION_FAILED, "precondition-failed", "the flow is not as you expect it")
             }
@@ -81,6 +86,7 @@ impl Kind {
             Self::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "the storage is not available"),
             Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy", "the storage is busy"),
             Self::ReadOnly => (StatusCode::SERVICE_UNAVAILABLE, "read-only", "the storage is read-only"),
+            Self::ForeignOrigin => (StatusCode::FORBIDDEN, "foreign-origin", "the page of a stranger"),
             Self::ReadOnlyInstance => (StatusCode::FORBIDDEN, "read-only-instance", "this instance only reads"),
         }
     }
@@ -122,6 +128,18 @@ impl From<Refusal> for Problem {
             _ => Kind::Refused,
         };
         Self { path: Some(refusal.path.to_string()), ..Self::new(kind, refusal.to_string()) }
+    }
+}
+
+/// A patch that is none is refused as a document is; one that does not fit this flow is a conflict with it (RFC 5789,
+/// section 2.2).
+impl From<PatchError> for Problem {
+    fn from(error: PatchError) -> Self {
+        match error {
+            PatchError::Refused(refusal) => refusal.into(),
+            PatchError::Unfit { .. } => Self::new(Kind::PatchConflict, error.to_string()),
+            _ => Self::new(Kind::Refused, error.to_string()),
+        }
     }
 }
 

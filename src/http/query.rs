@@ -4,6 +4,7 @@
 //! with `_` are passed over, because some clients append such ones to get around caches.
 
 use std::borrow::Cow;
+use std::ops::RangeInclusive;
 
 use url::form_urlencoded;
 
@@ -116,7 +117,7 @@ impl Listing {
     fn set(&mut self, name: &str, value: &str) -> Result<(), Problem> {
         match name {
             "sort" => self.query.sort = value.parse().map_err(|error| Problem::parameter(name, error))?,
-            "limit" => self.query.limit = Some(limit(value)?),
+            "limit" => self.query.limit = Some(number(name, value, 1..=u64::from(MAX_LIMIT))? as u32),
             "cursor" => {
                 let cursor = value.parse().map_err(|error: InvalidCursor| Problem::parameter(name, error))?;
                 self.query.after = Some(cursor);
@@ -140,7 +141,8 @@ pub(super) fn boolean(name: &str, value: &str) -> Result<bool, Problem> {
     value.parse().map_err(|_| Problem::parameter(name, "either `true` or `false`"))
 }
 
-fn limit(value: &str) -> Result<u32, Problem> {
-    let limit = value.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit));
-    limit.ok_or_else(|| Problem::parameter("limit", format!("a number from 1 to {MAX_LIMIT}")))
+/// A number in these bounds.
+pub(super) fn number(name: &str, value: &str, bounds: RangeInclusive<u64>) -> Result<u64, Problem> {
+    let number = value.parse().ok().filter(|number| bounds.contains(number));
+    number.ok_or_else(|| Problem::parameter(name, format!("a number from {} to {}", bounds.start(), bounds.end())))
 }

@@ -49,3 +49,13 @@ pub(super) async fn without_the_key_nothing_is_shown(repository: Arc<dyn FlowRep
     let stored = repository.get(ID.parse().unwrap()).await.unwrap().unwrap();
     assert_eq!(stored.version.author.as_str(), "api");
 }
+
+pub(super) async fn a_key_in_the_address_opens_the_streams_alone(repository: Arc<dyn FlowRepository>) {
+    let client = Client::with(repository, Access::Key(ApiKey::new("a key")));
+    assert_eq!(client.send("GET /api/changes?auth_token=a%20key", &[], "").await.status, 200);
+    for path in
+        ["/api/changes?auth_token=b", "/api/changes", "/api/flows?auth_token=a%20key", "/api/trash?auth_token=a+key"]
+    {
+        assert_eq!(client.shown(&format!("GET {path}")).await, "401\nwww-authenticate: Bearer", "{path}");
+    }
+}

@@ -2,16 +2,19 @@
 
 mod access;
 mod bodies;
+mod changes;
 pub(crate) mod client;
 mod conditions;
 mod encodings;
 mod exports;
 mod failures;
+mod histories;
 mod last_known;
 mod lists;
 mod metrics;
 mod routes;
 mod saves;
+mod sockets;
 
 /// Runs each function over an empty repository of each backend.
 macro_rules! over_both_backends {
@@ -73,4 +76,15 @@ over_both_backends! {
     encodings::answers_are_compressed_for_those_who_ask,
     encodings::bodies_may_be_compressed_and_are_limited_as_what_they_hold,
     encodings::requests_have_a_name,
+    histories::a_history_has_every_revision,
+    histories::flows_are_restored,
+    changes::changes_follow_each_other,
+    changes::who_waits_is_told_at_once_and_else_of_nothing,
+    changes::wrong_places_are_told,
+    changes::events_go_on_where_they_were_cut_off,
+    saves::patches_change_a_part,
+    saves::patches_at_once_are_all_kept,
+    sockets::sockets_tell_what_happens,
+    sockets::sockets_are_for_those_who_may,
+    access::a_key_in_the_address_opens_the_streams_alone,
 }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use axum::body::Body;
+use axum::http::Request;
 use serde_json::json;
 use strom::FlowRepository;
 
@@ -143,4 +145,55 @@ pub(super) async fn a_create_that_is_sent_twice_creates_once(repository: Reposit
     let racing = futures::future::join_all((0..8).map(|_| send("k4", r#"{"name":"race"}"#))).await;
     assert!(racing.iter().all(|answer| answer.shown() == racing[0].shown()), "{racing:?}");
     assert_eq!(client.send("GET /api/flows?name=race", &[], "").await.json()["flows"].as_array().unwrap().len(), 1);
+}
+
+pub(super) async fn patches_change_a_part(repository: Repository) {
+    let client = Client::new(repository);
+    let document = format!(r#"{{"id":"{ID}","name":"one","x":{{"y":18446744073709551617,"z":[1,2]}}}}"#);
+    client.send("POST /api/flows", &[], &document).await;
+    let patch = async |kind: &str, etag: &str, patch: &str| {
+        let request = Request::patch(format!("/api/flows/{ID}")).header("content-type", kind).header("if-match", etag);
+        client.request(request.body(Body::from(patch.to_owned())).unwrap()).await
+    };
+    let (merge, list) = ("application/merge-patch+json", "application/json-patch+json; charset=utf-8");
+    let two = document.replace("one", "two").replace(",2]", ",2],\"new\":true");
+    let answer = patch(merge, "\"1\"", r#"{"name":"two","x":{"new":true},"absent":null}"#).await;
+    assert_eq!(answer.shown(), flow(200, 2, &two));
+    assert!(answer.body.contains("18446744073709551617"));
+    let three = two.replace("[1,2]", "[2]");
+    let operations = r#"[{"op":"test","path":"/x/z/0","value":1.0},{"op":"remove","path":"/x/z/0"}]"#;
+    assert_eq!(patch(list, "*", operations).await.shown(), flow(200, 3, &three));
+
+    let again = "operation 0: another value is there: `/x/z/0`";
+    let conflict = problem(409, "patch-conflict", "the patch does not fit the flow", again);
+    assert_eq!(patch(list, "*", operations).await.shown(), conflict);
+    assert_eq!(patch(merge, "\"2\"", r#"{"name":"four"}"#).await.status, 412);
+    let refused =
+        |detail: &str, further| problem_with(422, "refused", "the document cannot be stored", detail, further);
+    let missing = refused("`$.name`: missing", json!({ "path": "$.name" }));
+    assert_eq!(patch(merge, "*", r#"{"name":null}"#).await.shown(), missing);
+    let invalid = refused("a patch is an array of operations", json!({}));
+    assert_eq!(patch(list, "*", "{}").await.shown(), invalid);
+    let other = format!("the patch makes {OTHER_ID} of the id {ID}");
+    let mismatch = problem(400, "id-mismatch", "the body and the path name different flows", &other);
+    assert_eq!(patch(merge, "*", &format!(r#"{{"id":"{OTHER_ID}"}}"#)).await.shown(), mismatch);
+    let detail = "send `application/merge-patch+json` or `application/json-patch+json`";
+    let unsupported = problem(415, "unsupported-media-type", "unsupported media type", detail);
+    assert_eq!(patch("application/json", "*", "{}").await.shown(), unsupported);
+    assert_eq!(patch(merge, "*", "{").await.status, 400);
+    assert_eq!(client.shown(&format!("GET /api/flows/{ID}")).await, flow(200, 3, &three));
+}
+
+/// Each of the writers adds a member of his own by a merge patch; none of them knows of the others.
+pub(super) async fn patches_at_once_are_all_kept(repository: Repository) {
+    let client = Client::new(repository);
+    client.send("POST /api/flows", &[], &format!(r#"{{"id":"{ID}","name":"one"}}"#)).await;
+    let patch = async |i: usize| {
+        let request = Request::patch(format!("/api/flows/{ID}")).header("content-type", "application/merge-patch+json");
+        client.request(request.body(Body::from(format!(r#"{{"m{i}":{i}}}"#))).unwrap()).await.status
+    };
+    let statuses = futures::future::join_all((0..6).map(patch)).await;
+    assert_eq!(statuses, [200; 6]);
+    let stored = client.send(&format!("GET /api/flows/{ID}"), &[], "").await.json();
+    assert!((0..6).all(|i| stored["flow"][format!("m{i}")] == i), "{stored}");
 }

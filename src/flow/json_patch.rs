@@ -1,0 +1,225 @@
+//! JSON Patch (RFC 6902) with JSON pointers (RFC 6901): a list of operations, all or none.
+//!
+//! Not by a crate: those for it work on `serde_json::Value`, which rounds numbers. A property test holds this one to one of
+//! them.
+
+use std::borrow::Cow;
+
+use super::refusal::Refusal;
+use super::{Flow, MAX_SIZE, Node};
+
+/// The most operations of one patch.
+pub const MAX_OPERATIONS: usize = 10_000;
+
+/// Why a patch is not made.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PatchError {
+    /// The patch is no JSON, or what it makes cannot be stored.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The patch is no list of operations as the RFC has them.
+    #[error("{}{problem}", operation(.index))]
+    Invalid {
+        /// Which operation, counted from 0; `None` for the patch as a whole.
+        index: Option<usize>,
+        /// What is wrong.
+        problem: &'static str,
+    },
+    /// An operation does not fit this flow: it names a place that is not there, or tests for another value.
+    #[error("{}{problem}: `{pointer}`", operation(&Some(*.index)))]
+    Unfit {
+        /// Which operation, counted from 0.
+        index: usize,
+        /// What does not fit.
+        problem: &'static str,
+        /// The place, as the patch names it.
+        pointer: String,
+    },
+}
+
+fn operation(index: &Option<usize>) -> String {
+    index.map(|index| format!("operation {index}: ")).unwrap_or_default()
+}
+
+impl Flow {
+    /// The flow after all the operations of the patch. The id may come out as another; whoever stores it looks.
+    ///
+    /// # Errors
+    /// [`PatchError`]; a patch has at most [`MAX_OPERATIONS`], and at no point makes a document beyond
+    /// [`MAX_SIZE`].
+    ///
+    /// ```
+    /// # use strom::Flow;
+    /// let id = "6f1d3c5e-0000-4000-8000-000000000001";
+    /// let flow = Flow::parse(&format!(r#"{{"id":"{id}","name":"a","links":[1,3]}}"#))?;
+    /// let patch = r#"[{"op":"test","path":"/name","value":"a"},{"op":"add","path":"/links/1","value":2}]"#;
+    /// assert_eq!(flow.json_patched(patch)?.document().get(), format!(r#"{{"id":"{id}","name":"a","links":[1,2,3]}}"#));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn json_patched(&self, patch: &str) -> Result<Self, PatchError> {
+        let patch = Node::parse(patch)?;
+        let mut node = self.node()?;
+        apply(&mut node, &patch)?;
+        Ok(Self::from_node(node)?)
+    }
+}
+
+fn apply<'a>(document: &mut Node<'a>, patch: &Node<'a>) -> Result<(), PatchError> {
+    let Node::Array(operations) = patch else {
+        return Err(PatchError::Invalid { index: None, problem: "a patch is an array of operations" });
+    };
+    if operations.len() > MAX_OPERATIONS {
+        return Err(PatchError::Invalid { index: None, problem: "a patch has at most 10000 operations" });
+    }
+    // Each copy may double a document, so what is added is counted; what goes is not, which errs on the safe side.
+    let mut size = document.jsonb_len();
+    for (index, operation) in operations.iter().enumerate() {
+        let operation = Operation { index, node: operation };
+        size += operation.apply(document)?;
+        if size > 2 * MAX_SIZE {
+            return Err(operation.invalid("the operations up to here add more than a document can hold"));
+        }
+    }
+    Ok(())
+}
+
+struct Operation<'n, 'a> {
+    index: usize,
+    node: &'n Node<'a>,
+}
+
+impl<'a> Operation<'_, 'a> {
+    /// Does it, and says how many bytes it has added.
+    fn apply(&self, document: &mut Node<'a>) -> Result<usize, PatchError> {
+        let op = self.text("op", "an operation has a member `op`, a string")?;
+        let path = self.pointer("path")?;
+        match op {
+            "add" => self.add(document, &path, self.value()?),
+            "remove" => self.take(document, &path).map(|_| 0),
+            "replace" => {
+                let value = self.value()?;
+                let size = value.jsonb_len();
+                *self.find(document, &path)? = value;
+                Ok(size)
+            }
+            "move" => {
+                let from = self.pointer("from")?;
+                if path.len() > from.len() && path.starts_with(&from) {
+                    return Err(self.invalid("nothing can be moved into itself"));
+                }
+                let value = self.take(document, &from)?;
+                self.add(document, &path, value).map(|_| 0)
+            }
+            "copy" => {
+                let value = self.find(document, &self.pointer("from")?)?.clone();
+                self.add(document, &path, value)
+            }
+            "test" => {
+                let expected = self.value()?.to_canonical();
+                match self.find(document, &path)?.to_canonical() == expected {
+                    true => Ok(0),
+                    false => Err(self.unfit("another value is there", &path)),
+                }
+            }
+            _ => Err(self.invalid("`op` is one of `add`, `remove`, `replace`, `move`, `copy`, `test`")),
+        }
+    }
+
+    fn text(&self, member: &str, problem: &'static str) -> Result<&str, PatchError> {
+        self.node.get(member).and_then(Node::as_str).ok_or_else(|| self.invalid(problem))
+    }
+
+    fn value(&self) -> Result<Node<'a>, PatchError> {
+        self.node.get("value").cloned().ok_or_else(|| self.invalid("it needs a member `value`"))
+    }
+
+    /// The unescaped names of a pointer.
+    fn pointer(&self, member: &str) -> Result<Vec<String>, PatchError> {
+        let problem = match member {
+            "from" => "it needs a member `from`, a JSON pointer",
+            _ => "it needs a member `path`, a JSON pointer",
+        };
+        let text = self.text(member, problem)?;
+        if text.is_empty() {
+            return Ok(Vec::new());
+        }
+        let names = text.strip_prefix('/').ok_or_else(|| self.invalid(problem))?.split('/');
+        names.map(|name| unescaped(name).ok_or_else(|| self.invalid(problem))).collect()
+    }
+
+    /// The value at a place.
+    fn find<'d>(&self, document: &'d mut Node<'a>, path: &[String]) -> Result<&'d mut Node<'a>, PatchError> {
+        let mut found = document;
+        for name in path {
+            let next = match found {
+                Node::Object(members) => members.iter_mut().find(|(member, _)| member == name).map(|(_, value)| value),
+                Node::Array(items) => position(name).and_then(|position| items.get_mut(position)),
+                _ => None,
+            };
+            found = next.ok_or_else(|| self.unfit("there is no such place", path))?;
+        }
+        Ok(found)
+    }
+
+    fn add(&self, document: &mut Node<'a>, path: &[String], value: Node<'a>) -> Result<usize, PatchError> {
+        let size = value.jsonb_len();
+        let Some((name, parent)) = path.split_last() else {
+            *document = value;
+            return Ok(size);
+        };
+        match self.find(document, parent)? {
+            Node::Object(members) => match members.iter_mut().find(|(member, _)| member == name) {
+                Some((_, old)) => *old = value,
+                None => members.push((Cow::Owned(name.clone()), value)),
+            },
+            Node::Array(items) => {
+                let place = if name == "-" { Some(items.len()) } else { position(name) };
+                let place = place.filter(|place| *place <= items.len());
+                items.insert(place.ok_or_else(|| self.unfit("there is no such place", path))?, value);
+            }
+            _ => return Err(self.unfit("there is nothing to add to", path)),
+        }
+        Ok(size + path.last().map_or(0, String::len))
+    }
+
+    fn take(&self, document: &mut Node<'a>, path: &[String]) -> Result<Node<'a>, PatchError> {
+        let Some((name, parent)) = path.split_last() else {
+            return Err(self.invalid("a flow is deleted otherwise"));
+        };
+        let taken = match self.find(document, parent)? {
+            Node::Object(members) => {
+                let place = members.iter().position(|(member, _)| member == name);
+                place.map(|place| members.remove(place).1)
+            }
+            Node::Array(items) => position(name).filter(|place| *place < items.len()).map(|place| items.remove(place)),
+            _ => None,
+        };
+        taken.ok_or_else(|| self.unfit("there is no such place", path))
+    }
+
+    fn invalid(&self, problem: &'static str) -> PatchError {
+        PatchError::Invalid { index: Some(self.index), problem }
+    }
+
+    fn unfit(&self, problem: &'static str, path: &[String]) -> PatchError {
+        let pointer = path.iter().map(|name| format!("/{}", name.replace('~', "~0").replace('/', "~1")));
+        let pointer = pointer.collect::<String>().chars().take(200).collect();
+        PatchError::Unfit { index: self.index, problem, pointer }
+    }
+}
+
+/// `~1` is `/`, `~0` is `~`, and nothing else stands behind a `~`.
+fn unescaped(name: &str) -> Option<String> {
+    let valid = name.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']));
+    valid.then(|| name.replace("~1", "/").replace("~0", "~"))
+}
+
+/// The digits of an array's index, without leading zeros.
+fn position(name: &str) -> Option<usize> {
+    let is_plain = name.bytes().all(|byte| byte.is_ascii_digit()) && (name == "0" || !name.starts_with('0'));
+    name.parse().ok().filter(|_| is_plain)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,149 @@
+//! The change feed, page by page and as events.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::Request;
+use futures::StreamExt;
+use serde_json::{Value, json};
+use strom::FlowRepository;
+use strom::http::{Access, router};
+use strom::testkit::feed;
+use tower::ServiceExt;
+
+use super::client::{Client, ID, OTHER_ID, problem};
+
+type Repository = Arc<dyn FlowRepository>;
+
+fn document(id: &str, name: &str) -> String {
+    format!(r#"{{"id":"{id}","name":"{name}"}}"#)
+}
+
+fn short(change: &Value) -> Value {
+    json!([change["op"], change["flow_id"], change["name"], change["revision"], change["author"]])
+}
+
+/// Asks until there are so many changes behind this place; other transactions of the server may hold them back.
+async fn changes(client: &Client, since: &str, further: &str, count: usize) -> (Vec<Value>, String) {
+    let (mut found, mut next) = (Vec::new(), since.to_owned());
+    while found.len() < count {
+        let page = client.send(&format!("GET /api/changes?since={next}&wait=20{further}"), &[], "").await.json();
+        found.extend(page["changes"].as_array().unwrap().iter().cloned());
+        next = page["next"].as_str().unwrap().to_owned();
+    }
+    (found, next)
+}
+
+pub(super) async fn changes_follow_each_other(repository: Repository) {
+    let client = Client::new(repository);
+    client.send("POST /api/flows", &[], &document(ID, "one")).await;
+    client.send(&format!("PUT /api/flows/{ID}/state"), &[], r#"{"state":"Playing"}"#).await;
+    client.send(&format!("PUT /api/flows/{ID}"), &[], &document(ID, "two")).await;
+    client.send(&format!("DELETE /api/flows/{ID}"), &[], "").await;
+
+    let (all, end) = changes(&client, "0", "&limit=2", 3).await;
+    let all: Vec<_> = all.iter().filter(|change| change["op"] != "state").map(short).collect();
+    let expected = [
+        json!(["create", ID, "one", 1, "anonymous"]),
+        json!(["update", ID, "two", 2, "anonymous"]),
+        json!(["delete", ID, "two", 3, "anonymous"]),
+    ];
+    // The page may end before the last one, when a report is still kept.
+    assert_eq!(all, expected[..all.len()]);
+    let (rest, end) = if all.len() == 3 { (Vec::new(), end) } else { changes(&client, &end, "", 1).await };
+    assert_eq!(all.len() + rest.len(), 3);
+
+    client.send("POST /api/flows", &[], &document(OTHER_ID, "x")).await;
+    let (one, _) = changes(&client, &end, "&documents=true", 1).await;
+    let flow: Value = serde_json::from_str(&document(OTHER_ID, "x")).unwrap();
+    assert_eq!((one.len(), &one[0]["flow"]), (1, &flow));
+}
+
+pub(super) async fn who_waits_is_told_at_once_and_else_of_nothing(repository: Repository) {
+    let client = Client::new(repository.clone());
+    let now = feed::now(&*repository).await;
+    let now = now.to_string();
+    let waiting = changes(&client, &now, "", 1);
+    let create = client.send("POST /api/flows", &[], r#"{"name":"one"}"#);
+    let ((found, next), _) = futures::join!(waiting, create);
+    assert_eq!((found.len(), &found[0]["op"]), (1, &json!("create")));
+    let nothing = client.send(&format!("GET /api/changes?since={next}&wait=0"), &[], "").await.json();
+    assert_eq!(nothing["changes"], json!([]));
+}
+
+pub(super) async fn wrong_places_are_told(repository: Repository) {
+    let client = Client::new(repository);
+    let parameter = |detail: &str| problem(400, "invalid-parameter", "a query parameter is wrong", detail);
+    for (query, detail) in [
+        ("since=x", "`since`: not a cursor of the change feed; begin with `0`, or without one"),
+        ("wait=61", "`wait`: a number from 0 to 60"),
+        ("limit=0", "`limit`: a number from 1 to 1000"),
+        ("documents=1", "`documents`: either `true` or `false`"),
+        ("sinc=0", "`sinc`: there is no such parameter"),
+    ] {
+        assert_eq!(client.shown(&format!("GET /api/changes?{query}")).await, parameter(detail));
+    }
+    for accept in ["application/json", "text/event-stream"] {
+        let foreign = client.send("GET /api/changes?since=7.7.7", &[("accept", accept)], "").await;
+        assert_eq!((foreign.status, &foreign.json()["type"]), (410, &json!("urn:strom:problem:gone")), "{accept}");
+    }
+}
+
+/// A stream of events that is read as far as it is needed.
+struct Events(futures::stream::BoxStream<'static, String>, String);
+
+impl Events {
+    async fn open(routes: &Router, path: &str, headers: &[(&str, &str)]) -> Self {
+        let mut request = Request::get(path).header("accept", "text/event-stream");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let answer = routes.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        assert_eq!(
+            (answer.status().as_u16(), &answer.headers()["content-type"]),
+            (200, &"text/event-stream".parse().unwrap())
+        );
+        let pieces = answer.into_body().into_data_stream();
+        Self(pieces.map(|piece| String::from_utf8(piece.unwrap().to_vec()).unwrap()).boxed(), String::new())
+    }
+
+    /// The next event that is a change: its id, name and data.
+    async fn next(&mut self) -> (String, String, Value) {
+        loop {
+            while !self.1.contains("\n\n") {
+                let piece = tokio::time::timeout(Duration::from_secs(60), self.0.next()).await.expect("an event comes");
+                self.1.push_str(&piece.expect("the stream goes on"));
+            }
+            let (event, rest) = self.1.split_once("\n\n").map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
+            self.1 = rest;
+            let field = |name: &str| event.lines().find_map(|line| line.strip_prefix(name)).map(str::to_owned);
+            if let (Some(id), Some(op), Some(data)) = (field("id: "), field("event: "), field("data: ")) {
+                return (id, op, serde_json::from_str(&data).unwrap());
+            }
+        }
+    }
+}
+
+pub(super) async fn events_go_on_where_they_were_cut_off(repository: Repository) {
+    let client = Client::new(repository.clone());
+    let routes = router(repository.clone(), Access::Anonymous);
+    let now = feed::now(&*repository).await;
+    let path = format!("/api/changes?since={now}");
+    let mut events = Events::open(&routes, &path, &[]).await;
+    client.send("POST /api/flows", &[], &document(ID, "one")).await;
+    let (id, op, change) = events.next().await;
+    assert_eq!((op.as_str(), short(&change)), ("create", json!(["create", ID, "one", 1, "anonymous"])));
+    assert_eq!(change["cursor"], id);
+    client.send(&format!("PUT /api/flows/{ID}"), &[], &document(ID, "two")).await;
+    let (_, op, _) = events.next().await;
+    assert_eq!(op, "update");
+    drop(events);
+
+    client.send(&format!("DELETE /api/flows/{ID}"), &[], "").await;
+    let mut events = Events::open(&routes, &format!("{path}&documents=true"), &[("last-event-id", &id)]).await;
+    let (_, op, change) = events.next().await;
+    assert_eq!((op.as_str(), &change["flow"]["name"]), ("update", &json!("two")), "behind the last event");
+    assert_eq!(events.next().await.1, "delete");
+}
