@@ -84,7 +84,8 @@ proptest! {
         let ours = apply(&mut node, &Node::parse(&operations).unwrap());
         let mut theirs = document.clone();
         let operations: json_patch::Patch = serde_json::from_value(patch.clone()).unwrap();
-        let judged = json_patch::patch(&mut theirs, &operations);
+        // Without its way back after an error, which panics when the error came in the midst of a move.
+        let judged = json_patch::patch_unsafe(&mut theirs, &operations);
         prop_assert_eq!(ours.is_ok(), judged.is_ok(), "{:?} {:?}", ours, judged);
         if ours.is_ok() {
             let ours: Value = serde_json::from_str(&node.to_compact()).unwrap();
