@@ -4,12 +4,16 @@
 //! them.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 
-use super::refusal::Refusal;
-use super::{Flow, MAX_SIZE, Node};
+use super::refusal::{Path, Reason, Refusal};
+use super::{Flow, MAX_DEPTH, MAX_SIZE, Node};
 
 /// The most operations of one patch.
 pub const MAX_OPERATIONS: usize = 10_000;
+
+/// What all operations of a patch may handle together: bytes that they add, move or compare, members they look through.
+const MAX_COST: usize = 4 * MAX_SIZE;
 
 /// Why a patch is not made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -46,8 +50,8 @@ impl Flow {
     /// The flow after all the operations of the patch. The id may come out as another; whoever stores it looks.
     ///
     /// # Errors
-    /// [`PatchError`]; a patch has at most [`MAX_OPERATIONS`], and at no point makes a document beyond
-    /// [`MAX_SIZE`].
+    /// [`PatchError`]; a patch has at most [`MAX_OPERATIONS`], which together handle at most four times [`MAX_SIZE`]
+    /// bytes, and at no point makes a document deeper than [`MAX_DEPTH`].
     ///
     /// ```
     /// # use strom::Flow;
@@ -72,14 +76,11 @@ fn apply<'a>(document: &mut Node<'a>, patch: &Node<'a>) -> Result<(), PatchError
     if operations.len() > MAX_OPERATIONS {
         return Err(PatchError::Invalid { index: None, problem: "a patch has at most 10000 operations" });
     }
-    // Each copy may double a document, so what is added is counted; what goes is not, which errs on the safe side.
-    let mut size = document.jsonb_len();
+    // Each copy may double a document, and a test may read all of it: what is handled is counted, so that neither memory nor
+    // time grows with more than the size of the patch.
+    let cost = Cell::new(0);
     for (index, operation) in operations.iter().enumerate() {
-        let operation = Operation { index, node: operation };
-        size += operation.apply(document)?;
-        if size > 2 * MAX_SIZE {
-            return Err(operation.invalid("the operations up to here add more than a document can hold"));
-        }
+        Operation { index, node: operation, cost: &cost }.apply(document)?;
     }
     Ok(())
 }
@@ -87,21 +88,22 @@ fn apply<'a>(document: &mut Node<'a>, patch: &Node<'a>) -> Result<(), PatchError
 struct Operation<'n, 'a> {
     index: usize,
     node: &'n Node<'a>,
+    /// Of all operations so far.
+    cost: &'n Cell<usize>,
 }
 
 impl<'a> Operation<'_, 'a> {
-    /// Does it, and says how many bytes it has added.
-    fn apply(&self, document: &mut Node<'a>) -> Result<usize, PatchError> {
+    fn apply(&self, document: &mut Node<'a>) -> Result<(), PatchError> {
         let op = self.text("op", "an operation has a member `op`, a string")?;
         let path = self.pointer("path")?;
         match op {
             "add" => self.add(document, &path, self.value()?),
-            "remove" => self.take(document, &path).map(|_| 0),
+            "remove" => self.take(document, &path).map(drop),
             "replace" => {
                 let value = self.value()?;
-                let size = value.jsonb_len();
+                self.admit(&path, &value)?;
                 *self.find(document, &path)? = value;
-                Ok(size)
+                Ok(())
             }
             "move" => {
                 let from = self.pointer("from")?;
@@ -109,16 +111,19 @@ impl<'a> Operation<'_, 'a> {
                     return Err(self.invalid("nothing can be moved into itself"));
                 }
                 let value = self.take(document, &from)?;
-                self.add(document, &path, value).map(|_| 0)
+                self.add(document, &path, value)
             }
             "copy" => {
-                let value = self.find(document, &self.pointer("from")?)?.clone();
+                let value = self.find(document, &self.pointer("from")?)?;
+                self.charge(value.jsonb_len())?;
+                let value = value.clone();
                 self.add(document, &path, value)
             }
             "test" => {
-                let expected = self.value()?.to_canonical();
-                match self.find(document, &path)?.to_canonical() == expected {
-                    true => Ok(0),
+                let (expected, found) = (self.value()?, self.find(document, &path)?);
+                self.charge(expected.jsonb_len() + found.jsonb_len())?;
+                match found.to_canonical() == expected.to_canonical() {
+                    true => Ok(()),
                     false => Err(self.unfit("another value is there", &path)),
                 }
             }
@@ -148,12 +153,34 @@ impl<'a> Operation<'_, 'a> {
         names.map(|name| unescaped(name).ok_or_else(|| self.invalid(problem))).collect()
     }
 
+    /// Counts what is handled.
+    fn charge(&self, cost: usize) -> Result<(), PatchError> {
+        self.cost.set(self.cost.get() + cost);
+        match self.cost.get() <= MAX_COST {
+            true => Ok(()),
+            false => Err(self.invalid("the operations up to here handle too much; send them in several patches")),
+        }
+    }
+
+    /// Whether a value may come to this place. Looked at before it is there: a patch could move a tree into itself over
+    /// and over, and everything that reads a tree goes down as deep as that.
+    fn admit(&self, path: &[String], value: &Node<'a>) -> Result<(), PatchError> {
+        self.charge(value.jsonb_len())?;
+        match path.len() + depth(value) <= MAX_DEPTH {
+            true => Ok(()),
+            false => Err(Reason::TooDeep.at(Path::default()).into()),
+        }
+    }
+
     /// The value at a place.
     fn find<'d>(&self, document: &'d mut Node<'a>, path: &[String]) -> Result<&'d mut Node<'a>, PatchError> {
         let mut found = document;
         for name in path {
             let next = match found {
-                Node::Object(members) => members.iter_mut().find(|(member, _)| member == name).map(|(_, value)| value),
+                Node::Object(members) => {
+                    self.charge(members.len())?;
+                    members.iter_mut().find(|(member, _)| member == name).map(|(_, value)| value)
+                }
                 Node::Array(items) => position(name).and_then(|position| items.get_mut(position)),
                 _ => None,
             };
@@ -162,25 +189,29 @@ impl<'a> Operation<'_, 'a> {
         Ok(found)
     }
 
-    fn add(&self, document: &mut Node<'a>, path: &[String], value: Node<'a>) -> Result<usize, PatchError> {
-        let size = value.jsonb_len();
+    fn add(&self, document: &mut Node<'a>, path: &[String], value: Node<'a>) -> Result<(), PatchError> {
+        self.admit(path, &value)?;
         let Some((name, parent)) = path.split_last() else {
             *document = value;
-            return Ok(size);
+            return Ok(());
         };
         match self.find(document, parent)? {
-            Node::Object(members) => match members.iter_mut().find(|(member, _)| member == name) {
-                Some((_, old)) => *old = value,
-                None => members.push((Cow::Owned(name.clone()), value)),
-            },
+            Node::Object(members) => {
+                self.charge(members.len())?;
+                match members.iter_mut().find(|(member, _)| member == name) {
+                    Some((_, old)) => *old = value,
+                    None => members.push((Cow::Owned(name.clone()), value)),
+                }
+            }
             Node::Array(items) => {
+                self.charge(items.len())?;
                 let place = if name == "-" { Some(items.len()) } else { position(name) };
                 let place = place.filter(|place| *place <= items.len());
                 items.insert(place.ok_or_else(|| self.unfit("there is no such place", path))?, value);
             }
             _ => return Err(self.unfit("there is nothing to add to", path)),
         }
-        Ok(size + path.last().map_or(0, String::len))
+        Ok(())
     }
 
     fn take(&self, document: &mut Node<'a>, path: &[String]) -> Result<Node<'a>, PatchError> {
@@ -189,6 +220,7 @@ impl<'a> Operation<'_, 'a> {
         };
         let taken = match self.find(document, parent)? {
             Node::Object(members) => {
+                self.charge(members.len())?;
                 let place = members.iter().position(|(member, _)| member == name);
                 place.map(|place| members.remove(place).1)
             }
@@ -206,6 +238,15 @@ impl<'a> Operation<'_, 'a> {
         let pointer = path.iter().map(|name| format!("/{}", name.replace('~', "~0").replace('/', "~1")));
         let pointer = pointer.collect::<String>().chars().take(200).collect();
         PatchError::Unfit { index: self.index, problem, pointer }
+    }
+}
+
+/// How many arrays and objects lie in each other.
+fn depth(node: &Node<'_>) -> usize {
+    match node {
+        Node::Array(items) => 1 + items.iter().map(depth).max().unwrap_or(0),
+        Node::Object(members) => 1 + members.iter().map(|(_, value)| depth(value)).max().unwrap_or(0),
+        _ => 0,
     }
 }
 

@@ -50,7 +50,37 @@ fn errors_name_the_operation_and_the_place() {
 fn a_patch_that_doubles_the_flow_ends_in_time() {
     let doubling = r#"{"op":"copy","from":"/foo","path":"/foo/-"}"#;
     let error = patched(&format!("[{}]", [doubling; 60].join(","))).unwrap_err();
-    assert!(error.ends_with("the operations up to here add more than a document can hold"), "{error}");
+    assert!(error.ends_with("handle too much; send them in several patches"), "{error}");
+}
+
+#[test]
+fn a_patch_cannot_nest_deeper_than_a_document_may() {
+    let nested = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+    let add = |path: &str, levels| format!(r#"[{{"op":"add","path":"{path}","value":{}}}]"#, nested(levels));
+    // The flow is the first level, `a/b` the second.
+    let deepest = patched(&add("/a~1b/x", 126)).unwrap();
+    assert!(Flow::parse(&deepest).is_ok(), "it can be read again");
+    let too_deep = Err("`$`: nested deeper than 128 levels".to_owned());
+    let replaced = add("/a~1b/m~0n", 125).replace("add", "replace");
+    assert!(patched(&replaced).is_ok());
+    // Two trees that are moved into each other by turns, each move twice as deep as one.
+    let half = nested(70);
+    let inner = "/0".repeat(69);
+    let chain = format!(
+        r#"[{{"op":"add","path":"/t","value":{half}}},{{"op":"add","path":"/u","value":{half}}},
+            {{"op":"move","from":"/u","path":"/t{inner}/-"}}]"#
+    );
+    assert_eq!(patched(&chain), too_deep);
+}
+
+#[test]
+fn a_patch_that_reads_the_flow_over_and_over_ends_in_time() {
+    let text = "x".repeat(1 << 20);
+    let test = r#"{"op":"test","path":"/t","value":1}"#.replace('1', &format!("\"{text}\""));
+    let add = test.replace("test", "add");
+    let patch = format!("[{add},{}]", [test.as_str(); 40].join(","));
+    let error = patched(&patch).unwrap_err();
+    assert!(error.ends_with("handle too much; send them in several patches"), "{error}");
 }
 
 fn value() -> impl Strategy<Value = Value> {
