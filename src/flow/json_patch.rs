@@ -224,7 +224,10 @@ impl<'a> Operation<'_, 'a> {
                 let place = members.iter().position(|(member, _)| member == name);
                 place.map(|place| members.remove(place).1)
             }
-            Node::Array(items) => position(name).filter(|place| *place < items.len()).map(|place| items.remove(place)),
+            Node::Array(items) => {
+                self.charge(items.len())?;
+                position(name).filter(|place| *place < items.len()).map(|place| items.remove(place))
+            }
             _ => None,
         };
         taken.ok_or_else(|| self.unfit("there is no such place", path))

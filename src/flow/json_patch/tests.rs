@@ -83,6 +83,15 @@ fn a_patch_that_reads_the_flow_over_and_over_ends_in_time() {
     assert!(error.ends_with("handle too much; send them in several patches"), "{error}");
 }
 
+#[test]
+fn a_patch_that_empties_a_long_array_from_its_front_ends_in_time() {
+    let items = vec!["0"; 100_000].join(",");
+    let remove = r#"{"op":"remove","path":"/t/0"}"#;
+    let patch = format!(r#"[{{"op":"add","path":"/t","value":[{items}]}},{}]"#, [remove; 1_000].join(","));
+    let error = patched(&patch).unwrap_err();
+    assert!(error.ends_with("handle too much; send them in several patches"), "{error}");
+}
+
 fn value() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![Just(Value::Null), any::<bool>().prop_map(Value::from), (0..3).prop_map(Value::from)];
     leaf.prop_recursive(3, 16, 3, |inner| {
