@@ -60,9 +60,7 @@ impl Access {
             Self::Key(key) => secrets(headers).any(|secret| key.opens(secret)).then(|| Author::new(key.name)),
         }
     }
-}
 
-impl Access {
     /// Who opens this address, for the routes that browsers open without headers.
     fn author_by_address(&self, address: &Uri) -> Option<Author> {
         let (Self::Key(key), "/api/changes" | "/api/ws") = (self, address.path()) else { return None };

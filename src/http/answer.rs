@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::{iter, mem};
 
 use axum::body::{Body, Bytes};
-use axum::http::{HeaderName, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 use futures::stream;
@@ -20,6 +20,12 @@ const CACHE_CONTROL: &str = "private, no-cache";
 
 /// Of answers that are true for a moment.
 pub(super) const NO_STORE: (HeaderName, &str) = (header::CACHE_CONTROL, "no-store");
+
+/// Whether the client asks for an answer of this type.
+pub(super) fn accepts(headers: &HeaderMap, media_type: &str) -> bool {
+    let mut accepted = headers.get_all(header::ACCEPT).into_iter().filter_map(|value| value.to_str().ok());
+    accepted.any(|accepted| accepted.contains(media_type))
+}
 
 /// `{"flow": …}` with its entity tag.
 pub(super) fn flow(status: StatusCode, flow: &Flow, revision: Revision) -> Response {

@@ -3,13 +3,13 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
+use axum::response::IntoResponse;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::App;
-use super::problem::Problem;
-use crate::flow::{Flow, FlowId};
+use super::flows::Answer;
+use crate::flow::{Flow, FlowId, GstState};
 use crate::repository::{Containment, Filter, ListQuery};
 
 /// The block that offers a stream of its flow to others.
@@ -49,7 +49,7 @@ struct Output {
 }
 
 /// The flows that offer streams to others, by name. Only they are read: the search goes through the index.
-pub(super) async fn sources(State(app): State<App>) -> Result<Response, Problem> {
+pub(super) async fn sources(State(app): State<App>) -> Answer {
     let offers = format!(r#"{{"blocks":[{{"block_definition_id":"{OUTPUT}"}}]}}"#);
     let contains = Some(Containment::parse(&offers)?);
     let query = ListQuery { filter: Filter { contains, ..Filter::default() }, ..ListQuery::default() };
@@ -70,7 +70,7 @@ fn source(flow: &Flow) -> Source {
     let head = flow.head();
     // A document that has the block has an array of blocks.
     let document = flow.decode().unwrap_or(Document { running: Value::Null, blocks: Vec::new() });
-    let is_active = document.running == true || head.state == crate::flow::GstState::Playing;
+    let is_active = document.running == true || head.state == GstState::Playing;
     let output = |block: &Value| {
         let name = block["id"].as_str().filter(|_| block["block_definition_id"] == OUTPUT)?;
         let description = block["properties"]["description"].as_str().filter(|text| !text.is_empty());

@@ -9,13 +9,13 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::IntoResponse;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::time::{Instant, timeout};
 
-use super::answer::NO_STORE;
+use super::answer::{NO_STORE, accepts};
 use super::flows::Answer;
 use super::problem::Problem;
 use super::query::{boolean, number, parameters, unknown};
@@ -101,7 +101,7 @@ fn as_text<S: serde::Serializer>(cursor: &FeedCursor, serializer: S) -> Result<S
 
 pub(super) async fn read(State(app): State<App>, RawQuery(query): RawQuery, headers: HeaderMap) -> Answer {
     let mut request = Request::parse(query.as_deref().unwrap_or_default())?;
-    if wants_events(&headers) {
+    if accepts(&headers, "text/event-stream") {
         if let Some(last) = headers.get("last-event-id").and_then(|value| value.to_str().ok()) {
             request.since = since("Last-Event-ID", last)?;
         }
@@ -116,16 +116,7 @@ pub(super) async fn read(State(app): State<App>, RawQuery(query): RawQuery, head
         }
         page = self::page(&*app.source.repository, Request { since: Since::After(page.next), ..request }).await?;
     }
-    Ok(answer(page))
-}
-
-fn answer(page: Page) -> Response {
-    ([NO_STORE, (header::VARY, "accept")], Json(page)).into_response()
-}
-
-fn wants_events(headers: &HeaderMap) -> bool {
-    let accepts = headers.get_all(header::ACCEPT).into_iter().filter_map(|value| value.to_str().ok());
-    accepts.into_iter().any(|accept| accept.contains("text/event-stream"))
+    Ok(([NO_STORE, (header::VARY, "accept")], Json(page)).into_response())
 }
 
 /// One page, with documents only where they are asked for.

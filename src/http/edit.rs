@@ -11,7 +11,7 @@ use super::condition::Condition;
 use super::flows::{Answer, PathId, is_only, put};
 use super::problem::{Kind, Problem};
 use crate::flow::{Flow, FlowId, GstState};
-use crate::repository::{Author, Precondition, RepositoryError, Version, ViolationKind};
+use crate::repository::{Author, Precondition, RepositoryError, ViolationKind};
 
 /// How often somebody else may be faster.
 const ATTEMPTS: usize = 8;
@@ -25,8 +25,7 @@ pub(super) async fn replace_properties(
     JsonText(text): JsonText,
 ) -> Answer {
     let condition = Condition::of_change(&headers)?;
-    let (flow, version) = app.edit(id, &condition, author, |flow| Ok(flow.with_properties(&text)?)).await?;
-    Ok(app.saved(StatusCode::OK, &flow, version.revision, &headers).await)
+    app.edit(id, &condition, author, &headers, |flow| Ok(flow.with_properties(&text)?)).await
 }
 
 /// Changes a part of the flow by a patch, of the type that the body says it is.
@@ -48,8 +47,7 @@ pub(super) async fn patch(
             false => Err(Problem::new(Kind::IdMismatch, format!("the patch makes {} of the id {id}", patched.id()))),
         }
     };
-    let (flow, version) = app.edit(id, &condition, author, change).await?;
-    Ok(app.saved(StatusCode::OK, &flow, version.revision, &headers).await)
+    app.edit(id, &condition, author, &headers, change).await
 }
 
 /// What an engine reports.
@@ -71,22 +69,22 @@ pub(super) async fn report_state(
     let Report { state } = body::decode(&text)?;
     let state: GstState =
         state.parse().map_err(|error| Problem::new(Kind::Refused, format!("`$.state`: {error}")).at("$.state"))?;
-    let (flow, version) = app.edit(id, &condition, author, |flow| Ok(flow.with_state(state)?)).await?;
-    Ok(app.saved(StatusCode::OK, &flow, version.revision, &headers).await)
+    app.edit(id, &condition, author, &headers, |flow| Ok(flow.with_state(state)?)).await
 }
 
 impl App {
-    /// Stores what `change` makes of the flow.
+    /// Stores what `change` makes of the flow, and answers the request with these headers.
     ///
     /// A change of runtime members between reading and writing is no new revision and therefore not noticed; the state
     /// it reported is then the older one until the engine's next report.
-    pub(super) async fn edit(
+    async fn edit(
         &self,
         id: FlowId,
         condition: &Condition,
         author: Author,
+        headers: &HeaderMap,
         change: impl Fn(&Flow) -> Result<Flow, Problem>,
-    ) -> Result<(Flow, Version), Problem> {
+    ) -> Answer {
         for _ in 0..ATTEMPTS {
             let current = self.flow(id).await?;
             let revision = current.version.revision;
@@ -95,7 +93,7 @@ impl App {
             }
             let flow = change(&current.item)?;
             match put(self, flow.clone(), Precondition::At(revision), author.clone()).await {
-                Ok(version) => return Ok((flow, version)),
+                Ok(version) => return Ok(self.saved(StatusCode::OK, &flow, version.revision, headers).await),
                 Err(error) if is_only(&error, |kind| matches!(kind, ViolationKind::Stale { .. })) => {}
                 Err(error) => return Err(error.into()),
             }

@@ -7,15 +7,15 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
+use axum::response::IntoResponse;
 use axum::response::sse::{Event, KeepAlive, Sse};
-use axum::response::{IntoResponse, Response};
 use futures::stream::{self, StreamExt};
 use tokio::time::sleep;
 
 use super::App;
 use super::answer::NO_STORE;
 use super::changes::{Change, Page, Request, page};
-use super::problem::Problem;
+use super::flows::Answer;
 use crate::repository::{FlowRepository, RepositoryError, Since};
 
 /// How often something is sent, so that nobody in between takes the connection for dead.
@@ -26,33 +26,28 @@ const RETRY: Duration = Duration::from_secs(2);
 const PAGE: u32 = 20;
 
 /// A stream of the changes from here on.
-pub(super) async fn stream(app: App, request: Request) -> Result<Response, Problem> {
+pub(super) async fn stream(app: App, request: Request) -> Answer {
     let request = Request { limit: PAGE, ..request };
     // A place that is none, or a storage that is away, is told while there can be an answer that tells it.
     let first = page(&*app.source.repository, request).await?;
-    let pages = stream::unfold((app, request, Some(Next::Page(first))), async |(app, request, next)| {
-        let (events, next) = match next? {
-            Next::Page(page) => {
-                let after = page.next;
-                (events(page), Some(Next::Behind(Request { since: Since::After(after), ..request })))
-            }
-            Next::Behind(request) => match following(&*app.source.repository, request).await {
-                Some(page) => (Vec::new(), Some(Next::Page(page))),
-                None => (vec![Event::default().event("gone").data("read the flows, and begin again")], None),
-            },
+    let pages = stream::unfold(Some((app, request, Some(first))), async |place| {
+        let (app, mut request, first) = place?;
+        let page = match first {
+            Some(first) => Some(first),
+            None => following(&*app.source.repository, request).await,
         };
-        Some((stream::iter(events), (app, request, next)))
+        let Some(page) = page else {
+            let gone = Event::default().event("gone").data("read the flows, and begin again");
+            return Some((stream::iter(vec![gone]), None));
+        };
+        request.since = Since::After(page.next);
+        Some((stream::iter(events(page)), Some((app, request, None))))
     });
     let retry = stream::iter([Event::default().retry(RETRY)]);
     let events = retry.chain(pages.flatten()).map(Ok::<_, Infallible>);
     let keep_alive = KeepAlive::new().interval(KEEP_ALIVE);
     // For proxies that would rather collect the answer first.
     Ok(([NO_STORE], [("x-accel-buffering", "no")], Sse::new(events).keep_alive(keep_alive)).into_response())
-}
-
-enum Next {
-    Page(Page),
-    Behind(Request),
 }
 
 /// The next page that has changes; `None` when it is no longer kept.

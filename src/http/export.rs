@@ -11,16 +11,17 @@ use std::time::Duration;
 use axum::body::{Body, Bytes};
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::IntoResponse;
 use futures::stream::{self, BoxStream, StreamExt};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::App;
-use super::problem::Problem;
+use super::answer::accepts;
+use super::flows::Answer;
 use super::query::{Export, Secrets};
 use crate::flow::Flow;
-use crate::listing;
+use crate::listing::Matcher;
 use crate::repository::{RepositoryError, Stored};
 
 /// So many exports run at a time.
@@ -41,8 +42,7 @@ enum Format {
 
 impl Format {
     fn of(headers: &HeaderMap) -> Self {
-        let accepts = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
-        if accepts.into_iter().any(|accept| accept.contains("application/x-ndjson")) { Self::Lines } else { Self::File }
+        if accepts(headers, Self::Lines.media_type()) { Self::Lines } else { Self::File }
     }
 
     fn media_type(self) -> &'static str {
@@ -61,11 +61,7 @@ impl Format {
     }
 }
 
-pub(super) async fn export(
-    State(app): State<App>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
+pub(super) async fn export(State(app): State<App>, RawQuery(query): RawQuery, headers: HeaderMap) -> Answer {
     let export = Export::parse(query.as_deref().unwrap_or_default())?;
     let format = Format::of(&headers);
     let Ok(running) = Arc::clone(&app.exports).try_acquire_owned() else {
@@ -104,12 +100,13 @@ async fn write(
     format: Format,
     sender: &mpsc::Sender<io::Result<Bytes>>,
 ) -> io::Result<()> {
+    let matcher = Matcher::new(&export.filter).map_err(io::Error::other)?;
     let (before, between, behind) = format.marks();
     let mut piece = before.as_bytes().to_vec();
     let mut is_first = true;
     while let Some(stored) = flows.next().await.transpose().map_err(io::Error::other)? {
         let flow = stored.item;
-        if !listing::passes(&flow, &export.filter).map_err(io::Error::other)? {
+        if !matcher.matches(&flow).map_err(io::Error::other)? {
             continue;
         }
         if !std::mem::replace(&mut is_first, false) {

@@ -9,12 +9,13 @@ use axum::middleware::Next;
 use axum::response::IntoResponse;
 
 use super::App;
+use super::answer::NO_STORE;
 use crate::metrics::CONTENT_TYPE;
 
 /// Everything that is measured, in the Prometheus text format.
 pub(super) async fn read(State(app): State<App>) -> impl IntoResponse {
     let text = app.metrics.text(app.in_flight.get()).await;
-    ([(header::CONTENT_TYPE, CONTENT_TYPE), (header::CACHE_CONTROL, "no-store")], text)
+    ([(header::CONTENT_TYPE, CONTENT_TYPE), NO_STORE], text)
 }
 
 /// Counts a request by the pattern of its route, so that there are as many counters as routes and not as paths.

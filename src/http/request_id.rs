@@ -1,4 +1,6 @@
 //! `X-Request-Id`: one name for a request in the log of the client, of the proxy and of the server.
+//!
+//! Not by the layers of tower-http, which take whatever a client sends.
 
 use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue};

@@ -1,5 +1,6 @@
 //! What a save is answered with: the flow and what is suspicious about it, or as little as the client prefers.
 
+use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -31,7 +32,7 @@ pub(super) async fn check(State(app): State<App>, PathId(id): PathId) -> Answer 
     let (stale, found) = app.read(|repository| repository.get(id)).await?;
     let flow = found.ok_or_else(|| no_such_flow(id))?.item;
     let warnings = app.warnings(&flow).await;
-    Ok((stale, axum::Json(Check { warnings })).into_response())
+    Ok((stale, Json(Check { warnings })).into_response())
 }
 
 impl App {

@@ -2,11 +2,12 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, SecondsFormat, TimeDelta};
 use serde::Serialize;
 
+use super::answer::NO_STORE;
 use super::{Access, App};
 use crate::clock;
 use crate::last_known::{Extent, LastKnown};
@@ -81,7 +82,7 @@ pub(super) async fn ready(State(app): State<App>, headers: HeaderMap) -> Respons
         last_known,
     };
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, [(header::CACHE_CONTROL, "no-store")], Json(body)).into_response()
+    (status, [NO_STORE], Json(body)).into_response()
 }
 
 #[derive(Serialize)]

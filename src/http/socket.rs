@@ -9,13 +9,13 @@ use axum::extract::State;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::http::{HeaderMap, header};
-use axum::response::Response;
 use serde::Serialize;
 use tokio::time::{Instant, interval, timeout};
 
 use super::App;
 use super::changes::{Change, Request, page};
 use super::events::following;
+use super::flows::Answer;
 use super::problem::{Kind, Problem};
 use crate::flow::{FlowId, GstState};
 use crate::repository::Since;
@@ -53,7 +53,7 @@ pub(super) async fn connect(
     State(app): State<App>,
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
-) -> Result<Response, Problem> {
+) -> Answer {
     check_origin(&headers)?;
     let upgrade = upgrade.map_err(|rejection| Problem::new(Kind::InvalidHeader, rejection.body_text()))?;
     let now = Request { since: Since::Now, ..Request::default() };

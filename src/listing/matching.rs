@@ -10,19 +10,19 @@ use crate::flow::{Decimal, Flow, Node, Refusal};
 use crate::repository::Filter;
 
 /// A filter with its containment read once for all flows.
-pub(super) struct Matcher<'q> {
+pub(crate) struct Matcher<'q> {
     filter: &'q Filter,
     template: Option<Node<'q>>,
 }
 
 impl<'q> Matcher<'q> {
-    pub(super) fn new(filter: &'q Filter) -> Result<Self, Refusal> {
+    pub(crate) fn new(filter: &'q Filter) -> Result<Self, Refusal> {
         let template = filter.contains.as_ref().map(|contains| Node::parse(contains.as_str())).transpose()?;
         Ok(Self { filter, template })
     }
 
     /// The head's conditions first: containment has to read the document.
-    pub(super) fn matches(&self, flow: &Flow) -> Result<bool, Refusal> {
+    pub(crate) fn matches(&self, flow: &Flow) -> Result<bool, Refusal> {
         let head = flow.head();
         let by_head = self.filter.state.is_none_or(|state| head.state == state)
             && self.filter.auto_restart.is_none_or(|auto_restart| head.auto_restart == auto_restart)

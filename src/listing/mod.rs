@@ -7,21 +7,9 @@ use std::cmp::Ordering;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use self::matching::Matcher;
+pub(crate) use self::matching::Matcher;
 use crate::flow::{Flow, Refusal};
-use crate::repository::{Cursor, Filter, ListQuery, Page, RepositoryError, Result, Sort, SortField, Stored};
-
-/// Whether a flow passes the filter.
-///
-/// # Errors
-/// As [`list`].
-pub(crate) fn passes(flow: &Flow, filter: &Filter) -> Result<bool> {
-    Matcher::new(filter).and_then(|matcher| matcher.matches(flow)).map_err(corrupt)
-}
-
-fn corrupt(refusal: Refusal) -> RepositoryError {
-    RepositoryError::Corrupt(refusal.to_string())
-}
+use crate::repository::{Cursor, ListQuery, Page, RepositoryError, Result, Sort, SortField, Stored};
 
 /// One page of the flows that pass the filter.
 ///
@@ -31,6 +19,7 @@ pub(crate) fn list<'a>(
     flows: impl Iterator<Item = &'a Stored<Flow>>,
     query: &ListQuery,
 ) -> Result<Page<&'a Stored<Flow>>> {
+    let corrupt = |refusal: Refusal| RepositoryError::Corrupt(refusal.to_string());
     let matcher = Matcher::new(&query.filter).map_err(corrupt)?;
     let mut found = Vec::new();
     for stored in flows {

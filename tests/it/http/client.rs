@@ -86,6 +86,19 @@ impl Answer {
     }
 }
 
+/// The flow [`ID`] of this name.
+pub(crate) fn document(name: &str) -> String {
+    format!(r#"{{"id":"{ID}","name":"{name}"}}"#)
+}
+
+/// A client of a repository that holds [`ID`] at revision 2, named `two`, and had it as `one`.
+pub(crate) async fn edited(repository: Arc<dyn FlowRepository>) -> Client {
+    let client = Client::new(repository);
+    client.send("POST /api/flows", &[], &document("one")).await;
+    client.send(&format!("PUT /api/flows/{ID}"), &[], &document("two")).await;
+    client
+}
+
 /// How a success with a flow is shown.
 pub(crate) fn flow(status: u16, revision: u64, flow: &str) -> String {
     let body = json!({ "flow": serde_json::from_str::<Value>(flow).unwrap() });

@@ -6,21 +6,9 @@ use futures::future::join_all;
 use serde_json::{Value, json};
 use strom::FlowRepository;
 
-use super::client::{Client, ID, OTHER_ID, created, flow, no_such_flow, problem, problem_with};
+use super::client::{Client, ID, OTHER_ID, created, document, edited, flow, no_such_flow, problem, problem_with};
 
 type Repository = Arc<dyn FlowRepository>;
-
-fn document(name: &str) -> String {
-    format!(r#"{{"id":"{ID}","name":"{name}"}}"#)
-}
-
-/// A client of a repository that holds [`ID`] at revision 2, named `two`.
-async fn client(repository: Repository) -> Client {
-    let client = Client::new(repository);
-    client.send("POST /api/flows", &[], &document("one")).await;
-    client.send(&format!("PUT /api/flows/{ID}"), &[], &document("two")).await;
-    client
-}
 
 fn stale(revision: u64, document: &str) -> String {
     let current = json!({ "revision": revision, "flow": serde_json::from_str::<Value>(document).unwrap() });
@@ -33,7 +21,7 @@ fn failed(detail: &str, further: Value) -> String {
 }
 
 pub(super) async fn a_replacement_can_ask_for_a_revision(repository: Repository) {
-    let client = client(repository).await;
+    let client = edited(repository).await;
     for method in ["PUT", "POST"] {
         let line = format!("{method} /api/flows/{ID}");
         for wrong in ["\"1\"", "\"3\", \"1\"", "W/\"2\"", "\"02\"", "\"99999999999999999999\"", "\"two\""] {
@@ -66,7 +54,7 @@ pub(super) async fn a_put_can_create(repository: Repository) {
 }
 
 pub(super) async fn a_deletion_can_ask_for_a_revision(repository: Repository) {
-    let client = client(repository).await;
+    let client = edited(repository).await;
     let line = format!("DELETE /api/flows/{ID}");
     assert_eq!(client.send(&line, &[("if-match", "\"1\"")], "").await.shown(), stale(2, &document("two")));
     assert_eq!(client.send(&line, &[("if-match", "\"1\", \"2\"")], "").await.shown(), "204");
@@ -74,7 +62,7 @@ pub(super) async fn a_deletion_can_ask_for_a_revision(repository: Repository) {
 }
 
 pub(super) async fn new_properties_can_ask_for_a_revision(repository: Repository) {
-    let client = client(repository).await;
+    let client = edited(repository).await;
     let line = format!("PATCH /api/flows/{ID}/properties");
     let body = r#"{"properties":{"x":1}}"#;
     assert_eq!(client.send(&line, &[("if-match", "\"1\"")], body).await.shown(), stale(2, &document("two")));
@@ -83,7 +71,7 @@ pub(super) async fn new_properties_can_ask_for_a_revision(repository: Repository
 }
 
 pub(super) async fn what_is_known_is_not_sent(repository: Repository) {
-    let client = client(repository).await;
+    let client = edited(repository).await;
     let line = format!("GET /api/flows/{ID}");
     for known in ["\"2\"", "W/\"2\"", "\"1\", \"2\"", "*"] {
         let answer = client.send(&line, &[("if-none-match", known)], "").await;
@@ -102,7 +90,7 @@ pub(super) async fn what_is_known_is_not_sent(repository: Repository) {
 }
 
 pub(super) async fn conditions_that_make_no_sense_are_refused(repository: Repository) {
-    let client = client(repository).await;
+    let client = edited(repository).await;
     let refused = |detail: &str| problem(400, "invalid-header", "a header field is wrong", detail);
     let path = format!("/api/flows/{ID}");
 
@@ -129,7 +117,7 @@ pub(super) async fn conditions_that_make_no_sense_are_refused(repository: Reposi
 }
 
 pub(super) async fn concurrent_properties_are_all_stored(repository: Repository) {
-    let client = client(repository).await;
+    let client = edited(repository).await;
     let line = format!("PATCH /api/flows/{ID}/properties");
     let answers = join_all((0..4).map(|n| {
         let (client, line) = (&client, &line);

@@ -5,19 +5,13 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use strom::FlowRepository;
 
-use super::client::{Client, ID, OTHER_ID, created, flow, no_such_flow, problem};
+use super::client::{Client, ID, OTHER_ID, created, document, edited, flow, no_such_flow, problem};
 
 type Repository = Arc<dyn FlowRepository>;
 
-fn document(name: &str) -> String {
-    format!(r#"{{"id":"{ID}","name":"{name}"}}"#)
-}
-
 /// A client of a repository whose flow [`ID`] was created, updated and deleted.
 async fn client(repository: Repository) -> Client {
-    let client = Client::new(repository);
-    client.send("POST /api/flows", &[], &document("one")).await;
-    client.send(&format!("PUT /api/flows/{ID}"), &[], &document("two")).await;
+    let client = edited(repository).await;
     client.send(&format!("DELETE /api/flows/{ID}"), &[], "").await;
     client
 }
