@@ -67,7 +67,8 @@ pub(super) async fn export(State(app): State<App>, RawQuery(query): RawQuery, he
     let Ok(running) = Arc::clone(&app.exports).try_acquire_owned() else {
         return Err(RepositoryError::Busy(format!("{AT_ONCE} exports are running")).into());
     };
-    let mut flows = app.source.repository.snapshot();
+    // An empty storage has ended before the first flow, and what has ended must not be asked again.
+    let mut flows = app.source.repository.snapshot().fuse();
     // A storage that is away says so at the first flow, while there can be an answer that says it too.
     let first = flows.next().await.transpose()?;
     let flows = stream::iter(first.map(Ok)).chain(flows).boxed();

@@ -71,6 +71,7 @@ over_both_backends! {
     saves::two_flows_that_claim_one_port_are_told_apart,
     saves::clients_find_the_collections_they_ask_for,
     exports::an_export_is_the_file_of_a_json_store,
+    exports::an_export_of_nothing_is_an_empty_file,
     exports::an_export_takes_filters_and_hides_secrets,
     exports::readers_that_take_nothing_are_few,
     encodings::answers_are_compressed_for_those_who_ask,
