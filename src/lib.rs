@@ -40,6 +40,7 @@ pub mod repository;
 pub mod storage;
 #[cfg(feature = "testkit")]
 pub mod testkit;
+pub mod transfer;
 
 pub use flow::{Draft, Flow, FlowId, GstState, Head, Refusal};
 pub use repository::{FlowRepository, RepositoryError};

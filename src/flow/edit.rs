@@ -1,7 +1,7 @@
 //! Changes to a part of a document; the rest stays as it is written.
 
 use super::refusal::{Path, Reason, Refusal};
-use super::{Flow, Node};
+use super::{Flow, FlowId, Node};
 
 /// Members of the properties that outlive their replacement: when the flow was made and when it went on air.
 const KEPT: [&str; 2] = ["created_at", "started_at"];
@@ -40,6 +40,16 @@ impl Flow {
             }
         }
         node.set("properties", properties);
+        Self::from_node(node)
+    }
+
+    /// The same flow under another id.
+    ///
+    /// # Errors
+    /// As [`Flow::canonical`].
+    pub fn with_id(&self, id: FlowId) -> Result<Self, Refusal> {
+        let mut node = self.node()?;
+        node.set("id", Node::String(id.to_string().into()));
         Self::from_node(node)
     }
 }

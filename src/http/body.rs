@@ -86,7 +86,7 @@ pub(super) fn decode<T: DeserializeOwned>(text: &str) -> Result<T, Problem> {
 }
 
 /// What is still encoded here is encoded otherwise than by gzip, which a layer in front has undone (RFC 9110, section 8.4).
-fn check_encoding(headers: &HeaderMap) -> Result<(), Problem> {
+pub(super) fn check_encoding(headers: &HeaderMap) -> Result<(), Problem> {
     match headers.get(header::CONTENT_ENCODING) {
         Some(encoding) if !encoding.as_bytes().eq_ignore_ascii_case(b"identity") => {
             Err(Problem::new(Kind::UnsupportedMediaType, "send the body as it is, or with `Content-Encoding: gzip`"))
@@ -103,6 +103,14 @@ fn check_type(headers: &HeaderMap) -> Result<(), Problem> {
         Some("application/json") => Ok(()),
         Some(other) if other.ends_with("+json") => Ok(()),
         _ => Err(Problem::new(Kind::UnsupportedMediaType, "send `Content-Type: application/json`")),
+    }
+}
+
+/// As [`check_type`], or a type of documents that follow each other, which no page of a stranger may send either.
+pub(super) fn check_type_of_many(headers: &HeaderMap) -> Result<(), Problem> {
+    match essence(headers).as_deref() {
+        Some("application/x-ndjson" | "application/ndjson" | "application/jsonl") => Ok(()),
+        _ => check_type(headers),
     }
 }
 

@@ -29,7 +29,7 @@ pub(super) const AT_ONCE: usize = 2;
 /// How long a reader may take for one piece.
 const STALLED: Duration = Duration::from_secs(30);
 /// Bytes of a piece, about.
-const PIECE: usize = 64 * 1024;
+pub(super) const PIECE: usize = 64 * 1024;
 
 /// How flows follow each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,7 +81,6 @@ pub(super) async fn export(State(app): State<App>, RawQuery(query): RawQuery, he
             let _ = sender.send(Err(error)).await;
         }
     });
-    let pieces = stream::unfold(receiver, async |mut receiver: Receiver| Some((receiver.recv().await?, receiver)));
     let name = if format == Format::File { "flows.json" } else { "flows.ndjson" };
     let disposition = format!("attachment; filename=\"{name}\"");
     let headers = [
@@ -90,10 +89,13 @@ pub(super) async fn export(State(app): State<App>, RawQuery(query): RawQuery, he
         (header::CACHE_CONTROL, "private, no-store"),
         (header::VARY, "accept"),
     ];
-    Ok((headers, Body::from_stream(pieces)).into_response())
+    Ok((headers, body_of(receiver)).into_response())
 }
 
-type Receiver = mpsc::Receiver<io::Result<Bytes>>;
+/// What is sent, as a body.
+pub(super) fn body_of(pieces: mpsc::Receiver<io::Result<Bytes>>) -> Body {
+    Body::from_stream(stream::unfold(pieces, async |mut pieces| Some((pieces.recv().await?, pieces))))
+}
 
 async fn write(
     mut flows: BoxStream<'static, Result<Stored<Flow>, RepositoryError>>,
@@ -130,7 +132,8 @@ async fn write(
     send(sender, piece).await
 }
 
-async fn send(sender: &mpsc::Sender<io::Result<Bytes>>, piece: Vec<u8>) -> io::Result<()> {
+/// Waits for the reader as long as one is waited for.
+pub(super) async fn send(sender: &mpsc::Sender<io::Result<Bytes>>, piece: Vec<u8>) -> io::Result<()> {
     match timeout(STALLED, sender.send(Ok(piece.into()))).await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(_)) => Err(io::Error::other("its reader has left")),

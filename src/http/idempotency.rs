@@ -43,6 +43,12 @@ impl Key {
         self.0
     }
 
+    /// The id for the clone of a flow that comes with this one.
+    pub(super) fn id_of_clone(&self, id: FlowId) -> FlowId {
+        let of = |id: FlowId| *id.as_uuid().as_bytes();
+        clock::id_of(Sha256::new().chain_update(of(self.0)).chain_update(of(id)).finalize().into())
+    }
+
     /// The answer that this create was given before; `None` when it is new. What is sent under a key that was for another
     /// flow is refused.
     pub(super) async fn answer(

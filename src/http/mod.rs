@@ -3,7 +3,7 @@
 //! | file | what |
 //! |---|---|
 //! | `flows`, `edit` | the routes of flows; those that change a part of one |
-//! | `export` | all flows as a file |
+//! | `export`, `import` | all flows as a file; files of flows |
 //! | `history` | what flows were |
 //! | `changes`, `events`, `socket` | what happens to flows: pages, server-sent events, WebSockets |
 //! | `catalog` | what else clients ask for |
@@ -32,6 +32,7 @@ mod export;
 mod flows;
 mod history;
 mod idempotency;
+mod import;
 mod metrics;
 mod problem;
 mod query;
@@ -75,6 +76,8 @@ struct App {
     in_flight: InFlightRequestsCounter,
     /// How many more exports may run.
     exports: Arc<Semaphore>,
+    /// How many more imports may run.
+    imports: Arc<Semaphore>,
 }
 
 /// All routes over this repository, or over this one with its last known flows. What each router measures is its own.
@@ -84,7 +87,8 @@ pub fn router(source: impl Into<Source>, access: Access) -> Router {
     let source = Source { repository: metrics.observed(), last_known };
     let (in_flight_layer, in_flight) = InFlightRequestsLayer::pair();
     let exports = Arc::new(Semaphore::new(export::AT_ONCE));
-    let app = App { source, access, metrics, in_flight, exports };
+    let imports = Arc::new(Semaphore::new(import::AT_ONCE));
+    let app = App { source, access, metrics, in_flight, exports, imports };
     let routes = open().merge(guarded(&app)).with_state(app.clone());
     let routes = routes.layer(CatchPanicLayer::custom(panicked)).layer(CompressionLayer::new()).layer(
         TraceLayer::new_for_http()
@@ -123,6 +127,7 @@ fn guarded(app: &App) -> Router<App> {
     Router::new()
         .route("/api/flows", get(flows::list).post(flows::create))
         .route("/api/flows/export", get(export::export))
+        .route("/api/flows/import", post(import::import))
         .route("/api/flows/{id}", flow)
         .route("/api/flows/{id}/properties", patch(edit::replace_properties))
         .route("/api/flows/{id}/state", put(edit::report_state))

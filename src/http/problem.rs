@@ -13,6 +13,9 @@ use serde_json::value::RawValue;
 use crate::flow::{Flow, PatchError, Reason, Refusal};
 use crate::repository::{RepositoryError, Stored, ViolationKind};
 
+/// Of the document (RFC 9457).
+pub(super) const MEDIA_TYPE: &str = "application/problem+json";
+
 /// An answer that is no success.
 #[derive(Debug)]
 pub(super) struct Problem {
@@ -38,11 +41,13 @@ pub(super) enum Kind {
     SlowBody,
     Gone,
     FlowExists,
+    FlowsExist,
     PatchConflict,
     PreconditionFailed,
     TooLarge,
     UnsupportedMediaType,
     Refused,
+    FlowsRefused,
     KeyReused,
     Internal,
     Corrupt,
@@ -70,6 +75,7 @@ impl Kind {
             Self::SlowBody => (StatusCode::REQUEST_TIMEOUT, "slow-body", "the body took too long"),
             Self::Gone => (StatusCode::GONE, "gone", "the changes are no longer kept"),
             Self::FlowExists => (StatusCode::CONFLICT, "flow-exists", "the flow exists already"),
+            Self::FlowsExist => (StatusCode::CONFLICT, "flows-exist", "flows of the import exist already"),
             Self::PatchConflict => (StatusCode::CONFLICT, "patch-conflict", "the patch does not fit the flow"),
             Self::PreconditionFailed => {
                 (StatusCode::PRECONDITION_FAILED, "precondition-failed", "the flow is not as you expect it")
@@ -79,6 +85,9 @@ impl Kind {
                 (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "unsupported media type")
             }
             Self::Refused => (StatusCode::UNPROCESSABLE_ENTITY, "refused", "the document cannot be stored"),
+            Self::FlowsRefused => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "flows-refused", "flows of the import cannot be stored")
+            }
             Self::KeyReused => (StatusCode::UNPROCESSABLE_ENTITY, "key-reused", "the idempotency key was used before"),
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "internal error"),
             Self::Corrupt => (StatusCode::INTERNAL_SERVER_ERROR, "corrupt", "stored data cannot be read"),
@@ -227,8 +236,13 @@ struct Current<'a> {
     flow: &'a RawValue,
 }
 
-impl IntoResponse for Problem {
-    fn into_response(self) -> Response {
+impl Problem {
+    pub(super) fn status(&self) -> StatusCode {
+        self.kind.parts().0
+    }
+
+    /// The document, an object.
+    pub(super) fn document(&self) -> Vec<u8> {
         let (status, slug, title) = self.kind.parts();
         let current = self
             .current
@@ -244,8 +258,13 @@ impl IntoResponse for Problem {
             path: self.path.as_deref(),
             current,
         };
-        let body = serde_json::to_vec(&body).expect("strings and JSON become JSON");
-        let mut response = (status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response();
+        serde_json::to_vec(&body).expect("strings and JSON become JSON")
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = (self.status(), [(header::CONTENT_TYPE, MEDIA_TYPE)], self.document()).into_response();
         if let Some(wait) = self.retry_after {
             // Whole seconds, and never 0, which would be an invitation to hammer.
             let seconds = wait.as_secs_f64().ceil().max(1.0) as u64;

@@ -10,6 +10,7 @@ use url::form_urlencoded;
 
 use super::problem::Problem;
 use crate::repository::{Containment, Filter, InvalidCursor, ListQuery, NamePart};
+use crate::transfer::Options;
 
 /// The most flows on one page. Without `limit` there is no page and all flows come.
 const MAX_LIMIT: u32 = 10_000;
@@ -97,6 +98,19 @@ fn set_filter(filter: &mut Filter, name: &str, value: &str) -> Result<bool, Prob
         _ => return Ok(false),
     }
     Ok(true)
+}
+
+/// How an import is made; every parameter may be absent.
+pub(super) fn import(text: &str) -> Result<Options, Problem> {
+    let mut options = Options::default();
+    for (name, value) in &parameters(text)? {
+        match name.as_ref() {
+            "on_conflict" => options.on_conflict = value.parse().map_err(|error| Problem::parameter(name, error))?,
+            "dry_run" => options.dry_run = boolean(name, value)?,
+            _ => return Err(unknown(name)),
+        }
+    }
+    Ok(options)
 }
 
 impl Listing {

@@ -92,7 +92,7 @@ impl From<&Warning> for Warned {
 }
 
 /// Whether the client wants no body (RFC 7240, section 4.2).
-fn prefers_minimal(headers: &HeaderMap) -> bool {
+pub(super) fn prefers_minimal(headers: &HeaderMap) -> bool {
     let lines = headers.get_all("prefer").into_iter().filter_map(|line| line.to_str().ok());
     let mut preferences = lines.flat_map(|line| line.split(',')).map(|one| one.split(';').next().unwrap_or(one));
     let returned = preferences.find_map(|one| {

@@ -74,6 +74,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use futures::StreamExt;
+use futures::future::ready;
 use futures::stream::{self, BoxStream};
 use tokio::task::{JoinError, spawn, spawn_blocking};
 
@@ -83,8 +84,8 @@ use crate::disk::{Disk, RealDisk};
 use crate::flow::{Flow, FlowId, Head};
 use crate::listing;
 use crate::repository::{
-    Applied, Change, Feed, FeedCursor, FlowRepository, Health, ListQuery, Measurement, OpenError, Page, Record,
-    RepositoryError, Result, Revision, Since, Stamp, Status, Stored,
+    Applied, Change, ChangeList, Feed, FeedCursor, FlowRepository, Health, ListQuery, Measurement, OpenError, Page,
+    Record, RepositoryError, Result, Revision, Since, Stamp, Status, Stored,
 };
 
 /// Flows in one JSON file, and a journal beside it.
@@ -163,6 +164,15 @@ impl FlowRepository for JsonRepository {
         Ok(self.0.open_view()?.state.get(id).map(|entry| entry.stored.clone()))
     }
 
+    fn get_each(&self, ids: Vec<FlowId>) -> BoxStream<'static, Result<Stored<Flow>>> {
+        match self.0.open_view() {
+            Ok(view) => stream::iter(ids)
+                .filter_map(move |id| ready(view.state.get(id).map(|entry| Ok(entry.stored.clone()))))
+                .boxed(),
+            Err(error) => stream::iter([Err(error)]).boxed(),
+        }
+    }
+
     async fn list(&self, query: &ListQuery) -> Result<Page<Stored<Flow>>> {
         self.list_as(query, Stored::clone).await
     }
@@ -172,6 +182,10 @@ impl FlowRepository for JsonRepository {
     }
 
     async fn apply(&self, changes: Vec<Change>, stamp: Stamp) -> Result<Vec<Applied>> {
+        self.0.apply(Arc::new(changes), stamp).await
+    }
+
+    async fn apply_all(&self, changes: Arc<dyn ChangeList>, stamp: Stamp) -> Result<Vec<Applied>> {
         self.0.apply(changes, stamp).await
     }
 

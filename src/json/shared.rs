@@ -17,7 +17,7 @@ use super::open::Opened;
 use super::upkeep::Upkeep;
 use super::writer::{Committed, View, Writer};
 use crate::disk::Disk;
-use crate::repository::{Applied, Change, FeedCursor, RepositoryError, Result, Stamp};
+use crate::repository::{Applied, ChangeList, FeedCursor, RepositoryError, Result, Stamp};
 
 /// An open store.
 #[derive(Debug)]
@@ -53,7 +53,7 @@ struct Waiting {
 
 #[derive(Debug)]
 struct Call {
-    changes: Vec<Change>,
+    changes: Arc<dyn ChangeList>,
     stamp: Stamp,
     answer: oneshot::Sender<Result<Vec<Applied>>>,
 }
@@ -126,7 +126,7 @@ impl Shared {
 
     /// Joins the calls that wait to be saved. They are saved together by one thread, which goes on as long as there are
     /// any; so whoever comes while it syncs shares the next sync. A caller who goes away cancels nothing.
-    pub(super) async fn apply(self: &Arc<Self>, changes: Vec<Change>, stamp: Stamp) -> Result<Vec<Applied>> {
+    pub(super) async fn apply(self: &Arc<Self>, changes: Arc<dyn ChangeList>, stamp: Stamp) -> Result<Vec<Applied>> {
         let (answer, answered) = oneshot::channel();
         let is_first = {
             let mut waiting = lock(&self.waiting);

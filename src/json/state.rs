@@ -8,8 +8,8 @@ use rpds::HashTrieMapSync;
 use super::file::{Member, Quarantined};
 use crate::flow::{Flow, FlowId, Runtime};
 use crate::repository::{
-    Applied, Author, Change, Operation, Outcome, Precondition, RepositoryError, Result, Revision, Stamp, Stored,
-    Version, Violation, ViolationKind,
+    Applied, Author, Change, ChangeList, Operation, Outcome, Precondition, RepositoryError, Result, Revision, Stamp,
+    Stored, Version, Violation, ViolationKind, check_ids,
 };
 
 /// SHA-256 of what people wrote in a document.
@@ -190,30 +190,32 @@ impl State {
     }
 
     /// Checks everything, then changes everything, in a copy.
-    pub(super) fn apply(&self, changes: &[Change], stamp: &Stamp) -> Result<Plan> {
-        Change::check_ids(changes)?;
-        let violations: Vec<Violation> = changes
-            .iter()
-            .enumerate()
-            .filter_map(|(index, change)| Some(Violation { index, id: change.id(), kind: self.violation(change)? }))
+    pub(super) fn apply(&self, changes: &dyn ChangeList, stamp: &Stamp) -> Result<Plan> {
+        check_ids(changes)?;
+        let violations: Vec<Violation> = (0..changes.len())
+            .filter_map(|index| {
+                let (id, precondition) = changes.target(index);
+                Some(Violation { index, id, kind: self.violation(id, precondition)? })
+            })
             .collect();
         if !violations.is_empty() {
             return Err(RepositoryError::Conflict(violations));
         }
         let mut plan = Plan { applied: Vec::with_capacity(changes.len()), state: self.clone(), made: Vec::new() };
-        for change in changes {
+        for index in 0..changes.len() {
+            let change = changes.change(index).map_err(|error| RepositoryError::Failed(Box::new(error)))?;
             let applied = match change {
-                Change::Put(flow, _) => plan.put(flow, Operation::Update, stamp)?,
-                Change::Restore(flow, _) => plan.put(flow, Operation::Restore, stamp)?,
-                Change::Delete(id, _) => plan.delete(*id, stamp),
+                Change::Put(flow, _) => plan.put(&flow, Operation::Update, stamp)?,
+                Change::Restore(flow, _) => plan.put(&flow, Operation::Restore, stamp)?,
+                Change::Delete(id, _) => plan.delete(id, stamp),
             };
             plan.applied.push(applied);
         }
         Ok(plan)
     }
 
-    fn violation(&self, change: &Change) -> Option<ViolationKind> {
-        match (change.precondition(), self.get(change.id())) {
+    fn violation(&self, id: FlowId, precondition: Precondition) -> Option<ViolationKind> {
+        match (precondition, self.get(id)) {
             (Precondition::Any, _) | (Precondition::Absent, None) | (Precondition::Present, Some(_)) => None,
             (Precondition::Absent, Some(_)) => Some(ViolationKind::AlreadyExists),
             (Precondition::Present | Precondition::At(_), None) => Some(ViolationKind::NotFound),

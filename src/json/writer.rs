@@ -15,7 +15,7 @@ use crate::disk::Disk;
 use crate::disk::durable::Identity;
 use crate::disk::lock::{Lock, LockError, is_read_only};
 use crate::flow::FlowId;
-use crate::repository::{self, Applied, Change, RepositoryError, Stamp};
+use crate::repository::{self, Applied, ChangeList, RepositoryError, Stamp};
 
 /// What readers see: the flows, and how they came to be.
 #[derive(Debug, Clone)]
@@ -80,7 +80,7 @@ impl Writer {
 
     /// Makes the changes of some calls, one call after the other, and saves all of them with one sync. What needs no
     /// save writes nothing.
-    pub(super) fn commit(&mut self, view: &View, calls: &[(Vec<Change>, Stamp)]) -> Committed {
+    pub(super) fn commit(&mut self, view: &View, calls: &[(Arc<dyn ChangeList>, Stamp)]) -> Committed {
         // A change that could not be saved may be on the disk all the same. As long as it may, nobody is told what follows
         // from its absence.
         if let JournalPlace::There(journal) = &mut self.journal
@@ -95,7 +95,7 @@ impl Writer {
         let mut first_saved = calls.len();
         let mut results = Vec::with_capacity(calls.len());
         for (index, (changes, stamp)) in calls.iter().enumerate() {
-            results.push(state.apply(changes, stamp).map(|plan| {
+            results.push(state.apply(&**changes, stamp).map(|plan| {
                 state = plan.state;
                 if !plan.made.is_empty() {
                     first_saved = first_saved.min(index);

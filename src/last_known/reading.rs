@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::StreamExt;
+use futures::future::ready;
 use futures::stream::{self, BoxStream};
 use tokio::task::spawn_blocking;
 
@@ -51,6 +52,17 @@ impl FlowRepository for LastKnown {
         let view = self.view()?;
         let found = view.flows.get(&id).cloned();
         found.map(Some).ok_or_else(|| unavailable("this flow is not among the last known ones; it may exist"))
+    }
+
+    fn get_each(&self, ids: Vec<FlowId>) -> BoxStream<'static, Result<Stored<Flow>>> {
+        let copy = self.clone();
+        stream::iter(ids)
+            .then(move |id| {
+                let copy = copy.clone();
+                async move { copy.get(id).await.transpose() }
+            })
+            .filter_map(ready)
+            .boxed()
     }
 
     async fn list(&self, query: &ListQuery) -> Result<Page<Stored<Flow>>> {

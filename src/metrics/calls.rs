@@ -18,9 +18,11 @@ const BUCKETS: [f64; 14] = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01,
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Operation {
     Get,
+    GetEach,
     List,
     Summaries,
     Apply,
+    ApplyAll,
     Snapshot,
     History,
     Revision,
@@ -32,11 +34,13 @@ pub(super) enum Operation {
 }
 
 impl Operation {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 14] = [
         Self::Get,
+        Self::GetEach,
         Self::List,
         Self::Summaries,
         Self::Apply,
+        Self::ApplyAll,
         Self::Snapshot,
         Self::History,
         Self::Revision,
@@ -50,9 +54,11 @@ impl Operation {
     const fn name(self) -> &'static str {
         match self {
             Self::Get => "get",
+            Self::GetEach => "get_each",
             Self::List => "list",
             Self::Summaries => "summaries",
             Self::Apply => "apply",
+            Self::ApplyAll => "apply_all",
             Self::Snapshot => "snapshot",
             Self::History => "history",
             Self::Revision => "revision",

@@ -8,8 +8,8 @@ use futures::stream::{self, BoxStream, StreamExt};
 use super::calls::{Calls, Operation, Outcome};
 use crate::flow::{Flow, FlowId, Head};
 use crate::repository::{
-    Applied, Change, Feed, FeedCursor, FeedLag, FlowRepository, Health, ListQuery, Measurement, Page, Precondition,
-    Record, Result, Revision, Since, Stamp, Status, Stored,
+    Applied, Change, ChangeList, Feed, FeedCursor, FeedLag, FlowRepository, Health, ListQuery, Measurement, Page,
+    Precondition, Record, Result, Revision, Since, Stamp, Status, Stored,
 };
 
 #[derive(Debug)]
@@ -29,7 +29,29 @@ impl Observed {
         running.end(Outcome::of(&result));
         result
     }
+
+    /// Ends with the stream or its first error.
+    fn count_stream(&self, operation: Operation, flows: Flows) -> Flows {
+        let running = self.calls.begin(operation);
+        stream::unfold((flows, Some(running)), async |(mut flows, mut running)| {
+            let next = flows.next().await;
+            let outcome = match &next {
+                Some(Ok(_)) => None,
+                Some(Err(error)) => Some(Outcome::of_error(error)),
+                None => Some(Outcome::Ok),
+            };
+            if let Some(outcome) = outcome
+                && let Some(running) = running.take()
+            {
+                running.end(outcome);
+            }
+            Some((next?, (flows, running)))
+        })
+        .boxed()
+    }
 }
+
+type Flows = BoxStream<'static, Result<Stored<Flow>>>;
 
 #[async_trait]
 impl FlowRepository for Observed {
@@ -49,24 +71,16 @@ impl FlowRepository for Observed {
         self.count(Operation::Apply, self.repository.apply(changes, stamp)).await
     }
 
-    /// Ends with the stream or its first error.
+    async fn apply_all(&self, changes: Arc<dyn ChangeList>, stamp: Stamp) -> Result<Vec<Applied>> {
+        self.count(Operation::ApplyAll, self.repository.apply_all(changes, stamp)).await
+    }
+
+    fn get_each(&self, ids: Vec<FlowId>) -> BoxStream<'static, Result<Stored<Flow>>> {
+        self.count_stream(Operation::GetEach, self.repository.get_each(ids))
+    }
+
     fn snapshot(&self) -> BoxStream<'static, Result<Stored<Flow>>> {
-        let running = self.calls.begin(Operation::Snapshot);
-        stream::unfold((self.repository.snapshot(), Some(running)), async |(mut flows, mut running)| {
-            let next = flows.next().await;
-            let outcome = match &next {
-                Some(Ok(_)) => None,
-                Some(Err(error)) => Some(Outcome::of_error(error)),
-                None => Some(Outcome::Ok),
-            };
-            if let Some(outcome) = outcome
-                && let Some(running) = running.take()
-            {
-                running.end(outcome);
-            }
-            Some((next?, (flows, running)))
-        })
-        .boxed()
+        self.count_stream(Operation::Snapshot, self.repository.snapshot())
     }
 
     async fn history(&self, id: FlowId, before: Option<Revision>, limit: u32) -> Result<Vec<Record<Head>>> {

@@ -1,6 +1,7 @@
 //! Changes: one statement for one change, one transaction for several.
 
 use std::collections::HashMap;
+use std::io;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -8,14 +9,16 @@ use futures::FutureExt;
 use serde_json::value::RawValue;
 use sqlx::types::Json;
 use sqlx::{Connection, PgConnection};
+use tokio::task::spawn_blocking;
 use uuid::Uuid;
 
-use super::error::Result;
+use super::error::{Error, Result};
 use super::get;
 use super::pool::Pool;
 use super::row;
 use crate::repository::{
-    self, Applied, Change, Outcome, Precondition, RepositoryError, Stamp, Violation, ViolationKind,
+    self, Applied, Change, ChangeList, Outcome, Precondition, RepositoryError, Stamp, Violation, ViolationKind,
+    check_ids,
 };
 
 /// How often a call begins again when another writer was in between. Each time somebody else has got on.
@@ -25,10 +28,8 @@ const BATCH_FLOWS: usize = 1_000;
 const BATCH_BYTES: usize = 16 * 1024 * 1024;
 
 struct Call {
-    changes: Vec<Change>,
+    changes: Arc<dyn ChangeList>,
     stamp: Stamp,
-    /// The ids of the flows that the call restores, for the trigger that records their changes.
-    restored: String,
 }
 
 enum Attempt {
@@ -38,11 +39,13 @@ enum Attempt {
     Raced,
 }
 
-pub(super) async fn apply(pool: &Arc<Pool>, changes: Vec<Change>, stamp: Stamp) -> repository::Result<Vec<Applied>> {
-    Change::check_ids(&changes)?;
-    let restored = changes.iter().filter(|change| matches!(change, Change::Restore(..)));
-    let restored: Vec<_> = restored.map(|change| change.id().to_string()).collect();
-    let call = Arc::new(Call { changes, stamp, restored: restored.join(",") });
+pub(super) async fn apply(
+    pool: &Arc<Pool>,
+    changes: Arc<dyn ChangeList>,
+    stamp: Stamp,
+) -> repository::Result<Vec<Applied>> {
+    check_ids(&*changes)?;
+    let call = Arc::new(Call { changes, stamp });
     for attempts in 0..ATTEMPTS {
         let call = Arc::clone(&call);
         match pool.run(move |connection| attempt(connection, Arc::clone(&call)).boxed()).await {
@@ -59,7 +62,7 @@ pub(super) async fn apply(pool: &Arc<Pool>, changes: Vec<Change>, stamp: Stamp) 
 }
 
 async fn attempt(connection: &mut PgConnection, call: Arc<Call>) -> Result<Attempt> {
-    if let [_] = call.changes[..] {
+    if call.changes.len() == 1 {
         return write(connection, &call).await;
     }
     let mut transaction = connection.begin().await?;
@@ -73,38 +76,72 @@ async fn attempt(connection: &mut PgConnection, call: Arc<Call>) -> Result<Attem
 
 /// Tries every change under its precondition; a statement leaves out the rows that do not fulfil theirs.
 async fn write(connection: &mut PgConnection, call: &Call) -> Result<Attempt> {
-    let changes = &call.changes;
-    let mut done = HashMap::with_capacity(changes.len());
-    for batch in batches(changes) {
-        delete(connection, batch, call, &mut done).await?;
-        update(connection, batch, call, &mut done).await?;
-        insert(connection, batch, call, &mut done).await?;
-    }
-    let missed: Vec<_> =
-        changes.iter().enumerate().filter(|(_, change)| !done.contains_key(&change.id().as_uuid())).collect();
-    if !missed.is_empty() {
-        match judge(connection, &missed, &mut done).await? {
-            Some(violations) if violations.is_empty() => {}
-            Some(violations) => return Ok(Attempt::Violated(violations)),
+    let count = call.changes.len();
+    let mut applied = Vec::with_capacity(count);
+    let mut violations = Vec::new();
+    let mut restored = String::new();
+    let mut next = 0;
+    while next < count {
+        let changes = read(call, next).await?;
+        let batch =
+            Batch { changes: &changes, first: next, stamp: &call.stamp, restored: restored_by(&changes, restored) };
+        let mut done = HashMap::with_capacity(changes.len());
+        delete(connection, &batch, &mut done).await?;
+        update(connection, &batch, &mut done).await?;
+        insert(connection, &batch, &mut done).await?;
+        match judge(connection, &batch, &mut done).await? {
+            Some(more) => violations.extend(more),
             None => return Ok(Attempt::Raced),
         }
+        applied.extend(changes.iter().filter_map(|change| done.remove(&change.id().as_uuid())));
+        next += changes.len();
+        restored = batch.restored;
     }
-    Ok(Attempt::Done(changes.iter().filter_map(|change| done.remove(&change.id().as_uuid())).collect()))
+    Ok(if violations.is_empty() { Attempt::Done(applied) } else { Attempt::Violated(violations) })
 }
 
-fn batches(changes: &[Change]) -> impl Iterator<Item = &[Change]> {
-    let mut rest = changes;
-    std::iter::from_fn(move || {
+/// Changes that one statement carries.
+struct Batch<'a> {
+    changes: &'a [Change],
+    /// The place of the first one among all.
+    first: usize,
+    stamp: &'a Stamp,
+    /// The ids of the flows that the call has restored so far, for the trigger that records its changes at the end.
+    restored: String,
+}
+
+fn restored_by(changes: &[Change], mut restored: String) -> String {
+    for change in changes.iter().filter(|change| matches!(change, Change::Restore(..))) {
+        if !restored.is_empty() {
+            restored.push(',');
+        }
+        restored.push_str(&change.id().to_string());
+    }
+    restored
+}
+
+/// The changes of the next batch, at least one. Several may have to be read from a disk, where nobody else waits for it.
+async fn read(call: &Call, first: usize) -> Result<Vec<Change>> {
+    let changes = Arc::clone(&call.changes);
+    let reading = move || {
+        let mut batch = Vec::new();
         let mut bytes = 0;
-        let fits = |change: &&Change| {
+        for index in first..changes.len().min(first + BATCH_FLOWS) {
+            let change = changes.change(index)?;
             bytes += change.flow().map_or(0, |flow| flow.document().get().len());
-            bytes <= BATCH_BYTES
-        };
-        let count = rest.iter().take(BATCH_FLOWS).take_while(fits).count().max(1).min(rest.len());
-        let (batch, remaining) = rest.split_at(count);
-        rest = remaining;
-        (!batch.is_empty()).then_some(batch)
-    })
+            // What does not fit is read again for the next batch.
+            if bytes > BATCH_BYTES && !batch.is_empty() {
+                break;
+            }
+            batch.push(change);
+        }
+        Ok(batch)
+    };
+    let read = match call.changes.len() {
+        1 => reading(),
+        _ => spawn_blocking(reading).await.unwrap_or_else(|panicked| Err(io::Error::other(panicked))),
+    };
+    read.map_err(Error::Unreadable)
 }
 
 type Done = HashMap<Uuid, Applied>;
@@ -137,9 +174,9 @@ fn note(done: &mut Done, rows: Vec<Written>, outcome: impl Fn(&Written) -> Outco
     Ok(())
 }
 
-async fn insert(connection: &mut PgConnection, changes: &[Change], call: &Call, done: &mut Done) -> Result<()> {
+async fn insert(connection: &mut PgConnection, batch: &Batch<'_>, done: &mut Done) -> Result<()> {
     let (mut ids, mut names, mut documents) = (Vec::new(), Vec::new(), Vec::new());
-    for change in changes {
+    for change in batch.changes {
         if let Some(flow) = change.flow()
             && matches!(change.precondition(), Precondition::Absent | Precondition::Any)
             && !done.contains_key(&flow.id().as_uuid())
@@ -170,18 +207,18 @@ async fn insert(connection: &mut PgConnection, changes: &[Change], call: &Call, 
         &ids,
         &names,
         &documents as &[Json<&RawValue>],
-        call.stamp.at,
-        call.stamp.author.as_str(),
-        call.restored,
+        batch.stamp.at,
+        batch.stamp.author.as_str(),
+        batch.restored.as_str(),
     )
     .fetch_all(connection)
     .await?;
     note(done, rows, |_| Outcome::Created)
 }
 
-async fn update(connection: &mut PgConnection, changes: &[Change], call: &Call, done: &mut Done) -> Result<()> {
+async fn update(connection: &mut PgConnection, batch: &Batch<'_>, done: &mut Done) -> Result<()> {
     let (mut ids, mut revisions, mut documents) = (Vec::new(), Vec::new(), Vec::new());
-    for change in changes {
+    for change in batch.changes {
         if let Some(flow) = change.flow()
             && change.precondition() != Precondition::Absent
         {
@@ -213,18 +250,18 @@ async fn update(connection: &mut PgConnection, changes: &[Change], call: &Call, 
         &ids,
         &revisions as &[Option<i64>],
         &documents as &[Json<&RawValue>],
-        call.stamp.at,
-        call.stamp.author.as_str(),
-        call.restored,
+        batch.stamp.at,
+        batch.stamp.author.as_str(),
+        batch.restored.as_str(),
     )
     .fetch_all(connection)
     .await?;
     note(done, rows, |row| if row.before == Some(row.revision) { Outcome::Unchanged } else { Outcome::Replaced })
 }
 
-async fn delete(connection: &mut PgConnection, changes: &[Change], call: &Call, done: &mut Done) -> Result<()> {
+async fn delete(connection: &mut PgConnection, batch: &Batch<'_>, done: &mut Done) -> Result<()> {
     let (mut ids, mut revisions) = (Vec::new(), Vec::new());
-    for change in changes {
+    for change in batch.changes {
         if let Change::Delete(id, precondition) = change
             && *precondition != Precondition::Absent
         {
@@ -254,25 +291,26 @@ async fn delete(connection: &mut PgConnection, changes: &[Change], call: &Call, 
         "#,
         &ids,
         &revisions as &[Option<i64>],
-        call.stamp.at,
-        call.stamp.author.as_str(),
+        batch.stamp.at,
+        batch.stamp.author.as_str(),
     )
     .fetch_all(connection)
     .await?;
     note(done, rows, |_| Outcome::Deleted)
 }
 
-/// Finds out why changes were not made. `None` when what is there now would not have stopped one of them.
-async fn judge(
-    connection: &mut PgConnection,
-    missed: &[(usize, &Change)],
-    done: &mut Done,
-) -> Result<Option<Vec<Violation>>> {
+/// Finds out why changes were not made, if some were not. `None` when what is there now would not have stopped one of them.
+async fn judge(connection: &mut PgConnection, batch: &Batch<'_>, done: &mut Done) -> Result<Option<Vec<Violation>>> {
+    let missed: Vec<_> =
+        batch.changes.iter().enumerate().filter(|(_, change)| !done.contains_key(&change.id().as_uuid())).collect();
+    if missed.is_empty() {
+        return Ok(Some(Vec::new()));
+    }
     let ids: Vec<_> = missed.iter().map(|(_, change)| change.id().as_uuid()).collect();
     let mut found: HashMap<_, _> =
         get::some(connection, &ids).await?.into_iter().map(|flow| (flow.item.id(), flow)).collect();
     let mut violations = Vec::new();
-    for &(index, change) in missed {
+    for (index, change) in missed {
         let id = change.id();
         let kind = match (change, change.precondition(), found.remove(&id)) {
             (Change::Delete(..), Precondition::Any | Precondition::Absent, None) => {
@@ -286,7 +324,7 @@ async fn judge(
             }
             _ => return Ok(None),
         };
-        violations.push(Violation { index, id, kind });
+        violations.push(Violation { index: batch.first + index, id, kind });
     }
     Ok(Some(violations))
 }

@@ -1,5 +1,6 @@
 //! sqlx's errors, and what they mean to a caller.
 
+use std::io;
 use std::time::Duration;
 
 use sqlx::error::DatabaseError;
@@ -18,6 +19,9 @@ pub(super) enum Error {
     /// The server is still sending; to read all of it and throw it away would take longer than to connect anew.
     #[error("nobody reads the answer any more")]
     ReaderLeft,
+    /// A list of changes that is read while it is written.
+    #[error("the changes cannot be read: {0}")]
+    Unreadable(#[source] io::Error),
 }
 
 impl Error {
@@ -75,6 +79,7 @@ impl From<Error> for RepositoryError {
         match error {
             Error::Repository(error) => error,
             Error::ReaderLeft => unavailable(error.to_string()),
+            Error::Unreadable(_) => Self::Failed(error.into()),
             Error::Sqlx(sqlx::Error::Database(error)) => from_database(error),
             Error::Sqlx(sqlx::Error::Io(error)) => unanswered(format!("the connection was lost: {error}")),
             // Half an answer, or none: a connection that was cut in the middle of it.

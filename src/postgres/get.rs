@@ -1,5 +1,7 @@
 //! Single flows.
 
+use futures::TryStreamExt;
+use futures::stream::BoxStream;
 use serde_json::value::RawValue;
 use sqlx::PgConnection;
 use sqlx::types::Json;
@@ -17,7 +19,13 @@ pub(super) async fn one(connection: &mut PgConnection, id: FlowId) -> Result<Opt
 
 /// Those of these flows that exist, in no order.
 pub(super) async fn some(connection: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Stored<Flow>>> {
-    let rows = sqlx::query_as!(
+    let rows: Vec<_> = rows(connection, ids).try_collect().await?;
+    rows.into_iter().map(|row| Ok(row.try_into()?)).collect()
+}
+
+/// The same, as they are read.
+pub(super) fn rows<'c>(connection: &'c mut PgConnection, ids: &'c [Uuid]) -> BoxStream<'c, sqlx::Result<FlowRow>> {
+    sqlx::query_as!(
         FlowRow,
         r#"
         SELECT id, name, state, auto_restart, size, elements, blocks, links, revision, created_at, updated_at, author,
@@ -27,9 +35,7 @@ pub(super) async fn some(connection: &mut PgConnection, ids: &[Uuid]) -> Result<
         "#,
         ids,
     )
-    .fetch_all(connection)
-    .await?;
-    rows.into_iter().map(|row| Ok(row.try_into()?)).collect()
+    .fetch(connection)
 }
 
 /// Whether the database answers and has our table.

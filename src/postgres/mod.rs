@@ -48,8 +48,8 @@ use futures::stream::BoxStream;
 
 use crate::flow::{Flow, FlowId, Head};
 use crate::repository::{
-    Applied, Change, Feed, FeedCursor, FeedLag, FlowRepository, Health, ListQuery, Measurement, OpenError, Page,
-    Record, RepositoryError, Result, Revision, Since, Stamp, Status, Stored,
+    Applied, Change, ChangeList, Feed, FeedCursor, FeedLag, FlowRepository, Health, ListQuery, Measurement, OpenError,
+    Page, Record, RepositoryError, Result, Revision, Since, Stamp, Status, Stored,
 };
 use background::Background;
 use notifications::Notifications;
@@ -147,6 +147,10 @@ impl FlowRepository for PostgresRepository {
         self.pool.read(move |connection| get::one(connection, id).boxed()).await
     }
 
+    fn get_each(&self, ids: Vec<FlowId>) -> BoxStream<'static, Result<Stored<Flow>>> {
+        snapshot::some(Arc::clone(&self.pool), ids)
+    }
+
     async fn list(&self, query: &ListQuery) -> Result<Page<Stored<Flow>>> {
         let query = query.clone();
         self.pool.read(move |connection| list::flows(connection, query.clone()).boxed()).await
@@ -157,9 +161,13 @@ impl FlowRepository for PostgresRepository {
         self.pool.read(move |connection| list::summaries(connection, query.clone()).boxed()).await
     }
 
+    async fn apply(&self, changes: Vec<Change>, stamp: Stamp) -> Result<Vec<Applied>> {
+        self.apply_all(Arc::new(changes), stamp).await
+    }
+
     /// In a task of its own: a caller who goes away must not cancel a transaction that has begun, or its connection
     /// would return to the pool inside of it and the next user's work would be rolled back with it.
-    async fn apply(&self, changes: Vec<Change>, stamp: Stamp) -> Result<Vec<Applied>> {
+    async fn apply_all(&self, changes: Arc<dyn ChangeList>, stamp: Stamp) -> Result<Vec<Applied>> {
         if self.read_only {
             return Err(RepositoryError::ReadOnlyInstance);
         }
@@ -173,7 +181,7 @@ impl FlowRepository for PostgresRepository {
     }
 
     fn snapshot(&self) -> BoxStream<'static, Result<Stored<Flow>>> {
-        snapshot::stream(Arc::clone(&self.pool))
+        snapshot::all(Arc::clone(&self.pool))
     }
 
     async fn history(&self, id: FlowId, before: Option<Revision>, limit: u32) -> Result<Vec<Record<Head>>> {

@@ -1,29 +1,47 @@
-//! Every flow as of one moment, streamed.
+//! Flows that are streamed: all as of one moment, or those with some ids.
 
 use std::sync::Arc;
 
+use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt, TryStreamExt};
 use serde_json::value::RawValue;
 use sqlx::types::Json;
 use sqlx::{Connection, PgConnection};
 use tokio::sync::mpsc;
+use uuid::Uuid;
 
 use super::error::{self, Error};
+use super::get;
 use super::pool::Pool;
 use super::row::FlowRow;
 use super::session;
-use crate::flow::Flow;
+use crate::flow::{Flow, FlowId};
 use crate::repository::{Result, Stored};
 
 /// How many flows wait for a slow reader; the rest waits in the server.
 const BUFFER: usize = 32;
 
 /// One statement sees one moment. It holds one of the five connections until the stream ends or is dropped.
-pub(super) fn stream(pool: Arc<Pool>) -> BoxStream<'static, Result<Stored<Flow>>> {
+pub(super) fn all(pool: Arc<Pool>) -> BoxStream<'static, Result<Stored<Flow>>> {
+    stream(pool, |connection, sender| send_all(connection, sender).boxed())
+}
+
+/// Those of these flows that exist. Holds a connection as [`all`] does.
+pub(super) fn some(pool: Arc<Pool>, ids: Vec<FlowId>) -> BoxStream<'static, Result<Stored<Flow>>> {
+    let ids: Arc<[Uuid]> = ids.into_iter().map(FlowId::as_uuid).collect();
+    stream(pool, move |connection, sender| send_some(connection, Arc::clone(&ids), sender).boxed())
+}
+
+type Sender = mpsc::Sender<Result<Stored<Flow>>>;
+
+fn stream(
+    pool: Arc<Pool>,
+    send: impl for<'c> Fn(&'c mut PgConnection, Sender) -> BoxFuture<'c, error::Result<()>> + Send + Sync + 'static,
+) -> BoxStream<'static, Result<Stored<Flow>>> {
     let (sender, receiver) = mpsc::channel(BUFFER);
     tokio::spawn(async move {
-        let sent = pool.stream(|connection| send_all(connection, sender.clone()).boxed()).await;
+        let sent = pool.stream(|connection| send(connection, sender.clone())).await;
         if let Err(error) = sent {
             // Nobody is left to hear of it when this fails.
             let _ = sender.send(Err(error.into())).await;
@@ -32,11 +50,11 @@ pub(super) fn stream(pool: Arc<Pool>) -> BoxStream<'static, Result<Stored<Flow>>
     futures::stream::unfold(receiver, |mut receiver| async move { Some((receiver.recv().await?, receiver)) }).boxed()
 }
 
-async fn send_all(connection: &mut PgConnection, sender: mpsc::Sender<Result<Stored<Flow>>>) -> error::Result<()> {
+async fn send_all(connection: &mut PgConnection, sender: Sender) -> error::Result<()> {
     let mut transaction = connection.begin().await?;
     session::wait_for_the_reader(&mut transaction).await?;
     {
-        let mut rows = sqlx::query_as!(
+        let rows = sqlx::query_as!(
             FlowRow,
             r#"
             SELECT id, name, state, auto_restart, size, elements, blocks, links, revision, created_at, updated_at,
@@ -46,9 +64,21 @@ async fn send_all(connection: &mut PgConnection, sender: mpsc::Sender<Result<Sto
             "#,
         )
         .fetch(&mut *transaction);
-        while let Some(row) = rows.try_next().await? {
-            sender.send(row.try_into()).await.map_err(|_| Error::ReaderLeft)?;
-        }
+        pass_on(rows, &sender).await?;
     }
     Ok(transaction.commit().await?)
+}
+
+async fn send_some(connection: &mut PgConnection, ids: Arc<[Uuid]>, sender: Sender) -> error::Result<()> {
+    let mut transaction = connection.begin().await?;
+    session::wait_for_the_reader(&mut transaction).await?;
+    pass_on(get::rows(&mut transaction, &ids), &sender).await?;
+    Ok(transaction.commit().await?)
+}
+
+async fn pass_on(mut rows: BoxStream<'_, sqlx::Result<FlowRow>>, sender: &Sender) -> error::Result<()> {
+    while let Some(row) = rows.try_next().await? {
+        sender.send(row.try_into()).await.map_err(|_| Error::ReaderLeft)?;
+    }
+    Ok(())
 }

@@ -1,12 +1,11 @@
 //! What can be done to flows, under which condition, by whom.
 
-use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
 use chrono::{DateTime, SubsecRound, Utc};
 
-use super::{RepositoryError, Version};
+use super::Version;
 use crate::flow::{Flow, FlowId};
 
 /// The number of a flow's change, counted from 1.
@@ -120,15 +119,6 @@ impl Change {
         match self {
             Self::Put(flow, _) | Self::Restore(flow, _) => flow.id(),
             Self::Delete(id, _) => *id,
-        }
-    }
-
-    /// Refuses a list that names a flow twice: which of the two should hold would depend on the backend.
-    pub(crate) fn check_ids(changes: &[Self]) -> Result<(), RepositoryError> {
-        let mut seen = HashSet::with_capacity(changes.len());
-        match changes.iter().find(|change| !seen.insert(change.id())) {
-            Some(repeated) => Err(RepositoryError::RepeatedId(repeated.id())),
-            None => Ok(()),
         }
     }
 

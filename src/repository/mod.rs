@@ -28,6 +28,7 @@
 //! The functions in `strom::testkit` (feature `testkit`) hold a backend to it.
 
 mod change;
+mod change_list;
 mod cursor;
 mod error;
 mod measurement;
@@ -35,6 +36,8 @@ mod query;
 mod record;
 
 pub use change::{Applied, Author, Change, Outcome, Precondition, Revision, Stamp};
+pub use change_list::ChangeList;
+pub(crate) use change_list::check_ids;
 pub use cursor::{Cursor, InvalidCursor};
 pub use error::{OpenError, RepositoryError, Violation, ViolationKind};
 pub use measurement::{FeedLag, Measurement, MeasurementKind};
@@ -42,6 +45,8 @@ pub use query::{Containment, Filter, InvalidQuery, ListQuery, NamePart, Page, So
 pub use record::{Feed, FeedCursor, InvalidFeedCursor, Operation, Record, Retention, Since, UnknownOperation};
 
 use std::fmt::Debug;
+use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -59,6 +64,10 @@ pub trait FlowRepository: Debug + Send + Sync + 'static {
     /// One flow, or `None` when there is no such flow.
     async fn get(&self, id: FlowId) -> Result<Option<Stored<Flow>>>;
 
+    /// Those of these flows that exist, in any order, read as the caller consumes them. Each is as of some moment of the
+    /// reading.
+    fn get_each(&self, ids: Vec<FlowId>) -> BoxStream<'static, Result<Stored<Flow>>>;
+
     /// The flows that pass the filter, sorted, at most one page of them, with their documents.
     async fn list(&self, query: &ListQuery) -> Result<Page<Stored<Flow>>>;
 
@@ -71,6 +80,16 @@ pub trait FlowRepository: Debug + Send + Sync + 'static {
     /// [`RepositoryError::Conflict`] with every change whose precondition does not hold, in their order;
     /// [`RepositoryError::RepeatedId`] when two changes concern one flow.
     async fn apply(&self, changes: Vec<Change>, stamp: Stamp) -> Result<Vec<Applied>>;
+
+    /// As [`apply`](Self::apply), for changes that are too many to be in memory: they are read as they are made, and may be
+    /// read again. By default they are all read first.
+    ///
+    /// # Errors
+    /// As [`apply`](Self::apply); [`RepositoryError::Failed`] when the list cannot be read.
+    async fn apply_all(&self, changes: Arc<dyn ChangeList>, stamp: Stamp) -> Result<Vec<Applied>> {
+        let read = (0..changes.len()).map(|index| changes.change(index)).collect::<io::Result<_>>();
+        self.apply(read.map_err(|error| RepositoryError::Failed(Box::new(error)))?, stamp).await
+    }
 
     /// Every flow as of one moment, sorted by name and id, read as the caller consumes it.
     fn snapshot(&self) -> BoxStream<'static, Result<Stored<Flow>>>;

@@ -21,6 +21,7 @@
 //! ```
 
 pub mod atomicity;
+pub mod bulk;
 pub mod chance;
 pub mod concurrency;
 pub mod faults;
@@ -64,6 +65,10 @@ macro_rules! contract_tests {
             atomicity::all_violations_are_reported_in_order,
             atomicity::two_changes_to_one_flow_are_refused,
             atomicity::no_changes_are_no_error,
+            bulk::flows_are_found_by_their_ids,
+            bulk::a_list_is_made_as_it_is_read,
+            bulk::violations_of_a_list_stop_all_of_it,
+            bulk::a_list_that_cannot_be_read_changes_nothing,
             fidelity::documents_come_back_equal,
             fidelity::names_come_back_exactly,
             fidelity::the_deepest_document_comes_back,

@@ -33,6 +33,10 @@ impl FlowRepository for Failing {
         self.fail()
     }
 
+    fn get_each(&self, _: Vec<FlowId>) -> BoxStream<'static, Result<Stored<Flow>>> {
+        stream::iter([self.fail()]).boxed()
+    }
+
     async fn list(&self, _: &ListQuery) -> Result<Page<Stored<Flow>>> {
         self.fail()
     }

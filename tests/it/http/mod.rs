@@ -9,6 +9,7 @@ mod encodings;
 mod exports;
 mod failures;
 mod histories;
+mod imports;
 mod last_known;
 mod lists;
 mod metrics;
@@ -74,6 +75,17 @@ over_both_backends! {
     exports::an_export_of_nothing_is_an_empty_file,
     exports::an_export_takes_filters_and_hides_secrets,
     exports::readers_that_take_nothing_are_few,
+    imports::flows_are_taken_in_every_shape,
+    imports::a_taken_id_is_treated_as_asked,
+    imports::newer_flows_win_where_that_is_asked,
+    imports::clones_get_ids_of_their_own,
+    imports::one_bad_flow_refuses_all,
+    imports::a_dry_run_tells_and_writes_nothing,
+    imports::an_export_imports_as_unchanged,
+    imports::what_is_suspicious_is_reported,
+    imports::wrong_requests_are_told_what_is_wrong,
+    imports::a_body_that_breaks_off_stores_nothing,
+    imports::imports_and_edits_at_once_lose_nothing,
     encodings::answers_are_compressed_for_those_who_ask,
     encodings::bodies_may_be_compressed_and_are_limited_as_what_they_hold,
     encodings::requests_have_a_name,

@@ -60,6 +60,13 @@ impl FlowRepository for Cable {
         self.pass()?.get(id).await
     }
 
+    fn get_each(&self, ids: Vec<FlowId>) -> BoxStream<'static, Result<Stored<Flow>>> {
+        match self.pass() {
+            Ok(repository) => repository.get_each(ids),
+            Err(error) => stream::iter([Err(error)]).boxed(),
+        }
+    }
+
     async fn list(&self, query: &ListQuery) -> Result<Page<Stored<Flow>>> {
         self.pass()?.list(query).await
     }

@@ -1,0 +1,60 @@
+//! The changes of an import, read from the spool as they are made.
+
+use std::io;
+use std::sync::Arc;
+
+use super::import::{Decision, Import, Progress};
+use super::spool::{Slot, Spool};
+use crate::flow::{Flow, FlowId};
+use crate::repository::{Change, ChangeList, Precondition};
+
+/// In the order of ids, in which writers lock.
+#[derive(Debug)]
+pub(super) struct Changes {
+    spool: Arc<Spool>,
+    progress: Arc<dyn Progress>,
+    planned: Vec<Planned>,
+}
+
+#[derive(Debug)]
+struct Planned {
+    id: FlowId,
+    document: Slot,
+    precondition: Precondition,
+}
+
+impl Changes {
+    pub(super) fn new(import: &Import, decisions: &[Decision]) -> Self {
+        let planned = import.items.iter().zip(decisions).filter_map(|(item, decision)| {
+            let good = item.good.as_ref()?;
+            let (id, precondition) = match decision {
+                Decision::Create => (good.id, Precondition::Absent),
+                Decision::Replace(revision) => (good.id, Precondition::At(*revision)),
+                Decision::Clone(id) => (*id, Precondition::Absent),
+                _ => return None,
+            };
+            Some(Planned { id, document: good.document, precondition })
+        });
+        let mut planned: Vec<_> = planned.collect();
+        planned.sort_unstable_by_key(|planned| planned.id);
+        Self { spool: Arc::clone(&import.spool), progress: Arc::clone(&import.progress), planned }
+    }
+}
+
+impl ChangeList for Changes {
+    fn len(&self) -> usize {
+        self.planned.len()
+    }
+
+    fn target(&self, index: usize) -> (FlowId, Precondition) {
+        (self.planned[index].id, self.planned[index].precondition)
+    }
+
+    fn change(&self, index: usize) -> io::Result<Change> {
+        let Planned { id, document, precondition } = &self.planned[index];
+        let flow = Flow::parse(&self.spool.text(*document)?).map_err(io::Error::other)?;
+        let flow = if flow.id() == *id { flow } else { flow.with_id(*id).map_err(io::Error::other)? };
+        self.progress.handed_over(index + 1, self.planned.len());
+        Ok(Change::Put(flow, *precondition))
+    }
+}

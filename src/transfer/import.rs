@@ -1,0 +1,348 @@
+//! An import: all of its flows or none.
+//!
+//! First every document is read, checked and put aside ([`Import::read`]); nothing is written before the last one is
+//! known to be good. Then the import looks at what is stored, decides flow by flow, and makes all changes in one call under
+//! the revisions that it has seen. Where another writer was in between it looks again.
+
+use std::collections::HashMap;
+use std::fmt::Debug;
+use std::io::{self, Read};
+use std::str::FromStr;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use futures::TryStreamExt;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::changes::Changes;
+use super::documents::{self, InputError};
+use super::report::{About, Counts, Entry, FlowWarning, Outcome, Report};
+use super::rivals;
+use super::spool::{Filling, Slot, Spool};
+use crate::flow::{Flow, FlowId, MAX_NAME, Path, Refusal, Runtime};
+use crate::repository::{FlowRepository, RepositoryError, Result, Revision, Stamp, Stored};
+
+/// The most flows of one import. Each takes some hundred bytes of memory while it lasts.
+pub const MAX_FLOWS: usize = 1_000_000;
+/// How many warnings about one flow are told.
+const WARNINGS: usize = 10;
+/// How many flows are looked up by one call.
+const LOOKED_UP: usize = 10_000;
+/// How often an import looks again because another writer was in between.
+const ATTEMPTS: usize = 8;
+
+/// What is done with a flow whose id is taken by another content.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum OnConflict {
+    /// It is refused, and with it the import.
+    #[default]
+    Fail,
+    /// It is left out.
+    Skip,
+    /// It takes the other one's place.
+    Replace,
+    /// It does if it was modified later: by its `properties.last_modified` (RFC 3339), against that of the other one or,
+    /// where there is none, the time of its last change.
+    Newer,
+    /// It gets an id of its own, also when the content is the same. Other flows that name its channels name those of the
+    /// flow that is there.
+    Clone,
+}
+
+/// Not the name of a policy.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`fail`, `skip`, `replace`, `newer` or `clone`")]
+pub struct UnknownPolicy;
+
+impl FromStr for OnConflict {
+    type Err = UnknownPolicy;
+
+    fn from_str(name: &str) -> std::result::Result<Self, UnknownPolicy> {
+        Ok(match name {
+            "fail" => Self::Fail,
+            "skip" => Self::Skip,
+            "replace" => Self::Replace,
+            "newer" => Self::Newer,
+            "clone" => Self::Clone,
+            _ => return Err(UnknownPolicy),
+        })
+    }
+}
+
+/// How an import is made.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Options {
+    /// What is done with a flow whose id is taken.
+    pub on_conflict: OnConflict,
+    /// Whether only to say what would be done.
+    pub dry_run: bool,
+}
+
+/// Is told how an import gets on.
+pub trait Progress: Debug + Send + Sync + 'static {
+    /// So many documents were read.
+    fn read(&self, flows: usize) {
+        let _ = flows;
+    }
+
+    /// So many of the changes were handed to the storage, from the first one again where it begins again. None counts before
+    /// all of them do.
+    fn handed_over(&self, flows: usize, of: usize) {
+        let _ = (flows, of);
+    }
+}
+
+/// For those who do not want to know.
+impl Progress for () {}
+
+/// Documents that were read and checked.
+#[derive(Debug)]
+pub struct Import {
+    pub(super) spool: Arc<Spool>,
+    pub(super) progress: Arc<dyn Progress>,
+    pub(super) items: Vec<Item>,
+}
+
+/// A document, in its order.
+#[derive(Debug)]
+pub(super) struct Item {
+    about: Slot,
+    /// `None` of one that cannot be stored.
+    pub(super) good: Option<Good>,
+}
+
+/// A document that can be stored.
+#[derive(Debug)]
+pub(super) struct Good {
+    pub(super) id: FlowId,
+    pub(super) document: Slot,
+    hash: [u8; 32],
+    modified: Option<DateTime<Utc>>,
+    pub(super) auto_restart: bool,
+}
+
+/// What is to be done with a flow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Decision {
+    Create,
+    Replace(Revision),
+    Unchanged,
+    Skip(&'static str),
+    Clone(FlowId),
+    /// The same import has made it before.
+    Cloned(FlowId),
+    Refuse(&'static str),
+    /// Its document cannot be stored.
+    Bad,
+}
+
+impl Import {
+    /// Reads and checks the documents of an input; waits for it, and for the disk.
+    ///
+    /// # Errors
+    /// When there is no telling where its documents begin and end, when they are too many, or when it broke off. That a
+    /// document cannot be stored is part of the report.
+    pub fn read(input: impl Read, progress: Arc<dyn Progress>) -> std::result::Result<Self, InputError> {
+        let mut spool = Filling::begin()?;
+        let mut items = Vec::new();
+        let mut places = HashMap::new();
+        documents::read(input, |text, place| {
+            if items.len() == MAX_FLOWS {
+                return Err(InputError::TooLarge(format!("there are over {MAX_FLOWS} flows")));
+            }
+            let item = match Flow::parse_hashed(text) {
+                Ok((flow, hash)) => match places.get(&flow.id()) {
+                    None => {
+                        places.insert(flow.id(), place);
+                        good(&mut spool, &flow, hash)?
+                    }
+                    Some(first) => {
+                        let (here, there) = (place.at(Path::member("id")), first.at(Path::default()));
+                        bad(&mut spool, text, format!("{here}: the flow {} is there already, as {there}", flow.id()))?
+                    }
+                },
+                Err(Refusal { path, reason }) => bad(&mut spool, text, format!("{}: {reason}", place.at(path)))?,
+            };
+            items.push(item);
+            progress.read(items.len());
+            Ok(())
+        })?;
+        Ok(Self { spool: Arc::new(spool.finish()?), progress, items })
+    }
+
+    /// How many documents there are.
+    pub fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    /// Stores the flows, all or none. `clone_id` gives the id of the clone of a flow; one that always gives the same makes
+    /// no second clone when the import is made again.
+    ///
+    /// # Errors
+    /// Those of the repository. That a flow was refused is part of the report.
+    pub async fn run(
+        self,
+        repository: &dyn FlowRepository,
+        options: Options,
+        clone_id: impl Fn(FlowId) -> FlowId + Send + Sync,
+        stamp: Stamp,
+    ) -> Result<Report> {
+        for _ in 0..ATTEMPTS {
+            let decisions = self.decide(repository, options.on_conflict, &clone_id).await?;
+            let is_refused = |decision: &Decision| matches!(decision, Decision::Refuse(_) | Decision::Bad);
+            if !options.dry_run && !decisions.iter().any(is_refused) {
+                let changes = Changes::new(&self, &decisions);
+                match repository.apply_all(Arc::new(changes), stamp.clone()).await {
+                    Ok(_) => {}
+                    Err(RepositoryError::Conflict(_)) => continue,
+                    Err(error) => return Err(error),
+                }
+            }
+            let rivals = rivals::find(repository, &self.spool, &self.items, &decisions).await;
+            return Ok(self.report(options.dry_run, &decisions, rivals));
+        }
+        Err(RepositoryError::Busy("other writers of the same flows were always faster".to_owned()))
+    }
+
+    async fn decide(
+        &self,
+        repository: &dyn FlowRepository,
+        on_conflict: OnConflict,
+        clone_id: &(impl Fn(FlowId) -> FlowId + Send + Sync),
+    ) -> Result<Vec<Decision>> {
+        let mut decisions = Vec::with_capacity(self.items.len());
+        for items in self.items.chunks(LOOKED_UP) {
+            let ids = items.iter().filter_map(|item| Some(item.good.as_ref()?.id)).collect();
+            let found = look_up(repository, ids).await?;
+            decisions.extend(items.iter().map(|item| match &item.good {
+                Some(good) => good.decide(found.get(&good.id), on_conflict, clone_id),
+                None => Decision::Bad,
+            }));
+        }
+        for decisions in decisions.chunks_mut(LOOKED_UP) {
+            let clone = |decision: &Decision| if let Decision::Clone(id) = decision { Some(*id) } else { None };
+            let ids: Vec<_> = decisions.iter().filter_map(clone).collect();
+            if ids.is_empty() {
+                continue;
+            }
+            let found = look_up(repository, ids).await?;
+            for decision in decisions {
+                if let Decision::Clone(id) = decision
+                    && found.contains_key(id)
+                {
+                    *decision = Decision::Cloned(*id);
+                }
+            }
+        }
+        Ok(decisions)
+    }
+
+    fn report(self, dry_run: bool, decisions: &[Decision], mut rivals: HashMap<usize, Vec<FlowWarning>>) -> Report {
+        let mut counts = Counts::default();
+        let mut entries = Vec::with_capacity(self.items.len());
+        for (index, (item, decision)) in self.items.iter().zip(decisions).enumerate() {
+            let id = item.good.as_ref().map(|good| good.id);
+            let (outcome, count) = match decision {
+                Decision::Create => (Outcome::Created, &mut counts.created),
+                Decision::Replace(_) => (Outcome::Replaced, &mut counts.replaced),
+                Decision::Unchanged => (Outcome::Unchanged, &mut counts.unchanged),
+                Decision::Skip(_) => (Outcome::Skipped, &mut counts.skipped),
+                Decision::Clone(_) | Decision::Cloned(_) => (Outcome::Cloned, &mut counts.cloned),
+                Decision::Refuse(_) | Decision::Bad => (Outcome::Refused, &mut counts.refused),
+            };
+            *count += 1;
+            let (id, cloned_from) = match decision {
+                Decision::Clone(clone) | Decision::Cloned(clone) => (Some(*clone), id),
+                _ => (id, None),
+            };
+            let reason =
+                if let Decision::Skip(reason) | Decision::Refuse(reason) = decision { Some(*reason) } else { None };
+            let warnings = rivals.remove(&index).unwrap_or_default();
+            entries.push(Entry { outcome, about: item.about, id, cloned_from, reason, warnings });
+        }
+        let has_bad_documents = decisions.contains(&Decision::Bad);
+        Report { dry_run, counts, has_bad_documents, spool: self.spool, entries }
+    }
+}
+
+impl Good {
+    fn decide(&self, found: Option<&Found>, on_conflict: OnConflict, clone_id: &impl Fn(FlowId) -> FlowId) -> Decision {
+        let Some(found) = found else { return Decision::Create };
+        if on_conflict == OnConflict::Clone {
+            return Decision::Clone(clone_id(self.id));
+        }
+        if found.hash == Some(self.hash) {
+            return Decision::Unchanged;
+        }
+        match on_conflict {
+            OnConflict::Fail => Decision::Refuse("the flow exists, with another content"),
+            OnConflict::Skip => Decision::Skip("the flow exists, with another content"),
+            OnConflict::Replace | OnConflict::Clone => Decision::Replace(found.revision),
+            OnConflict::Newer => match self.modified {
+                None => Decision::Skip("it does not say in `$.properties.last_modified` when it was modified"),
+                Some(modified) if modified > found.modified => Decision::Replace(found.revision),
+                Some(_) => Decision::Skip("it was not modified later than the flow that exists"),
+            },
+        }
+    }
+}
+
+fn good(spool: &mut Filling, flow: &Flow, hash: [u8; 32]) -> io::Result<Item> {
+    let found = flow.warnings().unwrap_or_default();
+    let mut warnings: Vec<_> = found.iter().take(WARNINGS).map(FlowWarning::from).collect();
+    if let Some(more) = found.len().checked_sub(WARNINGS).filter(|more| *more > 0) {
+        warnings.push(FlowWarning { path: "$".into(), message: format!("and {more} more") });
+    }
+    let head = flow.head();
+    let document = spool.add(flow.document().get().as_bytes())?;
+    let about = spool.add_as_json(&About { name: Some(head.name.clone()), warnings, ..About::default() })?;
+    let good = Good { id: head.id, document, hash, modified: modified(flow), auto_restart: head.auto_restart };
+    Ok(Item { about, good: Some(good) })
+}
+
+/// What cannot be stored may still be recognised.
+fn bad(spool: &mut Filling, text: &str, error: String) -> io::Result<Item> {
+    #[derive(Default, Deserialize)]
+    struct Seeming {
+        id: Option<Value>,
+        name: Option<Value>,
+    }
+    let Seeming { id, name } = serde_json::from_str(text).unwrap_or_default();
+    let short = |value: Option<Value>| Some(value?.as_str()?.chars().take(MAX_NAME).collect());
+    let about = About { id: short(id), name: short(name), error: Some(error), ..About::default() };
+    Ok(Item { about: spool.add_as_json(&about)?, good: None })
+}
+
+/// What there is under an id.
+struct Found {
+    revision: Revision,
+    /// `None` of a document that somebody wrote by SQL and that we would refuse; it is like no other.
+    hash: Option<[u8; 32]>,
+    modified: DateTime<Utc>,
+}
+
+async fn look_up(repository: &dyn FlowRepository, ids: Vec<FlowId>) -> Result<HashMap<FlowId, Found>> {
+    let found = repository.get_each(ids).map_ok(|Stored { item, version }| {
+        let modified = modified(&item).unwrap_or(version.updated_at);
+        (item.id(), Found { revision: version.revision, hash: item.hash(Runtime::Left).ok(), modified })
+    });
+    found.try_collect().await
+}
+
+fn modified(flow: &Flow) -> Option<DateTime<Utc>> {
+    #[derive(Deserialize)]
+    struct View {
+        properties: Properties,
+    }
+    #[derive(Deserialize)]
+    struct Properties {
+        last_modified: DateTime<Utc>,
+    }
+    Some(flow.decode::<View>().ok()?.properties.last_modified)
+}

@@ -1,0 +1,345 @@
+//! Imports: all flows or none, and a report of each.
+
+use std::io;
+use std::sync::Arc;
+
+use axum::body::{Body, Bytes};
+use axum::http::Request;
+use futures::stream;
+use serde_json::{Value, json};
+use strom::FlowRepository;
+
+use super::client::{Answer, Client, ID, OTHER_ID, problem};
+
+type Repository = Arc<dyn FlowRepository>;
+
+const THIRD_ID: &str = "57130000-0000-4000-8000-000000000003";
+const NDJSON: [(&str, &str); 1] = [("content-type", "application/x-ndjson")];
+
+fn flow(id: &str, name: &str) -> Value {
+    json!({ "id": id, "name": name, "gain": 1.5 })
+}
+
+async fn import(client: &Client, query: &str, flows: &Value) -> Answer {
+    client.send(&format!("POST /api/flows/import{query}"), &[], &flows.to_string()).await
+}
+
+/// The flows that are stored, by name.
+async fn stored(client: &Client) -> Vec<Value> {
+    let listed = client.send("GET /api/flows", &[], "").await.json();
+    listed["flows"].as_array().unwrap().clone()
+}
+
+fn report(dry_run: bool, counts: [usize; 6], flows: &Value) -> Value {
+    let [created, replaced, unchanged, skipped, cloned, refused] = counts;
+    json!({
+        "dry_run": dry_run, "created": created, "replaced": replaced, "unchanged": unchanged, "skipped": skipped,
+        "cloned": cloned, "refused": refused, "flows": flows,
+    })
+}
+
+pub(super) async fn flows_are_taken_in_every_shape(repository: Repository) {
+    let client = Client::new(repository);
+    let (a, b) = (flow(ID, "a"), flow(OTHER_ID, "b"));
+    let created = json!([
+        { "id": ID, "name": "a", "outcome": "created" },
+        { "id": OTHER_ID, "name": "b", "outcome": "created" },
+    ]);
+    for (headers, body) in [
+        (&[][..], json!({ "version": 1, "flows": [a, b], "by": "us" }).to_string()),
+        (&[], json!([a, b]).to_string()),
+        (&NDJSON, format!("{a}\n{b}\n")),
+    ] {
+        let answer = client.send("POST /api/flows/import", headers, &body).await;
+        assert_eq!((answer.status, answer.json()), (200, report(false, [2, 0, 0, 0, 0, 0], &created)), "{body}");
+        assert_eq!(stored(&client).await, [a.clone(), b.clone()]);
+        for id in [ID, OTHER_ID] {
+            client.send(&format!("DELETE /api/flows/{id}"), &[], "").await;
+        }
+    }
+    let one = import(&client, "", &a).await.json();
+    assert_eq!(one, report(false, [1, 0, 0, 0, 0, 0], &json!([{ "id": ID, "name": "a", "outcome": "created" }])));
+    let none = import(&client, "", &json!([])).await;
+    assert_eq!((none.status, none.json()), (200, report(false, [0; 6], &json!([]))));
+    let minimal = client.send("POST /api/flows/import", &[("prefer", "return=minimal")], &a.to_string()).await;
+    let mut counts = report(false, [0, 0, 1, 0, 0, 0], &json!([]));
+    counts.as_object_mut().unwrap().remove("flows");
+    assert_eq!(minimal.json(), counts);
+}
+
+pub(super) async fn a_taken_id_is_treated_as_asked(repository: Repository) {
+    let client = Client::new(repository);
+    let (a, b, c) = (flow(ID, "a"), flow(OTHER_ID, "b"), flow(THIRD_ID, "c"));
+    import(&client, "", &json!([a, b])).await;
+    // `gst_state` is what an engine reports, and no other content.
+    let mut same = a.clone();
+    same["gst_state"] = json!("Playing");
+    let other = flow(OTHER_ID, "other");
+    let flows = json!([same, other, c]);
+
+    let failed = import(&client, "", &flows).await;
+    let mut expected = report(
+        false,
+        [1, 0, 1, 0, 0, 1],
+        &json!([
+            { "id": OTHER_ID, "name": "other", "outcome": "refused", "error": "the flow exists, with another content" },
+        ]),
+    );
+    let detail = "nothing was written; 1 flows exist with another content, see `on_conflict`";
+    for (name, value) in [
+        ("error", json!("flows of the import exist already")),
+        ("details", json!(detail)),
+        ("type", json!("urn:strom:problem:flows-exist")),
+        ("title", json!("flows of the import exist already")),
+        ("status", json!(409)),
+        ("detail", json!(detail)),
+    ] {
+        expected[name] = value;
+    }
+    assert_eq!((failed.status, failed.json()), (409, expected));
+    assert_eq!(failed.headers["content-type"], "application/problem+json");
+    assert_eq!(stored(&client).await, [a.clone(), b.clone()], "nothing was written");
+
+    let skipped = import(&client, "?on_conflict=skip", &flows).await.json();
+    let reason = "the flow exists, with another content";
+    let outcomes = json!([
+        { "id": ID, "name": "a", "outcome": "unchanged" },
+        { "id": OTHER_ID, "name": "other", "outcome": "skipped", "reason": reason },
+        { "id": THIRD_ID, "name": "c", "outcome": "created" },
+    ]);
+    assert_eq!(skipped, report(false, [1, 0, 1, 1, 0, 0], &outcomes));
+    assert_eq!(stored(&client).await, [a.clone(), b, c.clone()]);
+
+    let replaced = import(&client, "?on_conflict=replace", &flows).await.json();
+    let outcomes = json!([
+        { "id": ID, "name": "a", "outcome": "unchanged" },
+        { "id": OTHER_ID, "name": "other", "outcome": "replaced" },
+        { "id": THIRD_ID, "name": "c", "outcome": "unchanged" },
+    ]);
+    assert_eq!(replaced, report(false, [0, 1, 2, 0, 0, 0], &outcomes));
+    assert_eq!(stored(&client).await, [a, c, other]);
+    let history = client.send(&format!("GET /api/flows/{OTHER_ID}/history"), &[], "").await.json();
+    assert_eq!(history["history"][0]["revision"], 2);
+}
+
+pub(super) async fn newer_flows_win_where_that_is_asked(repository: Repository) {
+    let client = Client::new(repository);
+    let dated = |name: &str, time: &str| {
+        let mut flow = flow(ID, name);
+        flow["properties"] = json!({ "last_modified": time });
+        flow
+    };
+    import(&client, "", &dated("a", "2026-03-13T10:00:00+01:00")).await;
+    for (newer, outcome, reason) in [
+        (dated("b", "2026-03-13T08:59:59Z"), "skipped", json!("it was not modified later than the flow that exists")),
+        (dated("b", "2026-03-13T09:00:00Z"), "skipped", json!("it was not modified later than the flow that exists")),
+        (flow(ID, "b"), "skipped", json!("it does not say in `$.properties.last_modified` when it was modified")),
+        (dated("b", "2026-03-13T09:00:01Z"), "replaced", json!(null)),
+    ] {
+        let answer = import(&client, "?on_conflict=newer", &newer).await.json();
+        assert_eq!((&answer["flows"][0]["outcome"], &answer["flows"][0]["reason"]), (&json!(outcome), &reason));
+    }
+    // A flow that does not say it was modified when it was last saved.
+    import(&client, "", &flow(OTHER_ID, "c")).await;
+    for (time, outcome) in [("2001-01-01T00:00:00Z", "skipped"), ("2999-01-01T00:00:00Z", "replaced")] {
+        let mut newer = dated("d", time);
+        newer["id"] = json!(OTHER_ID);
+        let answer = import(&client, "?on_conflict=newer", &newer).await.json();
+        assert_eq!(answer["flows"][0]["outcome"], outcome);
+    }
+}
+
+pub(super) async fn clones_get_ids_of_their_own(repository: Repository) {
+    let client = Client::new(repository);
+    let (a, b) = (flow(ID, "a"), flow(OTHER_ID, "b"));
+    import(&client, "", &a).await;
+    let key = [("idempotency-key", "once")];
+    let send = async || client.send("POST /api/flows/import?on_conflict=clone", &key, &json!([a, b]).to_string()).await;
+    let first = send().await.json();
+    let clone = first["flows"][0]["id"].as_str().unwrap().to_owned();
+    assert_ne!(clone, ID);
+    let outcomes = json!([
+        { "id": clone, "name": "a", "outcome": "cloned", "cloned_from": ID },
+        { "id": OTHER_ID, "name": "b", "outcome": "created" },
+    ]);
+    assert_eq!(first, report(false, [1, 0, 0, 0, 1, 0], &outcomes));
+    assert_eq!(client.send(&format!("GET /api/flows/{clone}"), &[], "").await.json()["flow"], flow(&clone, "a"));
+
+    // The answer was lost; somebody has edited the clone since.
+    client.send(&format!("PUT /api/flows/{clone}"), &[], &flow(&clone, "edited").to_string()).await;
+    let again = send().await.json();
+    assert_eq!(again["flows"][0], first["flows"][0]);
+    assert_eq!(client.send(&format!("GET /api/flows/{clone}"), &[], "").await.json()["flow"]["name"], "edited");
+
+    let (one, two) = (
+        import(&client, "?on_conflict=clone", &a).await.json(),
+        import(&client, "?on_conflict=clone", &a).await.json(),
+    );
+    assert_ne!(one["flows"][0]["id"], two["flows"][0]["id"], "without a key each is another one");
+}
+
+pub(super) async fn one_bad_flow_refuses_all(repository: Repository) {
+    let client = Client::new(repository);
+    let lines = [
+        flow(ID, "a").to_string(),
+        json!({ "id": OTHER_ID, "name": "" }).to_string(),
+        r#"{"name":"b","x":1e400000}"#.into(),
+        flow(ID, "again").to_string(),
+        "7".into(),
+    ];
+    let answer = client.send("POST /api/flows/import", &[], &format!("[{}]", lines.join(","))).await;
+    let flows = json!([
+        { "id": OTHER_ID, "name": "", "outcome": "refused", "error": "`$[1].name`: the name is empty" },
+        { "id": null, "name": "b", "outcome": "refused",
+          "error": "`$[2].x`: the number has over 131072 digits before or 16383 digits after the decimal point" },
+        { "id": ID, "name": "again", "outcome": "refused",
+          "error": format!("`$[3].id`: the flow {ID} is there already, as `$[0]`") },
+        { "id": null, "name": null, "outcome": "refused", "error": "`$[4]`: expected an object, found a number" },
+    ]);
+    let told = answer.json();
+    assert_eq!((answer.status, &told["type"]), (422, &json!("urn:strom:problem:flows-refused")));
+    assert_eq!(told["detail"], "nothing was written; 4 flows are refused");
+    assert_eq!((&told["created"], &told["refused"]), (&json!(1), &json!(4)));
+    assert_eq!(told["flows"], flows);
+    assert_eq!(stored(&client).await, [json!(null); 0]);
+
+    let lines = client.send("POST /api/flows/import", &NDJSON, &lines[..2].join("\n")).await.json();
+    assert_eq!(lines["flows"][0]["error"], "value 2: `$.name`: the name is empty");
+    let file = import(&client, "", &json!({ "flows": [{ "id": ID }] })).await.json();
+    assert_eq!(file["flows"][0]["error"], "`$.flows[0].name`: missing");
+}
+
+pub(super) async fn a_dry_run_tells_and_writes_nothing(repository: Repository) {
+    let client = Client::new(repository);
+    import(&client, "", &json!([flow(ID, "a")])).await;
+    let flows = json!([flow(ID, "b"), flow(OTHER_ID, "c")]);
+    let dry = import(&client, "?on_conflict=replace&dry_run=true", &flows).await;
+    assert_eq!(stored(&client).await, [flow(ID, "a")]);
+    let wet = import(&client, "?on_conflict=replace&dry_run=false", &flows).await;
+    let mut expected = wet.json();
+    expected["dry_run"] = json!(true);
+    assert_eq!((dry.status, dry.json()), (200, expected));
+
+    let refused = import(&client, "?dry_run=true", &json!([flow(ID, "d"), flow(OTHER_ID, "c"), 1])).await;
+    let outcomes: Vec<_> = refused.json()["flows"].as_array().unwrap().iter().map(|f| f["outcome"].clone()).collect();
+    assert_eq!((refused.status, outcomes), (200, vec![json!("refused"), json!("unchanged"), json!("refused")]));
+}
+
+pub(super) async fn an_export_imports_as_unchanged(repository: Repository) {
+    let client = Client::new(repository);
+    let exact = r#"{"id":"57130000-0000-4000-8000-000000000001","name":"ä","n":18446744073709551617,"d":1.10}"#;
+    import(&client, "", &json!([flow(OTHER_ID, "b")])).await;
+    client.send("POST /api/flows/import", &[], exact).await;
+    for headers in [&[][..], &[("accept", "application/x-ndjson")]] {
+        let export = client.send("GET /api/flows/export", headers, "").await;
+        assert!(export.body.contains("18446744073709551617"));
+        let send = if headers.is_empty() { &[][..] } else { &NDJSON };
+        let answer = client.send("POST /api/flows/import", send, &export.body).await.json();
+        assert_eq!((&answer["unchanged"], &answer["flows"].as_array().unwrap().len()), (&json!(2), &2));
+    }
+    let history = client.send(&format!("GET /api/flows/{ID}/history"), &[], "").await.json();
+    assert_eq!(history["history"].as_array().unwrap().len(), 1, "what is unchanged is not written");
+}
+
+pub(super) async fn what_is_suspicious_is_reported(repository: Repository) {
+    let client = Client::new(repository);
+    let listening = |id: &str, name: &str| {
+        json!({ "id": id, "name": name, "properties": { "auto_restart": true }, "elements": [
+            { "id": "in", "element_type": "srtsrc", "properties": { "uri": "srt://:5000?mode=listener" }, "position": [0, 0] },
+        ] })
+    };
+    client.send("POST /api/flows", &[], &listening(THIRD_ID, "stored").to_string()).await;
+    let dangling = json!({ "id": OTHER_ID, "name": "b", "links": (0..12).map(|n| json!({ "from": format!("e{n}"), "to": "e" }))
+        .collect::<Vec<_>>() });
+    let answer = import(&client, "", &json!([listening(ID, "a"), dangling])).await.json();
+    assert_eq!(answer["created"], 2);
+    let path = "$.elements[0].properties.uri";
+    let message = format!("the SRT listener port 5000 is also claimed by the flow stored ({THIRD_ID})");
+    assert_eq!(answer["flows"][0]["warnings"], json!([{ "path": path, "message": message }]));
+    let warnings = answer["flows"][1]["warnings"].as_array().unwrap();
+    assert_eq!(warnings.len(), 11);
+    assert_eq!(warnings[10], json!({ "path": "$", "message": "and 14 more" }));
+}
+
+pub(super) async fn wrong_requests_are_told_what_is_wrong(repository: Repository) {
+    let client = Client::new(repository);
+    for (query, detail) in [
+        ("?on_conflict=x", "`on_conflict`: `fail`, `skip`, `replace`, `newer` or `clone`"),
+        ("?dry_run=yes", "`dry_run`: either `true` or `false`"),
+        ("?limit=1", "`limit`: there is no such parameter"),
+    ] {
+        let expected = problem(400, "invalid-parameter", "a query parameter is wrong", detail);
+        assert_eq!(import(&client, query, &json!([])).await.shown(), expected);
+    }
+    let text = client.send("POST /api/flows/import", &[("content-type", "text/plain")], "").await;
+    assert_eq!(text.status, 415, "a page of a stranger may send text");
+    for (body, detail) in [
+        (r#"[{"id":"#, "not the JSON of flows: EOF while parsing a value at line 1 column 7"),
+        (
+            r#"{"version":2,"flows":[]}"#,
+            "not the JSON of flows: `$.version`: a newer version than 1, which a newer Strom has written at line 1 column 24",
+        ),
+        (
+            "\"x\"",
+            "not the JSON of flows: invalid type: string \"x\", expected a flow, an array of flows, or an object with `flows` \
+             at line 1 column 3",
+        ),
+    ] {
+        let answer = client.send("POST /api/flows/import", &[], body).await;
+        assert_eq!(answer.shown(), problem(400, "invalid-body", "the body is not JSON", detail));
+    }
+    let get = client.send("GET /api/flows/import", &[], "").await;
+    assert_eq!(get.status, 405);
+}
+
+pub(super) async fn a_body_that_breaks_off_stores_nothing(repository: Repository) {
+    let client = Client::new(repository);
+    let begin = format!("[{},", flow(ID, "a"));
+    let pieces = [Ok(Bytes::from(begin)), Err(io::Error::other("the client is gone"))];
+    let request = Request::builder().method("POST").uri("/api/flows/import").header("content-type", "application/json");
+    let answer = client.request(request.body(Body::from_stream(stream::iter(pieces))).unwrap()).await;
+    assert_eq!(answer.shown(), problem(400, "invalid-body", "the body is not JSON", "the body broke off"));
+    assert_eq!(stored(&client).await, [json!(null); 0]);
+}
+
+/// Every edit that was acknowledged is in the history, and every import is whole.
+pub(super) async fn imports_and_edits_at_once_lose_nothing(repository: Repository) {
+    let client = Arc::new(Client::new(repository));
+    let ids: Vec<_> = (0..40).map(|number| format!("57130000-0000-4000-8000-{number:012}")).collect();
+    let all = |name: &str| json!(ids.iter().map(|id| flow(id, name)).collect::<Vec<_>>());
+    import(&client, "", &all("0")).await;
+    let edits = tokio::spawn({
+        let (client, ids) = (Arc::clone(&client), ids.clone());
+        async move {
+            let mut acknowledged = Vec::new();
+            for round in 0..3 {
+                for id in &ids {
+                    let name = format!("edit {round}");
+                    let answer = client.send(&format!("PUT /api/flows/{id}"), &[], &flow(id, &name).to_string()).await;
+                    assert_eq!(answer.status, 200);
+                    acknowledged.push((id.clone(), name));
+                }
+            }
+            acknowledged
+        }
+    });
+    let mut imported = 0;
+    for number in 1..=6 {
+        let answer = import(&client, "?on_conflict=replace", &all(&format!("import {number}"))).await;
+        assert!([200, 503].contains(&answer.status), "{answer:?}");
+        imported += usize::from(answer.status == 200);
+    }
+    assert!(imported > 0);
+    for (id, name) in edits.await.unwrap() {
+        let history = client.send(&format!("GET /api/flows/{id}/history"), &[], "").await.json();
+        let entries = history["history"].as_array().unwrap();
+        let mut found = false;
+        for entry in entries {
+            let line = format!("GET /api/flows/{id}/history/{}", entry["revision"]);
+            found |= client.send(&line, &[], "").await.json()["flow"]["name"] == name.as_str();
+        }
+        assert!(found, "{id}: {name}");
+        let imports = entries.iter().filter(|entry| entry["op"] == "update").count();
+        assert!(imports >= 3 && entries.len() <= 1 + 3 + imported, "{entries:?}");
+    }
+}
