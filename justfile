@@ -62,6 +62,10 @@ bench *args:
 growth *args:
     cargo bench --locked --bench growth -- {{ args }}
 
+# What clients can do to a server, with 100,000 flows in the storage: `just siege [FLOWS]`; some minutes
+siege *args:
+    tests/throwaway-postgres cargo bench --locked --bench siege -- {{ args }}
+
 # A failover under load, with Patroni: `just failover [--timing short] [--rounds N] [kill|freeze|lag|switchover|kill-async|lag-async]`
 failover *args:
     cargo build --locked --release

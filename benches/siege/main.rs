@@ -1,0 +1,66 @@
+//! What clients can do to a server: `just siege [FLOWS]`, with 100,000 flows of 2 kB if nothing else is said.
+//!
+//! Each attack is made on a real server, on a JSON file and on PostgreSQL in turn. Printed is what it had to give and how
+//! much memory it took above what it had before; an answer that is wrong or memory beyond a bound ends the program with
+//! an error. The log of the server is in the target directory, `tmp/siege.log`.
+
+mod attacks;
+#[path = "../document/mod.rs"]
+mod document;
+mod server;
+mod transfers;
+
+use std::time::Instant;
+
+use self::server::Server;
+
+/// How much more than before a server may need for what one attack makes it do, in MB.
+const BOUND: f64 = 64.0;
+
+#[tokio::main]
+async fn main() {
+    // Cargo adds `--bench`.
+    let flows = std::env::args().skip(1).find(|argument| !argument.starts_with("--"));
+    let flows = flows.map_or(100_000, |flows| flows.parse().expect("a number of flows"));
+    let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    println!("| storage | attack | seconds | MB before | MB at most | what came of it |");
+    println!("|---|---|---|---|---|---|");
+    siege("json", &["--data-dir", directory.path().to_str().unwrap()], flows).await;
+    let database = std::env::var("DATABASE_URL").expect("DATABASE_URL names an empty database");
+    siege("postgresql", &["--database-url", &database], flows).await;
+}
+
+async fn siege(storage: &str, arguments: &[&str], flows: u64) {
+    let server = Server::start(arguments);
+    let attack = Attack { storage, server: &server };
+    // The JSON backend keeps its flows in memory; it must not need room for a second copy of them.
+    let copies = if storage == "json" { f64::INFINITY } else { BOUND };
+    attack.run("import", copies, transfers::import(&server, flows)).await;
+    attack.run("import of the same", BOUND, transfers::import_again(&server, flows)).await;
+    attack.run("export", BOUND, transfers::export(&server, flows)).await;
+    attack.run("export, slow reader", BOUND, transfers::slow_reader(&server)).await;
+    attack.run("body of 1 GiB", BOUND, attacks::large_bodies(&server)).await;
+    attack.run("gzip bombs", BOUND, attacks::gzip_bombs(&server)).await;
+    attack.run("deep nesting", BOUND, attacks::deep_nesting(&server)).await;
+    attack.run("hang-ups", BOUND, attacks::hang_ups(&server)).await;
+    attack.run("random requests", BOUND, attacks::random_requests(&server)).await;
+}
+
+struct Attack<'a> {
+    storage: &'a str,
+    server: &'a Server,
+}
+
+impl Attack<'_> {
+    async fn run(&self, name: &str, bound: f64, attack: impl Future<Output = String>) {
+        self.server.forget_peak();
+        let (before, _) = self.server.memory();
+        let begin = Instant::now();
+        let came_of_it = attack.await;
+        let seconds = begin.elapsed().as_secs_f64();
+        let (_, peak) = self.server.memory();
+        println!("| {} | {name} | {seconds:.1} | {before:.0} | {peak:.0} | {came_of_it} |", self.storage);
+        assert!(peak - before <= bound, "{name} took {:.0} MB, at most {bound} are allowed", peak - before);
+        assert_eq!(self.server.get("/health").await.status(), 200, "it is still there");
+    }
+}
