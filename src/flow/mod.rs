@@ -6,15 +6,19 @@
 //! a refused save. Everything else is kept, known to us or not; what looks wrong but can be kept is a [`Warning`].
 
 mod claims;
+mod difference;
 mod draft;
 mod edit;
 mod head;
 mod json_patch;
+mod keys;
 mod merge_patch;
 mod node;
 mod number;
 mod parser;
+mod place;
 mod print;
+mod quote;
 mod redaction;
 mod refusal;
 mod report;
@@ -22,6 +26,7 @@ mod runtime;
 mod warnings;
 
 pub use claims::Claim;
+pub use difference::{ChangeKind, Difference, MAX_LISTED, MemberChange};
 pub use draft::Draft;
 pub use head::{FlowId, GstState, Head};
 pub use json_patch::{MAX_OPERATIONS, PatchError};

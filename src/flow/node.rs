@@ -65,6 +65,21 @@ impl<'a> Node<'a> {
         }
     }
 
+    /// Whether both are one value, in whatever order their members stand and however their numbers are written: as
+    /// equality of the canonical texts, without writing them.
+    pub(crate) fn same_value(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Number(a), Self::Number(b)) => a == b || Decimal::new(a).same_value(&Decimal::new(b)),
+            (Self::Array(a), Self::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.same_value(b)),
+            (Self::Object(a), Self::Object(b)) => {
+                let (a, b) = (sorted(a), sorted(b));
+                let same = |((name, a), (other, b)): (&&Member<'_>, &&Member<'_>)| name == other && a.same_value(b);
+                a.len() == b.len() && a.iter().zip(&b).all(same)
+            }
+            _ => self == other,
+        }
+    }
+
     /// The value's type in words, for messages.
     pub(crate) fn kind(&self) -> &'static str {
         match self {
@@ -95,6 +110,14 @@ impl<'a> Node<'a> {
             }
         }
     }
+}
+
+type Member<'a> = (Cow<'a, str>, Node<'a>);
+
+fn sorted<'n, 'a>(members: &'n [Member<'a>]) -> Vec<&'n Member<'a>> {
+    let mut sorted: Vec<_> = members.iter().collect();
+    sorted.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+    sorted
 }
 
 fn string_len(string: &str) -> usize {

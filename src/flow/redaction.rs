@@ -39,7 +39,7 @@ impl Flow {
     }
 }
 
-fn redact(node: &mut Node<'_>) {
+pub(super) fn redact(node: &mut Node<'_>) {
     match node {
         Node::Object(members) => {
             for (name, value) in members {

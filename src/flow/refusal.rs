@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::{Serialize, Serializer};
+
 /// A document that cannot be stored: the place, as a JSON path (RFC 9535), and the reason.
 ///
 /// Both backends refuse the same documents, before anything is written.
@@ -133,6 +135,13 @@ impl fmt::Display for Path {
     }
 }
 
+/// As it is printed.
+impl Serialize for Path {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
 fn is_shorthand(name: &str) -> bool {
     name.len() <= 64
         && name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
@@ -140,7 +149,7 @@ fn is_shorthand(name: &str) -> bool {
 }
 
 /// A member name may have megabytes, a message may not; control characters would garble a terminal.
-fn shortened(name: &str) -> String {
+pub(super) fn shortened(name: &str) -> String {
     let mut short: String = name.chars().take(64).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
     if short.len() < name.len() && name.chars().nth(64).is_some() {
         short.push('…');
