@@ -131,7 +131,7 @@ fn array<'n, 'a>(node: &'n Node<'a>, member: &str) -> &'n [Node<'a>] {
 
 /// The ids that an end of a link may name: `id`, `id::`, or `id:pad` with the pad behind the last colon. An id may hold
 /// colons itself, so more than one reading is possible.
-fn node_ids(end: &str) -> [&str; 3] {
+pub(super) fn node_ids(end: &str) -> [&str; 3] {
     let without_pad = end.rsplit_once(':').map_or(end, |(id, _)| id);
     [end, end.strip_suffix("::").unwrap_or(end), without_pad]
 }
