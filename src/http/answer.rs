@@ -11,6 +11,7 @@ use futures::stream;
 use serde::Serialize;
 
 use super::condition;
+use super::merge::Merge;
 use super::saved::Warned;
 use crate::flow::{Flow, FlowId, GstState, Head};
 use crate::repository::{Page, Revision, Stored};
@@ -29,15 +30,25 @@ pub(super) fn accepts(headers: &HeaderMap, media_type: &str) -> bool {
 
 /// `{"flow": …}` with its entity tag.
 pub(super) fn flow(status: StatusCode, flow: &Flow, revision: Revision) -> Response {
-    flow_with(status, flow, revision, &[])
+    flow_with(status, flow, revision, &[], None)
 }
 
-/// The same, with `warnings` where there are any.
-pub(super) fn flow_with(status: StatusCode, flow: &Flow, revision: Revision, warnings: &[Warned]) -> Response {
+/// The same, with `warnings` where there are any, and `merge` where something was merged.
+pub(super) fn flow_with(
+    status: StatusCode,
+    flow: &Flow,
+    revision: Revision,
+    warnings: &[Warned],
+    merge: Option<&Merge>,
+) -> Response {
     let mut body = format!(r#"{{"flow":{}"#, flow.document().get());
     if !warnings.is_empty() {
         let warnings = serde_json::to_string(warnings).expect("strings become JSON");
         body.push_str(&format!(r#","warnings":{warnings}"#));
+    }
+    if let Some(merge) = merge {
+        let merge = serde_json::to_string(merge).expect("strings and numbers become JSON");
+        body.push_str(&format!(r#","merge":{merge}"#));
     }
     body.push('}');
     let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, CACHE_CONTROL)];

@@ -60,6 +60,23 @@ impl Condition {
         }
     }
 
+    /// The newest of the revisions that it names and that are older than this one: what its sender has edited, as far as
+    /// can be told.
+    pub(super) fn newest_before(&self, current: Revision) -> Option<Revision> {
+        match self {
+            Self::AtOneOf(revisions) => revisions.iter().copied().filter(|revision| *revision < current).max(),
+            Self::Exists | Self::Absent => None,
+        }
+    }
+
+    /// The revision that it names, where it names just one.
+    pub(super) fn only(&self) -> Option<Revision> {
+        match self {
+            Self::AtOneOf(revisions) => <[Revision; 1]>::try_from(revisions.as_slice()).ok().map(|[only]| only),
+            Self::Exists | Self::Absent => None,
+        }
+    }
+
     /// Whether it holds for a flow at this revision.
     pub(super) fn allows(&self, revision: Revision) -> bool {
         match self {

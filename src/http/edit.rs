@@ -1,17 +1,18 @@
 //! Changes to a part of a flow: it is read, changed, and written under the condition that nobody was faster; else again.
 
 use axum::Extension;
-use axum::extract::State;
+use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 
-use super::App;
 use super::body::{self, JsonText, Patch, PatchKind};
 use super::condition::Condition;
 use super::flows::{Answer, PathId, is_only, put};
 use super::problem::{Kind, Problem};
+use super::stale::Sent;
+use super::{App, merge};
 use crate::flow::{Flow, FlowId, GstState};
-use crate::repository::{Author, Precondition, RepositoryError, ViolationKind};
+use crate::repository::{Author, Precondition, RepositoryError, Revision, ViolationKind};
 
 /// How often somebody else may be faster.
 const ATTEMPTS: usize = 8;
@@ -21,11 +22,13 @@ pub(super) async fn replace_properties(
     State(app): State<App>,
     PathId(id): PathId,
     Extension(author): Extension<Author>,
+    RawQuery(query): RawQuery,
     headers: HeaderMap,
     JsonText(text): JsonText,
 ) -> Answer {
     let condition = Condition::of_change(&headers)?;
-    app.edit(id, &condition, author, &headers, |flow| Ok(flow.with_properties(&text)?)).await
+    let merge = merge::edited(query.as_deref(), &condition)?;
+    app.edit(id, &condition, merge, author, &headers, |flow| Ok(flow.with_properties(&text)?)).await
 }
 
 /// Changes a part of the flow by a patch, of the type that the body says it is.
@@ -33,10 +36,12 @@ pub(super) async fn patch(
     State(app): State<App>,
     PathId(id): PathId,
     Extension(author): Extension<Author>,
+    RawQuery(query): RawQuery,
     headers: HeaderMap,
     Patch { kind, text }: Patch,
 ) -> Answer {
     let condition = Condition::of_change(&headers)?;
+    let merge = merge::edited(query.as_deref(), &condition)?;
     let change = |flow: &Flow| {
         let patched = match kind {
             PatchKind::Merge => flow.merge_patched(&text)?,
@@ -47,7 +52,7 @@ pub(super) async fn patch(
             false => Err(Problem::new(Kind::IdMismatch, format!("the patch makes {} of the id {id}", patched.id()))),
         }
     };
-    app.edit(id, &condition, author, &headers, change).await
+    app.edit(id, &condition, merge, author, &headers, change).await
 }
 
 /// What an engine reports.
@@ -69,31 +74,42 @@ pub(super) async fn report_state(
     let Report { state } = body::decode(&text)?;
     let state: GstState =
         state.parse().map_err(|error| Problem::new(Kind::Refused, format!("`$.state`: {error}")).at("$.state"))?;
-    app.edit(id, &condition, author, &headers, |flow| Ok(flow.with_state(state)?)).await
+    app.edit(id, &condition, None, author, &headers, |flow| Ok(flow.with_state(state)?)).await
 }
 
 impl App {
-    /// Stores what `change` makes of the flow, and answers the request with these headers.
+    /// Stores what `change` makes of the flow, and answers the request with these headers. Where the flow is at another
+    /// revision than the condition allows, what it makes of the revision `merge` is merged with the flow as it is.
     ///
     /// A change of runtime members between reading and writing is no new revision and therefore not noticed; the state
     /// it reported is then the older one until the engine's next report.
-    async fn edit(
+    pub(super) async fn edit(
         &self,
         id: FlowId,
         condition: &Condition,
+        merge: Option<Revision>,
         author: Author,
         headers: &HeaderMap,
-        change: impl Fn(&Flow) -> Result<Flow, Problem>,
+        change: impl Fn(&Flow) -> Result<Flow, Problem> + Sync,
     ) -> Answer {
         for _ in 0..ATTEMPTS {
             let current = self.flow(id).await?;
             let revision = current.version.revision;
-            if !condition.allows(revision) {
-                return Err(Problem::stale(Box::new(current)));
-            }
-            let flow = change(&current.item)?;
+            let (flow, merged) = match merge {
+                _ if condition.allows(revision) => (change(&current.item)?, None),
+                Some(base) => {
+                    let (flow, merged) = self.merged(base, current, condition, &change).await?;
+                    (flow, Some(merged))
+                }
+                None => return Err(self.stale(Box::new(current), condition, Sent::Part(&change)).await),
+            };
             match put(self, flow.clone(), Precondition::At(revision), author.clone()).await {
-                Ok(version) => return Ok(self.saved(StatusCode::OK, &flow, version.revision, headers).await),
+                Ok(version) => {
+                    return Ok(match merged {
+                        Some(merged) => self.saved_merge(&flow, version.revision, &merged).await,
+                        None => self.saved(StatusCode::OK, &flow, version.revision, headers).await,
+                    });
+                }
                 Err(error) if is_only(&error, |kind| matches!(kind, ViolationKind::Stale { .. })) => {}
                 Err(error) => return Err(error.into()),
             }

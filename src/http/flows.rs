@@ -11,7 +11,8 @@ use super::condition::{self, Condition};
 use super::idempotency::{self, Key};
 use super::problem::{Kind, Problem};
 use super::query::{Listing, View};
-use super::{App, answer};
+use super::stale::{Divergence, Sent};
+use super::{App, answer, merge};
 use crate::clock;
 use crate::flow::{Flow, FlowId};
 use crate::repository::{
@@ -84,11 +85,13 @@ pub(super) async fn replace(
     State(app): State<App>,
     PathId(id): PathId,
     Extension(author): Extension<Author>,
+    RawQuery(query): RawQuery,
     headers: HeaderMap,
     JsonText(text): JsonText,
 ) -> Answer {
     let condition = Condition::of_change(&headers)?;
-    replace_if(&app, id, &text, condition, author, &headers).await
+    let merge = merge::edited(query.as_deref(), &condition)?;
+    replace_if(&app, &parse_as(id, &text)?, &condition, merge, author, &headers).await
 }
 
 /// As [`replace`], and creates with `If-None-Match: *`.
@@ -96,19 +99,22 @@ pub(super) async fn put_flow(
     State(app): State<App>,
     PathId(id): PathId,
     Extension(author): Extension<Author>,
+    RawQuery(query): RawQuery,
     headers: HeaderMap,
     JsonText(text): JsonText,
 ) -> Answer {
     let condition = Condition::of_put(&headers)?;
-    if condition != Condition::Absent {
-        return replace_if(&app, id, &text, condition, author, &headers).await;
-    }
+    let merge = merge::edited(query.as_deref(), &condition)?;
     let flow = parse_as(id, &text)?;
+    if condition != Condition::Absent {
+        return replace_if(&app, &flow, &condition, merge, author, &headers).await;
+    }
     match put(&app, flow.clone(), Precondition::Absent, author).await {
         Ok(version) => Ok(created(&app, &flow, version.revision, &headers).await),
         Err(error) if is_only(&error, |kind| matches!(kind, ViolationKind::AlreadyExists)) => {
             let current = app.source.repository.get(id).await?.map(Box::new);
-            Err(Problem::precondition_failed("the flow exists already", current))
+            let divergence = current.as_ref().map(|current| Divergence::between(&flow, &current.item));
+            Err(Problem::precondition_failed("the flow exists already", current).with_divergence(divergence))
         }
         Err(error) => Err(error.into()),
     }
@@ -116,16 +122,20 @@ pub(super) async fn put_flow(
 
 async fn replace_if(
     app: &App,
-    id: FlowId,
-    text: &str,
-    condition: Condition,
+    flow: &Flow,
+    condition: &Condition,
+    merge: Option<Revision>,
     author: Author,
     headers: &HeaderMap,
 ) -> Answer {
-    let flow = parse_as(id, text)?;
+    if merge.is_some() {
+        return app.edit(flow.id(), condition, merge, author, headers, |_| Ok(flow.clone())).await;
+    }
     let change = |precondition| Change::Put(flow.clone(), precondition);
-    let version = version(app.apply_if(&condition, change, author).await?)?;
-    Ok(app.saved(StatusCode::OK, &flow, version.revision, headers).await)
+    match app.apply_if(condition, change, author).await {
+        Ok(applied) => Ok(app.saved(StatusCode::OK, flow, version(applied)?.revision, headers).await),
+        Err(error) => Err(app.told(error, condition, Sent::Flow(flow)).await),
+    }
 }
 
 pub(super) async fn delete(
@@ -135,8 +145,10 @@ pub(super) async fn delete(
     headers: HeaderMap,
 ) -> Answer {
     let condition = Condition::of_change(&headers)?;
-    app.apply_if(&condition, |precondition| Change::Delete(id, precondition), author).await?;
-    Ok(StatusCode::NO_CONTENT.into_response())
+    match app.apply_if(&condition, |precondition| Change::Delete(id, precondition), author).await {
+        Ok(_) => Ok(StatusCode::NO_CONTENT.into_response()),
+        Err(error) => Err(app.told(error, &condition, Sent::Deletion).await),
+    }
 }
 
 /// `start` and `stop`.

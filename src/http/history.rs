@@ -15,6 +15,7 @@ use super::condition::Condition;
 use super::flows::{Answer, PathId, created, no_such_flow, version};
 use super::problem::{Kind, Problem};
 use super::query::{number, parameters, unknown};
+use super::stale::Sent;
 use crate::flow::{Flow, FlowId, Head};
 use crate::repository::{Author, Change, Outcome, Precondition, Record, Revision};
 
@@ -144,7 +145,10 @@ pub(super) async fn restore(
     let change = |precondition| Change::Restore(flow.clone(), precondition);
     // Who expects nothing restores what is there and what is not.
     let applied = match headers.contains_key(header::IF_MATCH) {
-        true => app.apply_if(&condition, change, author).await?,
+        true => match app.apply_if(&condition, change, author).await {
+            Ok(applied) => applied,
+            Err(error) => return Err(app.told(error, &condition, Sent::Flow(&flow)).await),
+        },
         false => app.apply(change(Precondition::Any), author).await?,
     };
     let outcome = applied.outcome;

@@ -13,6 +13,7 @@
 //! | `access` | who may |
 //! | `body`, `query`, `condition` | what comes in: documents, parameters, `If-Match` |
 //! | `answer`, `saved`, `problem` | what goes out: flows, what is suspicious about them, errors |
+//! | `stale`, `merge` | edits of what is no longer current: what has changed, and edits that go together |
 //! | `idempotency` | creates that are sent twice |
 //! | `request_id` | the name of a request in the logs |
 //! | `server` | the socket and its end |
@@ -33,6 +34,7 @@ mod flows;
 mod history;
 mod idempotency;
 mod import;
+mod merge;
 mod metrics;
 mod problem;
 mod query;
@@ -42,6 +44,7 @@ mod server;
 mod service;
 mod socket;
 mod source;
+mod stale;
 
 pub use access::{Access, ApiKey};
 pub use server::{GRACE, serve};

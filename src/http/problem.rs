@@ -7,10 +7,12 @@ use std::time::Duration;
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::flow::{Flow, PatchError, Reason, Refusal};
+use super::stale::Divergence;
+use crate::flow::{Conflict, Flow, MergeError, PatchError, Reason, Refusal};
 use crate::repository::{RepositoryError, Stored, ViolationKind};
 
 /// Of the document (RFC 9457).
@@ -23,7 +25,17 @@ pub(super) struct Problem {
     detail: String,
     path: Option<String>,
     current: Option<Box<Stored<Flow>>>,
+    divergence: Option<Box<Divergence>>,
+    conflicts: Option<Box<Conflicts>>,
     retry_after: Option<Duration>,
+}
+
+/// What stands in the way of a merge.
+#[derive(Debug, Serialize)]
+struct Conflicts {
+    list: Vec<Conflict>,
+    /// How many more there are.
+    more: usize,
 }
 
 /// What went wrong. Each kind has one status, one type and one title.
@@ -103,7 +115,15 @@ impl Kind {
 
 impl Problem {
     pub(super) fn new(kind: Kind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), path: None, current: None, retry_after: None }
+        Self {
+            kind,
+            detail: detail.into(),
+            path: None,
+            current: None,
+            divergence: None,
+            conflicts: None,
+            retry_after: None,
+        }
     }
 
     /// The same, with the JSON path of what it is about.
@@ -208,6 +228,24 @@ impl Problem {
         Self::precondition_failed(detail, Some(current))
     }
 
+    /// The same, with how what was sent and what is there have gone apart.
+    pub(super) fn with_divergence(self, divergence: Option<Divergence>) -> Self {
+        Self { divergence: divergence.map(Box::new), ..self }
+    }
+
+    /// The same, of a change that was to be merged.
+    pub(super) fn unmerged(self, reason: &str) -> Self {
+        Self { detail: format!("{}, and nothing was merged: {reason}", self.detail), ..self }
+    }
+
+    /// The same, with what stands in the way of the merge.
+    pub(super) fn with_conflicts(self, error: MergeError) -> Self {
+        match error {
+            MergeError::Conflicts(list, more) => Self { conflicts: Some(Box::new(Conflicts { list, more })), ..self },
+            _ => self,
+        }
+    }
+
     fn internal(error: &(dyn std::error::Error + 'static)) -> Self {
         let chain = std::iter::successors(Some(error), |error| error.source());
         let chain = chain.map(ToString::to_string).collect::<Vec<_>>().join(": ");
@@ -228,12 +266,26 @@ struct Body<'a> {
     path: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     current: Option<Current<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    difference: Option<&'a Divergence>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    conflicts: Option<&'a Conflicts>,
 }
 
 #[derive(Serialize)]
 struct Current<'a> {
     revision: u64,
+    /// When that was made, and by whom.
+    at: DateTime<Utc>,
+    author: &'a str,
     flow: &'a RawValue,
+}
+
+impl<'a> Current<'a> {
+    fn of(Stored { item, version }: &'a Stored<Flow>) -> Self {
+        let (revision, author) = (version.revision.number(), version.author.as_str());
+        Self { revision, at: version.updated_at, author, flow: item.document() }
+    }
 }
 
 impl Problem {
@@ -244,10 +296,6 @@ impl Problem {
     /// The document, an object.
     pub(super) fn document(&self) -> Vec<u8> {
         let (status, slug, title) = self.kind.parts();
-        let current = self
-            .current
-            .as_ref()
-            .map(|current| Current { revision: current.version.revision.number(), flow: current.item.document() });
         let body = Body {
             error: title,
             details: &self.detail,
@@ -256,7 +304,9 @@ impl Problem {
             status: status.as_u16(),
             detail: &self.detail,
             path: self.path.as_deref(),
-            current,
+            current: self.current.as_deref().map(Current::of),
+            difference: self.divergence.as_deref(),
+            conflicts: self.conflicts.as_deref(),
         };
         serde_json::to_vec(&body).expect("strings and JSON become JSON")
     }

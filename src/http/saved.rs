@@ -45,7 +45,7 @@ impl App {
         request: &HeaderMap,
     ) -> Response {
         if !prefers_minimal(request) {
-            return answer::flow_with(status, flow, revision, &self.warnings(flow).await);
+            return answer::flow_with(status, flow, revision, &self.warnings(flow).await, None);
         }
         const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
         let status = if status == StatusCode::OK { StatusCode::NO_CONTENT } else { status };

@@ -6,27 +6,50 @@ use futures::future::join_all;
 use serde_json::{Value, json};
 use strom::FlowRepository;
 
-use super::client::{Client, ID, OTHER_ID, created, document, edited, flow, no_such_flow, problem, problem_with};
+use super::client::{
+    Answer, Client, ID, OTHER_ID, created, document, edited, flow, no_such_flow, problem, problem_with,
+};
 
 type Repository = Arc<dyn FlowRepository>;
 
-fn stale(revision: u64, document: &str) -> String {
-    let current = json!({ "revision": revision, "flow": serde_json::from_str::<Value>(document).unwrap() });
-    let detail = format!("the flow is at revision {revision}");
-    failed(&detail, json!({ "current": current }))
+/// How the answer to a stale change of the flow at revision 2 is shown, [`without_time`].
+fn stale(difference: Value) -> String {
+    let current = json!({ "revision": 2, "at": "then", "author": "anonymous", "flow": { "id": ID, "name": "two" } });
+    failed("the flow is at revision 2", json!({ "current": current, "difference": difference }))
 }
 
 fn failed(detail: &str, further: Value) -> String {
     problem_with(412, "precondition-failed", "the flow is not as you expect it", detail, further)
 }
 
+/// An answer with a current flow, whose time is that of the test.
+fn without_time(mut answer: Answer) -> String {
+    let mut body = answer.json();
+    let at = body["current"]["at"].take();
+    assert!(at.as_str().is_some_and(|at| at.ends_with('Z')), "{at}");
+    body["current"]["at"] = "then".into();
+    answer.body = body.to_string();
+    answer.shown()
+}
+
+/// A list of one change, of the name.
+fn renamed(from: &str, to: &str) -> Value {
+    let words = format!("`name` was changed from \"{from}\" to \"{to}\"");
+    json!({ "changes": [{ "path": "$.name", "kind": "changed", "words": words }], "more": 0 })
+}
+
 pub(super) async fn a_replacement_can_ask_for_a_revision(repository: Repository) {
     let client = edited(repository).await;
     for method in ["PUT", "POST"] {
         let line = format!("{method} /api/flows/{ID}");
-        for wrong in ["\"1\"", "\"3\", \"1\"", "W/\"2\"", "\"02\"", "\"99999999999999999999\"", "\"two\""] {
+        for wrong in ["\"1\"", "\"3\", \"1\""] {
             let answer = client.send(&line, &[("if-match", wrong)], &document("three")).await;
-            assert_eq!(answer.shown(), stale(2, &document("two")), "{wrong}");
+            let both = json!({ "base": 1, "theirs": renamed("one", "two"), "yours": renamed("one", "three") });
+            assert_eq!(without_time(answer), stale(both), "{wrong}");
+        }
+        for unknown in ["\"3\"", "W/\"2\"", "\"02\"", "\"99999999999999999999\"", "\"two\""] {
+            let answer = client.send(&line, &[("if-match", unknown)], &document("three")).await;
+            assert_eq!(without_time(answer), stale(json!({ "between": renamed("three", "two") })), "{unknown}");
         }
     }
     let line = format!("PUT /api/flows/{ID}");
@@ -47,16 +70,18 @@ pub(super) async fn a_put_can_create(repository: Repository) {
     let line = format!("PUT /api/flows/{ID}");
     let absent = [("if-none-match", "*")];
     assert_eq!(client.send(&line, &absent, &document("one")).await.shown(), created(ID, 1, &document("one")));
-    let current = json!({ "revision": 1, "flow": { "id": ID, "name": "one" } });
-    let exists = failed("the flow exists already", json!({ "current": current }));
-    assert_eq!(client.send(&line, &absent, &document("two")).await.shown(), exists);
+    let current = json!({ "revision": 1, "at": "then", "author": "anonymous", "flow": { "id": ID, "name": "one" } });
+    let difference = json!({ "between": renamed("two", "one") });
+    let exists = failed("the flow exists already", json!({ "current": current, "difference": difference }));
+    assert_eq!(without_time(client.send(&line, &absent, &document("two")).await), exists);
     assert_eq!(client.shown(&format!("GET /api/flows/{ID}")).await, flow(200, 1, &document("one")));
 }
 
 pub(super) async fn a_deletion_can_ask_for_a_revision(repository: Repository) {
     let client = edited(repository).await;
     let line = format!("DELETE /api/flows/{ID}");
-    assert_eq!(client.send(&line, &[("if-match", "\"1\"")], "").await.shown(), stale(2, &document("two")));
+    let answer = client.send(&line, &[("if-match", "\"1\"")], "").await;
+    assert_eq!(without_time(answer), stale(json!({ "base": 1, "theirs": renamed("one", "two") })));
     assert_eq!(client.send(&line, &[("if-match", "\"1\", \"2\"")], "").await.shown(), "204");
     assert_eq!(client.send(&line, &[("if-match", "\"2\"")], "").await.shown(), no_such_flow(ID));
 }
@@ -65,7 +90,11 @@ pub(super) async fn new_properties_can_ask_for_a_revision(repository: Repository
     let client = edited(repository).await;
     let line = format!("PATCH /api/flows/{ID}/properties");
     let body = r#"{"properties":{"x":1}}"#;
-    assert_eq!(client.send(&line, &[("if-match", "\"1\"")], body).await.shown(), stale(2, &document("two")));
+    let words = "`properties` was added: {\"x\":1}";
+    let yours = json!({ "changes": [{ "path": "$.properties", "kind": "added", "words": words }], "more": 0 });
+    let answer = client.send(&line, &[("if-match", "\"1\"")], body).await;
+    let both = json!({ "base": 1, "theirs": renamed("one", "two"), "yours": yours });
+    assert_eq!(without_time(answer), stale(both));
     let answer = client.send(&line, &[("if-match", "\"2\"")], body).await;
     assert_eq!(answer.shown(), flow(200, 3, &format!(r#"{{"id":"{ID}","name":"two","properties":{{"x":1}}}}"#)));
 }

@@ -1,0 +1,111 @@
+//! What a change is told whose condition does not hold: the flow as it is, what others have changed, and what its sender
+//! has, so that a person can see whether anything is in the way.
+//!
+//! The revision that the sender began with is looked up in the history, where it is kept for a while. When it is not, or
+//! cannot be read just now, there is less to tell and the answer is the same.
+
+use serde::Serialize;
+
+use super::App;
+use super::condition::Condition;
+use super::problem::Problem;
+use crate::flow::{Difference, Flow, FlowId};
+use crate::repository::{self, Operation, RepositoryError, Revision, Stored, Violation, ViolationKind};
+
+/// What a request would have made of a flow.
+pub(super) enum Sent<'a> {
+    /// This one.
+    Flow(&'a Flow),
+    /// What a patch makes of it.
+    Part(&'a (dyn Fn(&Flow) -> Result<Flow, Problem> + Sync)),
+    /// Nothing.
+    Deletion,
+}
+
+impl Sent<'_> {
+    /// What becomes of this flow; none where it is deleted, or the patch does not fit it.
+    fn made_of(&self, flow: &Flow) -> Option<Flow> {
+        match self {
+            Self::Flow(flow) => Some((*flow).clone()),
+            Self::Part(change) => change(flow).ok(),
+            Self::Deletion => None,
+        }
+    }
+}
+
+/// How two edits of a flow have gone apart.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Divergence {
+    /// The revision that both began with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    base: Option<u64>,
+    /// What others have changed since then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    theirs: Option<Difference>,
+    /// What the sender has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    yours: Option<Difference>,
+    /// From what was sent, or what a patch would make of it, to what is there; where it is not known what both began with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    between: Option<Difference>,
+}
+
+impl Divergence {
+    /// Of documents that somebody wrote by SQL, and that we would have refused, there is nothing to say.
+    fn since(revision: Revision, base: &Flow, sent: &Sent<'_>, current: &Flow) -> Self {
+        let yours = sent.made_of(base).and_then(|yours| base.difference(&yours).ok());
+        Self { base: Some(revision.number()), theirs: base.difference(current).ok(), yours, between: None }
+    }
+
+    /// Where nothing is known but the two.
+    pub(super) fn between(sent: &Flow, current: &Flow) -> Self {
+        Self { between: sent.difference(current).ok(), ..Self::default() }
+    }
+}
+
+impl App {
+    /// The answer to a change that could not be made, whose sender named this condition.
+    pub(super) async fn told(&self, error: RepositoryError, condition: &Condition, sent: Sent<'_>) -> Problem {
+        match current(error) {
+            Ok(current) => self.stale(current, condition, sent).await,
+            Err(error) => error.into(),
+        }
+    }
+
+    /// The answer to a change of a flow that is at another revision than its sender knows.
+    pub(super) async fn stale(&self, current: Box<Stored<Flow>>, condition: &Condition, sent: Sent<'_>) -> Problem {
+        let base = match condition.newest_before(current.version.revision) {
+            Some(revision) => match self.base(current.item.id(), revision).await {
+                Ok(base) => base.map(|base| (revision, base)),
+                Err(error) => {
+                    tracing::debug!(%error, "a stale change is not compared with what it began with");
+                    None
+                }
+            },
+            None => None,
+        };
+        let divergence = match base {
+            Some((revision, base)) => Some(Divergence::since(revision, &base, &sent, &current.item)),
+            None => sent.made_of(&current.item).map(|sent| Divergence::between(&sent, &current.item)),
+        };
+        Problem::stale(current).with_divergence(divergence)
+    }
+
+    /// What a flow was at a revision that somebody may have edited. That of a deletion nobody was shown.
+    pub(super) async fn base(&self, id: FlowId, revision: Revision) -> repository::Result<Option<Flow>> {
+        let record = self.source.repository.revision(id, revision).await?;
+        Ok(record.filter(|record| record.operation != Operation::Delete).map(|record| record.item))
+    }
+}
+
+/// The flow as it is, of a change that failed for its revision alone.
+fn current(error: RepositoryError) -> Result<Box<Stored<Flow>>, RepositoryError> {
+    let RepositoryError::Conflict(mut violations) = error else { return Err(error) };
+    match violations.pop() {
+        Some(Violation { kind: ViolationKind::Stale { current, .. }, .. }) if violations.is_empty() => Ok(current),
+        last => {
+            violations.extend(last);
+            Err(RepositoryError::Conflict(violations))
+        }
+    }
+}
