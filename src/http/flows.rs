@@ -11,7 +11,7 @@ use super::condition::{self, Condition};
 use super::idempotency::{self, Key};
 use super::problem::{Kind, Problem};
 use super::query::{Listing, View};
-use super::stale::{Divergence, Sent};
+use super::stale::Sent;
 use super::{App, answer, merge};
 use crate::clock;
 use crate::flow::{Flow, FlowId};
@@ -111,12 +111,7 @@ pub(super) async fn put_flow(
     }
     match put(&app, flow.clone(), Precondition::Absent, author).await {
         Ok(version) => Ok(created(&app, &flow, version.revision, &headers).await),
-        Err(error) if is_only(&error, |kind| matches!(kind, ViolationKind::AlreadyExists)) => {
-            let current = app.source.repository.get(id).await?.map(Box::new);
-            let divergence = current.as_ref().map(|current| Divergence::between(&flow, &current.item));
-            Err(Problem::precondition_failed("the flow exists already", current).with_divergence(divergence))
-        }
-        Err(error) => Err(error.into()),
+        Err(error) => Err(app.told(error, &condition, Sent::Flow(&flow)).await),
     }
 }
 

@@ -127,7 +127,8 @@ struct Restore {
     revision: u64,
 }
 
-/// Makes a flow what it was, which is a change like any other: 200, or 201 where it was deleted.
+/// Makes a flow what it was, which is a change like any other: 200, or 201 where it was deleted. With `If-None-Match: *` only
+/// where it is still deleted: of two who bring it back, the second does not undo what the first has done to it since.
 pub(super) async fn restore(
     State(app): State<App>,
     PathId(id): PathId,
@@ -135,7 +136,7 @@ pub(super) async fn restore(
     headers: HeaderMap,
     JsonText(text): JsonText,
 ) -> Answer {
-    let condition = Condition::of_change(&headers)?;
+    let condition = Condition::of_put(&headers)?;
     let Restore { revision } = body::decode(&text)?;
     let found = match i64::try_from(revision) {
         Ok(_) => app.source.repository.revision(id, Revision::new(revision)).await?,
@@ -144,12 +145,13 @@ pub(super) async fn restore(
     let flow: Flow = found.ok_or_else(|| no_such_revision(id, &revision.to_string()))?.item;
     let change = |precondition| Change::Restore(flow.clone(), precondition);
     // Who expects nothing restores what is there and what is not.
-    let applied = match headers.contains_key(header::IF_MATCH) {
-        true => match app.apply_if(&condition, change, author).await {
-            Ok(applied) => applied,
-            Err(error) => return Err(app.told(error, &condition, Sent::Flow(&flow)).await),
-        },
-        false => app.apply(change(Precondition::Any), author).await?,
+    let applied = match condition == Condition::Exists && !headers.contains_key(header::IF_MATCH) {
+        true => app.apply(change(Precondition::Any), author).await,
+        false => app.apply_if(&condition, change, author).await,
+    };
+    let applied = match applied {
+        Ok(applied) => applied,
+        Err(error) => return Err(app.told(error, &condition, Sent::Flow(&flow)).await),
     };
     let outcome = applied.outcome;
     let revision = version(applied)?.revision;

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::App;
 use super::condition::Condition;
+use super::flows::is_only;
 use super::problem::Problem;
 use crate::flow::{Difference, Flow, FlowId};
 use crate::repository::{self, Operation, RepositoryError, Revision, Stored, Violation, ViolationKind};
@@ -58,7 +59,7 @@ impl Divergence {
     }
 
     /// Where nothing is known but the two.
-    pub(super) fn between(sent: &Flow, current: &Flow) -> Self {
+    fn between(sent: &Flow, current: &Flow) -> Self {
         Self { between: sent.difference(current).ok(), ..Self::default() }
     }
 }
@@ -66,8 +67,29 @@ impl Divergence {
 impl App {
     /// The answer to a change that could not be made, whose sender named this condition.
     pub(super) async fn told(&self, error: RepositoryError, condition: &Condition, sent: Sent<'_>) -> Problem {
-        match current(error) {
-            Ok(current) => self.stale(current, condition, sent).await,
+        let error = match current(error) {
+            Ok(current) => return self.stale(current, condition, sent).await,
+            Err(error) => error,
+        };
+        match &sent {
+            Sent::Flow(flow)
+                if *condition == Condition::Absent
+                    && is_only(&error, |kind| matches!(kind, ViolationKind::AlreadyExists)) =>
+            {
+                self.there(flow).await
+            }
+            _ => error.into(),
+        }
+    }
+
+    /// The answer to who stores a flow where there is none, and there is one.
+    async fn there(&self, sent: &Flow) -> Problem {
+        match self.source.repository.get(sent.id()).await {
+            Ok(current) => {
+                let divergence = current.as_ref().map(|current| Divergence::between(sent, &current.item));
+                let problem = Problem::precondition_failed("the flow exists already", current.map(Box::new));
+                problem.with_divergence(divergence)
+            }
             Err(error) => error.into(),
         }
     }

@@ -5,6 +5,7 @@ mod bodies;
 mod changes;
 pub(crate) mod client;
 mod conditions;
+mod editors;
 mod encodings;
 mod exports;
 mod failures;
@@ -12,6 +13,7 @@ mod histories;
 mod imports;
 mod last_known;
 mod lists;
+mod merges;
 mod metrics;
 mod routes;
 mod saves;
@@ -95,6 +97,12 @@ over_both_backends! {
     changes::who_waits_is_told_at_once_and_else_of_nothing,
     changes::wrong_places_are_told,
     changes::events_go_on_where_they_were_cut_off,
+    editors::the_second_of_two_editors_is_told,
+    merges::edits_of_two_editors_are_merged,
+    merges::a_merge_says_what_it_did,
+    merges::a_merge_asks_for_one_revision,
+    merges::a_merge_keeps_what_an_engine_reports,
+    merges::edits_at_once_are_all_merged,
     saves::patches_change_a_part,
     saves::patches_at_once_are_all_kept,
     sockets::sockets_tell_what_happens,
