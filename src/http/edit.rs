@@ -92,13 +92,19 @@ impl App {
         headers: &HeaderMap,
         change: impl Fn(&Flow) -> Result<Flow, Problem> + Sync,
     ) -> Answer {
+        let mut edit = None;
         for _ in 0..ATTEMPTS {
             let current = self.flow(id).await?;
             let revision = current.version.revision;
             let (flow, merged) = match merge {
                 _ if condition.allows(revision) => (change(&current.item)?, None),
                 Some(base) => {
-                    let (flow, merged) = self.merged(base, current, condition, &change).await?;
+                    // Looked up once: whoever has to read it again each time is never faster than the others.
+                    let edit = match &edit {
+                        Some(edit) => edit,
+                        None => edit.insert(self.edit_of(base, &current, condition, &change).await?),
+                    };
+                    let (flow, merged) = self.merged(edit, current, condition).await?;
                     (flow, Some(merged))
                 }
                 None => return Err(self.stale(Box::new(current), condition, Sent::Part(&change)).await),

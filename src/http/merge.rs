@@ -11,7 +11,7 @@ use super::problem::Problem;
 use super::stale::Sent;
 use super::{App, answer};
 use crate::flow::{Difference, Flow, MergeError};
-use crate::repository::{Revision, Stored, Version};
+use crate::repository::{Revision, Stored};
 
 /// The revision that was edited, where a request asks for a merge.
 ///
@@ -49,29 +49,62 @@ pub(super) struct Merge {
     yours: Difference,
 }
 
+/// An edit of a revision that may no longer be the current one.
+pub(super) struct Edit {
+    revision: Revision,
+    base: Flow,
+    yours: Flow,
+}
+
+impl Edit {
+    /// The edit merged with the flow as it is.
+    fn merged(&self, current: &Stored<Flow>) -> Result<(Flow, Merge), MergeError> {
+        let Self { revision, base, yours } = self;
+        let (theirs, version) = (&current.item, &current.version);
+        let flow = yours.merged(base, theirs)?;
+        let (their_changes, your_changes) = (base.difference(theirs)?, base.difference(yours)?);
+        let words = format!(
+            "your edit of revision {revision} ({}) was merged with revision {} by {} ({})",
+            count(&your_changes),
+            version.revision,
+            version.author.as_str(),
+            count(&their_changes),
+        );
+        let (base, current) = (revision.number(), version.revision.number());
+        Ok((flow, Merge { words, base, current, theirs: their_changes, yours: your_changes }))
+    }
+}
+
 impl App {
-    /// What `change` makes of the flow as it was, merged with the flow as it is.
-    pub(super) async fn merged(
+    /// What `change` makes of the flow as it was at this revision, which is older than `current`.
+    pub(super) async fn edit_of(
         &self,
         revision: Revision,
-        current: Stored<Flow>,
+        current: &Stored<Flow>,
         condition: &Condition,
         change: &(dyn Fn(&Flow) -> Result<Flow, Problem> + Sync),
-    ) -> Result<(Flow, Merge), Problem> {
-        let theirs = &current.item;
-        let Some(base) = self.base(theirs.id(), revision).await? else {
-            let reason = format!("revision {revision} is no longer kept, or never was");
-            return Err(self.stale(Box::new(current), condition, Sent::Part(change)).await.unmerged(&reason));
-        };
-        let yours = change(&base)?;
-        match yours.merged(&base, theirs) {
-            Ok(flow) => {
-                let merge = Merge::of(revision, &base, &yours, theirs, &current.version)?;
-                Ok((flow, merge))
+    ) -> Result<Edit, Problem> {
+        match self.base(current.item.id(), revision).await? {
+            Some(base) => Ok(Edit { revision, yours: change(&base)?, base }),
+            None => {
+                let reason = format!("revision {revision} is no longer kept, or never was");
+                Err(self.stale(Box::new(current.clone()), condition, Sent::Part(change)).await.unmerged(&reason))
             }
+        }
+    }
+
+    /// The edit merged with the flow as it is, or what is in the way.
+    pub(super) async fn merged(
+        &self,
+        edit: &Edit,
+        current: Stored<Flow>,
+        condition: &Condition,
+    ) -> Result<(Flow, Merge), Problem> {
+        match edit.merged(&current) {
+            Ok(merged) => Ok(merged),
             Err(MergeError::Refused(refusal)) => Err(refusal.into()),
             Err(error) => {
-                let problem = self.stale(Box::new(current), condition, Sent::Flow(&yours)).await;
+                let problem = self.stale(Box::new(current), condition, Sent::Flow(&edit.yours)).await;
                 Err(problem.unmerged(&error.to_string()).with_conflicts(error))
             }
         }
@@ -81,19 +114,6 @@ impl App {
     /// that its new entity tag stands for, and its next save would take away what others wrote.
     pub(super) async fn saved_merge(&self, flow: &Flow, revision: Revision, merge: &Merge) -> Response {
         answer::flow_with(StatusCode::OK, flow, revision, &self.warnings(flow).await, Some(merge))
-    }
-}
-
-impl Merge {
-    fn of(revision: Revision, base: &Flow, yours: &Flow, theirs: &Flow, version: &Version) -> Result<Self, Problem> {
-        let (current, author) = (version.revision, version.author.as_str());
-        let (theirs, yours) = (base.difference(theirs)?, base.difference(yours)?);
-        let words = format!(
-            "your edit of revision {revision} ({}) was merged with revision {current} by {author} ({})",
-            count(&yours),
-            count(&theirs),
-        );
-        Ok(Self { words, base: revision.number(), current: current.number(), theirs, yours })
     }
 }
 

@@ -5,6 +5,7 @@ mod bodies;
 mod changes;
 pub(crate) mod client;
 mod conditions;
+mod crowd;
 mod editors;
 mod encodings;
 mod exports;
@@ -103,6 +104,7 @@ over_both_backends! {
     merges::a_merge_asks_for_one_revision,
     merges::a_merge_keeps_what_an_engine_reports,
     merges::edits_at_once_are_all_merged,
+    crowd::nothing_that_a_crowd_does_is_lost,
     saves::patches_change_a_part,
     saves::patches_at_once_are_all_kept,
     sockets::sockets_tell_what_happens,
