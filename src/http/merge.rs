@@ -8,7 +8,7 @@ use url::form_urlencoded;
 
 use super::condition::Condition;
 use super::problem::Problem;
-use super::stale::Sent;
+use super::stale::{Sent, aside};
 use super::{App, answer};
 use crate::flow::{Difference, Flow, MergeError};
 use crate::repository::{Revision, Stored};
@@ -50,6 +50,7 @@ pub(super) struct Merge {
 }
 
 /// An edit of a revision that may no longer be the current one.
+#[derive(Clone)]
 pub(super) struct Edit {
     revision: Revision,
     base: Flow,
@@ -100,7 +101,8 @@ impl App {
         current: Stored<Flow>,
         condition: &Condition,
     ) -> Result<(Flow, Merge), Problem> {
-        match edit.merged(&current) {
+        let (mine, theirs) = (edit.clone(), current.clone());
+        match aside(move || mine.merged(&theirs)).await {
             Ok(merged) => Ok(merged),
             Err(MergeError::Refused(refusal)) => Err(refusal.into()),
             Err(error) => {

@@ -4,7 +4,10 @@
 //! The revision that the sender began with is looked up in the history, where it is kept for a while. When it is not, or
 //! cannot be read just now, there is less to tell and the answer is the same.
 
+use std::panic::resume_unwind;
+
 use serde::Serialize;
+use tokio::task::spawn_blocking;
 
 use super::App;
 use super::condition::Condition;
@@ -53,14 +56,22 @@ pub(super) struct Divergence {
 
 impl Divergence {
     /// Of documents that somebody wrote by SQL, and that we would have refused, there is nothing to say.
-    fn since(revision: Revision, base: &Flow, sent: &Sent<'_>, current: &Flow) -> Self {
-        let yours = sent.made_of(base).and_then(|yours| base.difference(&yours).ok());
+    fn since(revision: Revision, base: &Flow, sent: Option<&Flow>, current: &Flow) -> Self {
+        let yours = sent.and_then(|sent| base.difference(sent).ok());
         Self { base: Some(revision.number()), theirs: base.difference(current).ok(), yours, between: None }
     }
 
     /// Where nothing is known but the two.
     fn between(sent: &Flow, current: &Flow) -> Self {
         Self { between: sent.difference(current).ok(), ..Self::default() }
+    }
+}
+
+/// Does work that takes long with large documents, and nobody else should wait for, where nobody does.
+pub(super) async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(error) => resume_unwind(error.into_panic()),
     }
 }
 
@@ -84,14 +95,18 @@ impl App {
 
     /// The answer to who stores a flow where there is none, and there is one.
     async fn there(&self, sent: &Flow) -> Problem {
-        match self.source.repository.get(sent.id()).await {
-            Ok(current) => {
-                let divergence = current.as_ref().map(|current| Divergence::between(sent, &current.item));
-                let problem = Problem::precondition_failed("the flow exists already", current.map(Box::new));
-                problem.with_divergence(divergence)
+        let current = match self.source.repository.get(sent.id()).await {
+            Ok(current) => current.map(Box::new),
+            Err(error) => return error.into(),
+        };
+        let divergence = match &current {
+            Some(current) => {
+                let (sent, current) = (sent.clone(), current.item.clone());
+                Some(aside(move || Divergence::between(&sent, &current)).await)
             }
-            Err(error) => error.into(),
-        }
+            None => None,
+        };
+        Problem::precondition_failed("the flow exists already", current).with_divergence(divergence)
     }
 
     /// The answer to a change of a flow that is at another revision than its sender knows.
@@ -106,9 +121,16 @@ impl App {
             },
             None => None,
         };
+        let flow = current.item.clone();
         let divergence = match base {
-            Some((revision, base)) => Some(Divergence::since(revision, &base, &sent, &current.item)),
-            None => sent.made_of(&current.item).map(|sent| Divergence::between(&sent, &current.item)),
+            Some((revision, base)) => {
+                let sent = sent.made_of(&base);
+                Some(aside(move || Divergence::since(revision, &base, sent.as_ref(), &flow)).await)
+            }
+            None => match sent.made_of(&flow) {
+                Some(sent) => Some(aside(move || Divergence::between(&sent, &flow)).await),
+                None => None,
+            },
         };
         Problem::stale(current).with_divergence(divergence)
     }
