@@ -94,7 +94,9 @@ impl App {
     ) -> Answer {
         let mut edit = None;
         for _ in 0..ATTEMPTS {
-            let current = self.flow(id).await?;
+            let Some(current) = self.source.repository.get(id).await? else {
+                return Err(self.gone(id, condition).await);
+            };
             let revision = current.version.revision;
             let (flow, merged) = match merge {
                 _ if condition.allows(revision) => (change(&current.item)?, None),

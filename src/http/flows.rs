@@ -111,7 +111,7 @@ pub(super) async fn put_flow(
     }
     match put(&app, flow.clone(), Precondition::Absent, author).await {
         Ok(version) => Ok(created(&app, &flow, version.revision, &headers).await),
-        Err(error) => Err(app.told(error, &condition, Sent::Flow(&flow)).await),
+        Err(error) => Err(app.told(error, id, &condition, Sent::Flow(&flow)).await),
     }
 }
 
@@ -129,7 +129,7 @@ async fn replace_if(
     let change = |precondition| Change::Put(flow.clone(), precondition);
     match app.apply_if(condition, change, author).await {
         Ok(applied) => Ok(app.saved(StatusCode::OK, flow, version(applied)?.revision, headers).await),
-        Err(error) => Err(app.told(error, condition, Sent::Flow(flow)).await),
+        Err(error) => Err(app.told(error, flow.id(), condition, Sent::Flow(flow)).await),
     }
 }
 
@@ -142,7 +142,7 @@ pub(super) async fn delete(
     let condition = Condition::of_change(&headers)?;
     match app.apply_if(&condition, |precondition| Change::Delete(id, precondition), author).await {
         Ok(_) => Ok(StatusCode::NO_CONTENT.into_response()),
-        Err(error) => Err(app.told(error, &condition, Sent::Deletion).await),
+        Err(error) => Err(app.told(error, id, &condition, Sent::Deletion).await),
     }
 }
 

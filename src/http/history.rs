@@ -151,7 +151,7 @@ pub(super) async fn restore(
     };
     let applied = match applied {
         Ok(applied) => applied,
-        Err(error) => return Err(app.told(error, &condition, Sent::Flow(&flow)).await),
+        Err(error) => return Err(app.told(error, id, &condition, Sent::Flow(&flow)).await),
     };
     let outcome = applied.outcome;
     let revision = version(applied)?.revision;

@@ -12,8 +12,8 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::stale::Divergence;
-use crate::flow::{Conflict, Flow, MergeError, PatchError, Reason, Refusal};
-use crate::repository::{RepositoryError, Stored, ViolationKind};
+use crate::flow::{Conflict, Flow, Head, MergeError, PatchError, Reason, Refusal};
+use crate::repository::{Record, RepositoryError, Stored, ViolationKind};
 
 /// Of the document (RFC 9457).
 pub(super) const MEDIA_TYPE: &str = "application/problem+json";
@@ -27,7 +27,16 @@ pub(super) struct Problem {
     current: Option<Box<Stored<Flow>>>,
     divergence: Option<Box<Divergence>>,
     conflicts: Option<Box<Conflicts>>,
+    deletion: Option<Box<Deletion>>,
     retry_after: Option<Duration>,
+}
+
+/// How a flow went that is not there.
+#[derive(Debug, Serialize)]
+struct Deletion {
+    revision: u64,
+    at: DateTime<Utc>,
+    author: String,
 }
 
 /// What stands in the way of a merge.
@@ -122,6 +131,7 @@ impl Problem {
             current: None,
             divergence: None,
             conflicts: None,
+            deletion: None,
             retry_after: None,
         }
     }
@@ -233,6 +243,14 @@ impl Problem {
         Self { divergence: divergence.map(Box::new), ..self }
     }
 
+    /// The same, with how the flow went that it is about.
+    pub(super) fn with_deletion(self, deletion: Option<&Record<Head>>) -> Self {
+        let deletion = deletion.map(|Record { revision, at, author, .. }| {
+            Box::new(Deletion { revision: revision.number(), at: *at, author: author.as_str().to_owned() })
+        });
+        Self { deletion, ..self }
+    }
+
     /// The same, of a change that was to be merged.
     pub(super) fn unmerged(self, reason: &str) -> Self {
         Self { detail: format!("{}, and nothing was merged: {reason}", self.detail), ..self }
@@ -270,6 +288,8 @@ struct Body<'a> {
     difference: Option<&'a Divergence>,
     #[serde(skip_serializing_if = "Option::is_none")]
     conflicts: Option<&'a Conflicts>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deleted: Option<&'a Deletion>,
 }
 
 #[derive(Serialize)]
@@ -307,6 +327,7 @@ impl Problem {
             current: self.current.as_deref().map(Current::of),
             difference: self.divergence.as_deref(),
             conflicts: self.conflicts.as_deref(),
+            deleted: self.deletion.as_deref(),
         };
         serde_json::to_vec(&body).expect("strings and JSON become JSON")
     }

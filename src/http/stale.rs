@@ -11,7 +11,7 @@ use tokio::task::spawn_blocking;
 
 use super::App;
 use super::condition::Condition;
-use super::flows::is_only;
+use super::flows::{is_only, no_such_flow};
 use super::problem::Problem;
 use crate::flow::{Difference, Flow, FlowId};
 use crate::repository::{self, Operation, RepositoryError, Revision, Stored, Violation, ViolationKind};
@@ -76,20 +76,39 @@ pub(super) async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + '
 }
 
 impl App {
-    /// The answer to a change that could not be made, whose sender named this condition.
-    pub(super) async fn told(&self, error: RepositoryError, condition: &Condition, sent: Sent<'_>) -> Problem {
+    /// The answer to a change of this flow that could not be made, whose sender named this condition.
+    pub(super) async fn told(
+        &self,
+        error: RepositoryError,
+        id: FlowId,
+        condition: &Condition,
+        sent: Sent<'_>,
+    ) -> Problem {
         let error = match current(error) {
             Ok(current) => return self.stale(current, condition, sent).await,
             Err(error) => error,
         };
-        match &sent {
-            Sent::Flow(flow)
-                if *condition == Condition::Absent
-                    && is_only(&error, |kind| matches!(kind, ViolationKind::AlreadyExists)) =>
-            {
-                self.there(flow).await
-            }
+        let is_there = is_only(&error, |kind| matches!(kind, ViolationKind::AlreadyExists));
+        let is_gone = is_only(&error, |kind| matches!(kind, ViolationKind::NotFound));
+        match (&sent, condition) {
+            (Sent::Flow(flow), Condition::Absent) if is_there => self.there(flow).await,
+            _ if is_gone => self.gone(id, condition).await,
             _ => error.into(),
+        }
+    }
+
+    /// The answer to a change of a flow that is not there. Who has seen it is told who took it away.
+    pub(super) async fn gone(&self, id: FlowId, condition: &Condition) -> Problem {
+        let problem = no_such_flow(id);
+        if !matches!(condition, Condition::AtOneOf(_)) {
+            return problem;
+        }
+        match self.source.repository.history(id, None, 1).await {
+            Ok(records) => problem.with_deletion(records.iter().find(|record| record.operation == Operation::Delete)),
+            Err(error) => {
+                tracing::debug!(%error, "who deleted a flow is not told");
+                problem
+            }
         }
     }
 

@@ -83,7 +83,12 @@ pub(super) async fn a_deletion_can_ask_for_a_revision(repository: Repository) {
     let answer = client.send(&line, &[("if-match", "\"1\"")], "").await;
     assert_eq!(without_time(answer), stale(json!({ "base": 1, "theirs": renamed("one", "two") })));
     assert_eq!(client.send(&line, &[("if-match", "\"1\", \"2\"")], "").await.shown(), "204");
-    assert_eq!(client.send(&line, &[("if-match", "\"2\"")], "").await.shown(), no_such_flow(ID));
+    // Who has seen it is told who took it away; it may never have been there for the others.
+    let body = client.send(&line, &[("if-match", "\"2\"")], "").await.json();
+    assert!(body["deleted"]["at"].is_string(), "{body}");
+    let told = (&body["status"], &body["deleted"]["revision"], &body["deleted"]["author"]);
+    assert_eq!(told, (&json!(404), &json!(3), &json!("anonymous")));
+    assert_eq!(client.send(&line, &[("if-match", "*")], "").await.shown(), no_such_flow(ID));
 }
 
 pub(super) async fn new_properties_can_ask_for_a_revision(repository: Repository) {

@@ -164,7 +164,7 @@ pub(super) async fn the_second_of_two_editors_is_told(repository: Repository) {
         let case = format!("{first:?}, {second:?}: {}", told.body);
         assert_eq!(opened.flow().await, flow, "nothing was written: {case}");
         let (copy, revision) = if first == Deed::Delete {
-            assert_eq!(told.status, 404, "{case}");
+            assert_eq!((told.status, &told.json()["deleted"]["revision"]), (404, &json!(3)), "{case}");
             let line = format!("POST /api/flows/{}/restore", opened.id);
             let absent = [("if-none-match", "*")];
             let restored = opened.client.send(&line, &absent, r#"{"revision":2}"#).await;

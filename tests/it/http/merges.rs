@@ -6,7 +6,7 @@ use axum::http::HeaderMap;
 use serde_json::{Value, json};
 use strom::FlowRepository;
 
-use super::client::{Client, ID, document, edited, no_such_flow, problem};
+use super::client::{Client, ID, document, edited, problem};
 use super::editors::{Deed, Opened, pairs, shows};
 
 type Repository = Arc<dyn FlowRepository>;
@@ -90,7 +90,8 @@ pub(super) async fn a_merge_says_what_it_did(repository: Repository) {
     assert!(answer.json()["difference"]["between"]["changes"][1].is_object());
 
     assert_eq!(client.send(&format!("DELETE {path}"), &[], "").await.status, 204);
-    assert_eq!(client.send(&put, &etag("\"1\""), &mine).await.shown(), no_such_flow(ID));
+    let gone = client.send(&put, &etag("\"1\""), &mine).await;
+    assert_eq!((gone.status, &gone.json()["deleted"]["revision"]), (404, &json!(4)));
     // Revision 4 is the deletion, which nobody can have edited.
     client.send(&format!("POST {path}/restore"), &[], r#"{"revision":1}"#).await;
     assert_eq!(client.send(&put, &etag("\"4\""), &mine).await.status, 412);
