@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 
 use strom::clock;
-use strom::http::{self, Access, Source};
+use strom::http::{self, Access, Hosts, Source};
 use strom::last_known::LastKnown;
 use strom::storage::{Settings, Storage};
 use tokio::net::{TcpListener, lookup_host};
@@ -36,8 +36,9 @@ pub(super) async fn run(flags: &Flags) -> Result<Answer, Failure> {
     let stop = until_stopped().map_err(Failure::Signals)?;
     let how = if read_only { ", read-only" } else { "" };
     say_where(&format!("strom {}: flows in {storage}{how}, listening on http://{address}", env!("CARGO_PKG_VERSION")));
+    let settings = http::Settings { hosts: hosts(&server) };
     let source = last_known.clone().map_or_else(|| Source::from(repository.clone()), Source::from);
-    let ended = http::serve(listener, http::router(source, server.access), stop).await;
+    let ended = http::serve(listener, http::router_with(source, server.access, settings), stop).await;
     if let Some(last_known) = last_known {
         last_known.stop().await;
     }
@@ -62,6 +63,14 @@ async fn listen(server: &Server) -> Result<(TcpListener, SocketAddr), Failure> {
         Ok((listener, address))
     };
     bound.await.map_err(|source| Failure::Listen { host: host.clone(), port: *port, source })
+}
+
+/// Who is on this machine, and nobody through it, unless there is a key or it was said that none is wanted.
+fn hosts(server: &Server) -> Hosts {
+    match server.access {
+        Access::Anonymous if !server.allow_anonymous => Hosts::Loopback(vec![server.host.clone()]),
+        _ => Hosts::Any,
+    }
 }
 
 /// Done at the first signal. A second one ends the process at once: what was answered is durable.

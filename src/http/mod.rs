@@ -11,6 +11,8 @@
 //! | `service` | health, readiness, version, whether a key is wanted |
 //! | `metrics` | what is measured |
 //! | `access` | who may |
+//! | `hosts` | by which names, and not by pages of strangers |
+//! | `settings` | what is chosen for all of it |
 //! | `body`, `query`, `condition` | what comes in: documents, parameters, `If-Match` |
 //! | `answer`, `saved`, `problem` | what goes out: flows, what is suspicious about them, errors |
 //! | `stale`, `merge` | edits of what is no longer current: what has changed, and edits that go together |
@@ -32,6 +34,7 @@ mod events;
 mod export;
 mod flows;
 mod history;
+mod hosts;
 mod idempotency;
 mod import;
 mod merge;
@@ -42,12 +45,15 @@ mod request_id;
 mod saved;
 mod server;
 mod service;
+mod settings;
 mod socket;
 mod source;
 mod stale;
 
 pub use access::{Access, ApiKey};
+pub use hosts::Hosts;
 pub use server::{GRACE, serve};
+pub use settings::Settings;
 pub use source::Source;
 
 use std::any::Any;
@@ -75,6 +81,7 @@ use problem::{Kind, Problem};
 struct App {
     source: Source,
     access: Access,
+    hosts: Arc<Hosts>,
     metrics: Arc<Metrics>,
     in_flight: InFlightRequestsCounter,
     /// How many more exports may run.
@@ -85,14 +92,21 @@ struct App {
 
 /// All routes over this repository, or over this one with its last known flows. What each router measures is its own.
 pub fn router(source: impl Into<Source>, access: Access) -> Router {
+    router_with(source, access, Settings::default())
+}
+
+/// [`router`], with settings.
+pub fn router_with(source: impl Into<Source>, access: Access, settings: Settings) -> Router {
+    let Settings { hosts } = settings;
     let Source { repository, last_known } = source.into();
     let metrics = Arc::new(Metrics::of(repository));
     let source = Source { repository: metrics.observed(), last_known };
     let (in_flight_layer, in_flight) = InFlightRequestsLayer::pair();
     let exports = Arc::new(Semaphore::new(export::AT_ONCE));
     let imports = Arc::new(Semaphore::new(import::AT_ONCE));
-    let app = App { source, access, metrics, in_flight, exports, imports };
+    let app = App { source, access, hosts: Arc::new(hosts), metrics, in_flight, exports, imports };
     let routes = open().merge(guarded(&app)).with_state(app.clone());
+    let routes = routes.layer(middleware::from_fn_with_state(app.clone(), hosts::guard));
     let routes = routes.layer(CatchPanicLayer::custom(panicked)).layer(CompressionLayer::new()).layer(
         TraceLayer::new_for_http()
             .make_span_with(|request: &Request| {

@@ -78,6 +78,7 @@ pub(super) enum Kind {
     ReadOnly,
     ReadOnlyInstance,
     ForeignOrigin,
+    Misdirected,
 }
 
 impl Kind {
@@ -117,6 +118,7 @@ impl Kind {
             Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy", "the storage is busy"),
             Self::ReadOnly => (StatusCode::SERVICE_UNAVAILABLE, "read-only", "the storage is read-only"),
             Self::ForeignOrigin => (StatusCode::FORBIDDEN, "foreign-origin", "the page of a stranger"),
+            Self::Misdirected => (StatusCode::MISDIRECTED_REQUEST, "misdirected", "not a name of this server"),
             Self::ReadOnlyInstance => (StatusCode::FORBIDDEN, "read-only-instance", "this instance only reads"),
         }
     }

@@ -210,7 +210,7 @@ async fn running_requests_finish_and_new_ones_do_not_begin() {
     let mut server = Running::start(&["--data-dir", &path, "--port", "0"], &[]);
     let body = sample();
     let head = format!(
-        "POST /api/flows HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\
+        "POST /api/flows HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\
          Connection: close\r\nExpect: 100-continue\r\n\r\n",
         body.len()
     );
@@ -296,6 +296,19 @@ fn without_a_key_only_loopback_is_served() {
     assert!(!std::path::Path::new(&path).join("flows.json").exists(), "nothing was opened");
     for arguments in [["--host", "localhost"], ["--host", "127.0.0.2"], ["--host=0.0.0.0", "--allow-anonymous"]] {
         Running::start(&[&["--data-dir", &path, "--port", "0"], &arguments[..]].concat(), &[]);
+    }
+}
+
+/// What a page sees whose name was pointed at this machine after it was loaded.
+#[tokio::test]
+async fn a_server_of_this_machine_is_called_by_its_own_names_unless_strangers_are_served() {
+    let (_directory, path) = directory();
+    for (arguments, foreign) in [(&[][..], 421), (&["--api-key", "hunter2"], 401), (&["--allow-anonymous"], 200)] {
+        let server = Running::start(&[&["--data-dir", &path, "--port", "0"], arguments].concat(), &[]);
+        let by = |host: &str| Client::new().get(server.url("/api/flows")).header("host", host).send();
+        assert_eq!(by("example.org").await.unwrap().status(), foreign, "{arguments:?}");
+        let own = if foreign == 401 { 401 } else { 200 };
+        assert_eq!(by("localhost:1").await.unwrap().status(), own, "{arguments:?}");
     }
 }
 

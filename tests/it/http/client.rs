@@ -7,7 +7,7 @@ use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, header};
 use serde_json::{Value, json};
 use strom::FlowRepository;
-use strom::http::{Access, Source, router};
+use strom::http::{Access, Settings, Source, router, router_with};
 use tower::ServiceExt;
 
 pub(crate) const ID: &str = "57130000-0000-4000-8000-000000000001";
@@ -29,6 +29,10 @@ impl Client {
 
     pub(crate) fn with(source: impl Into<Source>, access: Access) -> Self {
         Self(router(source, access))
+    }
+
+    pub(crate) fn with_settings(source: impl Into<Source>, access: Access, settings: Settings) -> Self {
+        Self(router_with(source, access, settings))
     }
 
     /// `line` is a method and a path; a body is sent as JSON.

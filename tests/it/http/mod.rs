@@ -11,6 +11,7 @@ mod encodings;
 mod exports;
 mod failures;
 mod histories;
+mod hosts;
 mod imports;
 mod last_known;
 mod lists;
@@ -110,4 +111,6 @@ over_both_backends! {
     sockets::sockets_tell_what_happens,
     sockets::sockets_are_for_those_who_may,
     access::a_key_in_the_address_opens_the_streams_alone,
+    hosts::a_server_of_this_machine_answers_to_its_names,
+    hosts::pages_of_strangers_change_nothing,
 }
