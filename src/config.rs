@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use chrono::TimeDelta;
 use etcetera::BaseStrategy;
-use strom::http::{Access, ApiKey};
+use strom::http::ApiKey;
 use strom::last_known;
 use strom::postgres::DatabaseUrl;
 use strom::repository::Retention;
@@ -75,6 +75,11 @@ pub(crate) struct Flags {
     #[arg(long, global = true, value_name = "KEY")]
     api_key: Option<Secret>,
 
+    /// Serve those as well who send one of the keys in this file: TOML, for each key a table of its name with `secret` or
+    /// `sha256`, and `read-only = true` if it only reads; read again when it changes [env: STROM_API_KEYS_FILE]
+    #[arg(long, global = true, value_name = "FILE")]
+    api_keys_file: Option<OsString>,
+
     /// Without a key, listen on other addresses than loopback all the same [env: STROM_ALLOW_ANONYMOUS] [default: false]
     #[arg(
         long,
@@ -125,6 +130,7 @@ const LAST_KNOWN_MIB: Setting = Setting { flag: "--last-known-mib", env: &["STRO
 const HOST: Setting = Setting { flag: "--host", env: &["STROM_HOST"] };
 const PORT: Setting = Setting { flag: "--port", env: &["STROM_PORT", "STROM_SERVER_PORT"] };
 const API_KEY: Setting = Setting { flag: "--api-key", env: &["STROM_API_KEY"] };
+const API_KEYS_FILE: Setting = Setting { flag: "--api-keys-file", env: &["STROM_API_KEYS_FILE"] };
 const ALLOW_ANONYMOUS: Setting = Setting { flag: "--allow-anonymous", env: &["STROM_ALLOW_ANONYMOUS"] };
 
 /// Where to listen, and for whom.
@@ -134,7 +140,10 @@ pub(crate) struct Server {
     pub(crate) host: String,
     /// 0 takes a free one.
     pub(crate) port: u16,
-    pub(crate) access: Access,
+    /// The one of `--api-key`.
+    pub(crate) key: Option<ApiKey>,
+    /// Where there are more.
+    pub(crate) keys_file: Option<PathBuf>,
     /// Whether addresses other than loopback may be listened on without a key.
     pub(crate) allow_anonymous: bool,
 }
@@ -208,10 +217,8 @@ impl Flags {
         Ok(Server {
             host: host.unwrap_or_else(|| "127.0.0.1".to_owned()),
             port: port.unwrap_or(8080),
-            access: match key.map(Found::text).transpose()? {
-                Some(key) => Access::Key(ApiKey::new(&key)),
-                None => Access::Anonymous,
-            },
+            key: key.map(Found::text).transpose()?.map(|key| ApiKey::new(&key)),
+            keys_file: API_KEYS_FILE.find(self.api_keys_file.clone(), &env).map(|found| found.value.into()),
             allow_anonymous: anonymous.map(Found::boolean).transpose()?.unwrap_or(false),
         })
     }

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use strom::http::KeysFileError;
 use strom::repository::OpenError;
 
 use crate::config::{ConfigError, Flags};
@@ -69,6 +70,8 @@ pub(crate) enum Failure {
     #[error(transparent)]
     Config(#[from] ConfigError),
     #[error(transparent)]
+    Keys(#[from] KeysFileError),
+    #[error(transparent)]
     Open(#[from] OpenError),
     #[error("a database to migrate is not named\nname it with --database-url or STROM_DATABASE_URL as well")]
     NoDatabase,
@@ -77,8 +80,8 @@ pub(crate) enum Failure {
     #[error("the host `{host}` has no address: {source}\nname another one with --host or STROM_HOST")]
     Resolve { host: String, source: std::io::Error },
     #[error(
-        "without a key only loopback addresses are served, and {0} is none\nset STROM_API_KEY, or give \
-         --allow-anonymous to serve everybody who can reach it"
+        "without a key only loopback addresses are served, and {0} is none\nset STROM_API_KEY or STROM_API_KEYS_FILE, or \
+         give --allow-anonymous to serve everybody who can reach it"
     )]
     NotLoopback(SocketAddr),
     #[error("cannot listen on `{host}`, port {port}: {source}\nchoose others with --host and --port")]

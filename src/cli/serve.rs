@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 
 use strom::clock;
-use strom::http::{self, Access, Hosts, Source};
+use strom::http::{self, Access, Hosts, KeysFile, Source};
 use strom::last_known::LastKnown;
 use strom::storage::{Settings, Storage};
 use tokio::net::{TcpListener, lookup_host};
@@ -26,8 +26,9 @@ pub(super) async fn run(flags: &Flags) -> Result<Answer, Failure> {
         read_only,
         opens_while_away: true,
     };
+    let access = access(&server)?;
     // Before the storage is opened, which may migrate a database: a port that is taken changes nothing anywhere.
-    let (listener, address) = listen(&server).await?;
+    let (listener, address) = listen(&server, &access).await?;
     let repository = storage.open_with(clock::now(), settings).await?;
     let last_known = match last_known {
         Some(settings) => Some(LastKnown::follow(repository.clone(), settings).await),
@@ -36,9 +37,9 @@ pub(super) async fn run(flags: &Flags) -> Result<Answer, Failure> {
     let stop = until_stopped().map_err(Failure::Signals)?;
     let how = if read_only { ", read-only" } else { "" };
     say_where(&format!("strom {}: flows in {storage}{how}, listening on http://{address}", env!("CARGO_PKG_VERSION")));
-    let settings = http::Settings { hosts: hosts(&server) };
+    let settings = http::Settings { hosts: hosts(&server, &access) };
     let source = last_known.clone().map_or_else(|| Source::from(repository.clone()), Source::from);
-    let ended = http::serve(listener, http::router_with(source, server.access, settings), stop).await;
+    let ended = http::serve(listener, http::router_with(source, access, settings), stop).await;
     if let Some(last_known) = last_known {
         last_known.stop().await;
     }
@@ -46,13 +47,28 @@ pub(super) async fn run(flags: &Flags) -> Result<Answer, Failure> {
     ended.map(|()| Answer::Done).map_err(Failure::Serve)
 }
 
+/// Who is served: everybody, or who holds a key. A file of keys is followed from here on.
+fn access(server: &Server) -> Result<Access, Failure> {
+    let Server { key, keys_file, .. } = server;
+    Ok(match (key.clone(), keys_file.clone()) {
+        (None, None) => Access::Anonymous,
+        (Some(key), None) => Access::Key(key),
+        (key, Some(path)) => {
+            let file = KeysFile::open(path, key)?;
+            let keys = file.keys();
+            tokio::spawn(file.follow());
+            Access::Keys(keys)
+        }
+    })
+}
+
 /// The socket, on a loopback address unless there is a key or it was said that none is wanted.
-async fn listen(server: &Server) -> Result<(TcpListener, SocketAddr), Failure> {
+async fn listen(server: &Server, access: &Access) -> Result<(TcpListener, SocketAddr), Failure> {
     let Server { host, port, .. } = server;
     let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
     let found = lookup_host((bare, *port)).await;
     let addresses: Vec<_> = found.map_err(|source| Failure::Resolve { host: host.clone(), source })?.collect();
-    if matches!(server.access, Access::Anonymous) && !server.allow_anonymous {
+    if matches!(access, Access::Anonymous) && !server.allow_anonymous {
         // All of them: a name that has one address elsewhere is not ours alone.
         let elsewhere = addresses.iter().find(|address| !address.ip().to_canonical().is_loopback());
         elsewhere.map_or(Ok(()), |address| Err(Failure::NotLoopback(*address)))?;
@@ -66,8 +82,8 @@ async fn listen(server: &Server) -> Result<(TcpListener, SocketAddr), Failure> {
 }
 
 /// Who is on this machine, and nobody through it, unless there is a key or it was said that none is wanted.
-fn hosts(server: &Server) -> Hosts {
-    match server.access {
+fn hosts(server: &Server, access: &Access) -> Hosts {
+    match access {
         Access::Anonymous if !server.allow_anonymous => Hosts::Loopback(vec![server.host.clone()]),
         _ => Hosts::Any,
     }

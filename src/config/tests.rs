@@ -3,7 +3,7 @@ use std::ffi::OsString;
 use clap::{CommandFactory, Parser};
 
 use super::{
-    ALLOW_ANONYMOUS, API_KEY, Access, ConfigError, DATA_DIR, DATABASE_URL, FLOWS_PATH, Flags, HISTORY_DAYS,
+    ALLOW_ANONYMOUS, API_KEY, API_KEYS_FILE, ConfigError, DATA_DIR, DATABASE_URL, FLOWS_PATH, Flags, HISTORY_DAYS,
     HISTORY_REVISIONS, HOST, LAST_KNOWN_MIB, MIGRATE_DATABASE_URL, PORT, READ_ONLY, Retention, Server,
 };
 
@@ -40,12 +40,18 @@ fn flags_win_over_the_environment_and_that_over_defaults() {
 
 #[test]
 fn blank_is_not_set() {
-    let variables =
-        [("STROM_PORT", " "), ("STROM_SERVER_PORT", "3"), ("STROM_HOST", ""), ("STROM_API_KEY", "\t")].as_slice();
+    let variables = [
+        ("STROM_PORT", " "),
+        ("STROM_SERVER_PORT", "3"),
+        ("STROM_HOST", ""),
+        ("STROM_API_KEY", "\t"),
+        ("STROM_API_KEYS_FILE", " "),
+    ]
+    .as_slice();
     let arguments = ["--port", "", "--host", " ", "--api-key", "", "--allow-anonymous="];
     let server = server(&arguments, variables).unwrap();
     assert_eq!((server.host.as_str(), server.port, server.allow_anonymous), ("127.0.0.1", 3, false));
-    assert!(matches!(server.access, Access::Anonymous));
+    assert!(server.key.is_none() && server.keys_file.is_none());
     let paths = [("STROM_DATABASE_URL", " "), ("STROM_FLOWS_PATH", ""), ("STROM_STORAGE_DATA_DIR", "d")];
     assert_eq!(storage(&["--data-dir", ""], &paths), "d/flows.json");
 }
@@ -142,6 +148,7 @@ fn the_help_names_every_variable() {
         HOST,
         PORT,
         API_KEY,
+        API_KEYS_FILE,
         ALLOW_ANONYMOUS,
     ] {
         let text = format!("[env: {}]", setting.env.join(", "));

@@ -50,7 +50,7 @@ mod socket;
 mod source;
 mod stale;
 
-pub use access::{Access, ApiKey};
+pub use access::{Access, ApiKey, Keys, KeysFile, KeysFileError};
 pub use hosts::Hosts;
 pub use server::{GRACE, serve};
 pub use settings::Settings;

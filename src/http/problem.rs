@@ -79,6 +79,7 @@ pub(super) enum Kind {
     ReadOnlyInstance,
     ForeignOrigin,
     Misdirected,
+    ReadOnlyKey,
 }
 
 impl Kind {
@@ -119,6 +120,7 @@ impl Kind {
             Self::ReadOnly => (StatusCode::SERVICE_UNAVAILABLE, "read-only", "the storage is read-only"),
             Self::ForeignOrigin => (StatusCode::FORBIDDEN, "foreign-origin", "the page of a stranger"),
             Self::Misdirected => (StatusCode::MISDIRECTED_REQUEST, "misdirected", "not a name of this server"),
+            Self::ReadOnlyKey => (StatusCode::FORBIDDEN, "read-only-key", "this key only reads"),
             Self::ReadOnlyInstance => (StatusCode::FORBIDDEN, "read-only-instance", "this instance only reads"),
         }
     }

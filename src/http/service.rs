@@ -7,8 +7,8 @@ use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, SecondsFormat, TimeDelta};
 use serde::Serialize;
 
+use super::App;
 use super::answer::NO_STORE;
-use super::{Access, App};
 use crate::clock;
 use crate::last_known::{Extent, LastKnown};
 use crate::repository::Status;
@@ -55,7 +55,7 @@ struct LastKnownFlows {
 pub(super) async fn ready(State(app): State<App>, headers: HeaderMap) -> Response {
     let health = app.source.repository.health().await;
     let ready = health.status == Status::Ready;
-    let is_trusted = app.access.author(&headers).is_some();
+    let is_trusted = app.access.caller(&headers).is_some();
     let reason = match health.status {
         Status::Ready => None,
         Status::Unavailable(reason) => Some(reason),
@@ -114,14 +114,23 @@ pub(super) struct AuthStatus {
     authenticated: bool,
     auth_required: bool,
     methods: &'static [&'static str],
+    /// Of the key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    read_only: Option<bool>,
 }
 
-/// Whether a key is wanted, and whether this request has the right one.
+/// Whether a key is wanted, whether this request has one that is right, and which.
 pub(super) async fn auth_status(State(app): State<App>, headers: HeaderMap) -> Json<AuthStatus> {
-    let auth_required = matches!(app.access, Access::Key(_));
+    let auth_required = app.access.asks_for_a_key();
+    let caller = app.access.caller(&headers);
+    let holder = caller.as_ref().filter(|caller| caller.has_key);
     Json(AuthStatus {
-        authenticated: app.access.author(&headers).is_some(),
+        authenticated: caller.is_some(),
         auth_required,
         methods: if auth_required { &["api_key"] } else { &[] },
+        name: holder.map(|caller| caller.name.as_str().to_owned()),
+        read_only: holder.map(|caller| caller.is_read_only),
     })
 }

@@ -291,11 +291,72 @@ fn without_a_key_only_loopback_is_served() {
         let (code, stdout, stderr) = outcome(&output);
         assert_eq!((code, stdout.as_str()), (Some(2), ""));
         let begin = "error: without a key only loopback addresses are served, and ";
-        assert!(stderr.starts_with(begin) && stderr.contains("\nset STROM_API_KEY, or give --allow-anonymous"));
+        assert!(
+            stderr.starts_with(begin)
+                && stderr.contains("\nset STROM_API_KEY or STROM_API_KEYS_FILE, or give --allow-anonymous")
+        );
     }
     assert!(!std::path::Path::new(&path).join("flows.json").exists(), "nothing was opened");
     for arguments in [["--host", "localhost"], ["--host", "127.0.0.2"], ["--host=0.0.0.0", "--allow-anonymous"]] {
         Running::start(&[&["--data-dir", &path, "--port", "0"], &arguments[..]].concat(), &[]);
+    }
+}
+
+/// The keys of a show: one of them is withdrawn, and nothing is restarted.
+#[tokio::test]
+async fn keys_come_from_a_file_that_may_change() {
+    let (_directory, path) = directory();
+    let file = format!("{path}/keys.toml");
+    let studio = "[studio-a]\nsha256 = 'c2e5d9e1f8a0ed0c4a4e6b2f1f0e2d1a'\n";
+    std::fs::write(&file, studio).unwrap();
+    let arguments = ["--data-dir", &path, "--port", "0", "--api-keys-file", &file];
+    let (code, stdout, stderr) = outcome(&strom(&arguments, &[]).output().unwrap());
+    assert_eq!((code, stdout.as_str()), (Some(2), ""));
+    let expected =
+        format!("error: cannot take the keys in `{file}`, line 1: `sha256` is not 64 hexadecimal digits\nmake");
+    assert!(stderr.starts_with(&expected) && !stderr.contains("c2e5d9"), "{stderr}");
+
+    // printf %s 'the secret of studio a' | sha256sum
+    let studio = "[studio-a]\nsha256 = '665b561d34f202b0f5db3c7f54a30a7a712a93aff719d62a1080e139a400a1ef'\n";
+    let wall = "[wall]\nsecret = 'the secret of the wall'\nread-only = true\n";
+    std::fs::write(&file, [studio, wall].concat()).unwrap();
+    let variables = [("STROM_API_KEYS_FILE", file.as_str()), ("STROM_API_KEY", "hunter2"), ("RUST_LOG", "info")];
+    let mut server = Running::start(&["--data-dir", &path, "--port", "0", "--host", "0.0.0.0"], &variables);
+    server.address = server.address.replace("0.0.0.0", "127.0.0.1");
+    let send = async |request: reqwest::RequestBuilder, secret: &str| {
+        let request = request.header(CONTENT_TYPE, "application/json").bearer_auth(secret);
+        request.send().await.unwrap().status().as_u16()
+    };
+    let (flows, client) = (server.url("/api/flows"), Client::new());
+    assert_eq!(send(client.post(&flows).body(sample()), "the secret of studio a").await, 201);
+    assert_eq!(send(client.post(&flows).body(sample()), "the secret of the wall").await, 403);
+    for (secret, status) in [("the secret of the wall", 200), ("hunter2", 200), ("hunter3", 401)] {
+        assert_eq!(send(client.get(&flows), secret).await, status, "{secret}");
+    }
+    let read: Value = client
+        .get(server.url("/api/changes?since=0"))
+        .bearer_auth("hunter2")
+        .send()
+        .await
+        .unwrap()
+        .json()
+        .await
+        .unwrap();
+    assert_eq!(read["changes"][0]["author"], "studio-a");
+
+    std::fs::write(&file, wall).unwrap();
+    let begin = Instant::now();
+    while send(client.get(&flows), "the secret of studio a").await != 401 {
+        assert!(begin.elapsed() < Duration::from_secs(20), "the key is still good");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(send(client.get(&flows), "the secret of the wall").await, 200);
+    server.signal(Signal::TERM);
+    assert_eq!(server.wait().code(), Some(0));
+    let log = server.stderr();
+    assert!(log.contains("the keys were read again") && log.contains("chmod 600"), "{log}");
+    for secret in ["hunter2", "the secret of"] {
+        assert!(!log.contains(secret), "{log}");
     }
 }
 

@@ -1,12 +1,12 @@
-//! The key.
+//! Keys.
 
 use std::sync::Arc;
 
 use serde_json::json;
 use strom::FlowRepository;
-use strom::http::{Access, ApiKey};
+use strom::http::{Access, ApiKey, Keys};
 
-use super::client::{Client, ID};
+use super::client::{Client, ID, document, problem};
 
 pub(super) async fn without_the_key_nothing_is_shown(repository: Arc<dyn FlowRepository>) {
     let client = Client::with(repository.clone(), Access::Key(ApiKey::new("secret")));
@@ -53,9 +53,71 @@ pub(super) async fn without_the_key_nothing_is_shown(repository: Arc<dyn FlowRep
 pub(super) async fn a_key_in_the_address_opens_the_streams_alone(repository: Arc<dyn FlowRepository>) {
     let client = Client::with(repository, Access::Key(ApiKey::new("a key")));
     assert_eq!(client.send("GET /api/changes?auth_token=a%20key", &[], "").await.status, 200);
+    for line in ["POST /api/changes", "HEAD /api/changes", "GET /api/changes/"] {
+        let answer = client.send(&format!("{line}?auth_token=a%20key"), &[], "").await;
+        assert_eq!((answer.status, answer.body.as_str()), (401, ""), "{line}");
+    }
     for path in
         ["/api/changes?auth_token=b", "/api/changes", "/api/flows?auth_token=a%20key", "/api/trash?auth_token=a+key"]
     {
         assert_eq!(client.shown(&format!("GET {path}")).await, "401\nwww-authenticate: Bearer", "{path}");
     }
+}
+
+fn keys() -> Keys {
+    [ApiKey::named("Studio A", "of studio a"), ApiKey::named("wall", "of the wall").read_only()].into_iter().collect()
+}
+
+pub(super) async fn each_key_writes_under_its_name(repository: Arc<dyn FlowRepository>) {
+    let keys = keys();
+    let client = Client::with(repository, Access::Keys(keys.clone()));
+    let path = format!("/api/flows/{ID}");
+    let studio = [("x-api-key", "of studio a")];
+    assert_eq!(client.send("POST /api/flows", &studio, &document("one")).await.status, 201);
+    let status = client.send("GET /api/auth/status", &studio, "").await.json();
+    let expected = json!({
+        "authenticated": true, "auth_required": true, "methods": ["api_key"], "name": "Studio A", "read_only": false,
+    });
+    assert_eq!(status, expected);
+
+    keys.replace([ApiKey::named("b", "of b")]);
+    let withdrawn = client.send(&format!("DELETE {path}"), &studio, "").await;
+    assert_eq!(withdrawn.shown(), "401\nwww-authenticate: Bearer");
+    let b = [("authorization", "Bearer of b")];
+    assert_eq!(client.send(&format!("PUT {path}"), &b, &document("two")).await.status, 200);
+    let history = client.send(&format!("GET {path}/history"), &b, "").await.json();
+    let authors: Vec<_> = history["history"].as_array().unwrap().iter().map(|record| &record["author"]).collect();
+    assert_eq!(authors, ["b", "Studio A"]);
+}
+
+pub(super) async fn a_read_only_key_changes_nothing(repository: Arc<dyn FlowRepository>) {
+    let client = Client::with(repository.clone(), Access::Keys(keys()));
+    let wall = [("x-api-key", "of the wall")];
+    client.send("POST /api/flows", &[("x-api-key", "of studio a")], &document("one")).await;
+    let flow = format!("/api/flows/{ID}");
+    for path in ["/api/flows", &flow, &format!("{flow}/history"), "/api/changes", "/api/flows/export"] {
+        assert_eq!(client.send(&format!("GET {path}"), &wall, "").await.status, 200, "{path}");
+        assert_eq!(client.send(&format!("HEAD {path}"), &wall, "").await.status, 200, "{path}");
+    }
+    let detail = "the key `wall` only reads; send changes with a key that is not read-only";
+    let refused = problem(403, "read-only-key", "this key only reads", detail);
+    let changes = [
+        "POST /api/flows".to_owned(),
+        format!("PUT {flow}"),
+        format!("POST {flow}"),
+        format!("PATCH {flow}"),
+        format!("PATCH {flow}/properties"),
+        format!("PUT {flow}/state"),
+        format!("POST {flow}/restore"),
+        format!("POST {flow}/start"),
+        format!("DELETE {flow}"),
+        "FROB /api/nothing".to_owned(),
+    ];
+    for line in changes {
+        assert_eq!(client.send(&line, &wall, &document("two")).await.shown(), refused, "{line}");
+    }
+    let status = client.send("GET /api/auth/status", &wall, "").await.json();
+    assert_eq!((&status["name"], &status["read_only"]), (&json!("wall"), &json!(true)));
+    let stored = repository.get(ID.parse().unwrap()).await.unwrap().unwrap();
+    assert_eq!((stored.version.revision.number(), stored.item.head().name.as_str()), (1, "one"));
 }

@@ -111,6 +111,8 @@ over_both_backends! {
     sockets::sockets_tell_what_happens,
     sockets::sockets_are_for_those_who_may,
     access::a_key_in_the_address_opens_the_streams_alone,
+    access::each_key_writes_under_its_name,
+    access::a_read_only_key_changes_nothing,
     hosts::a_server_of_this_machine_answers_to_its_names,
     hosts::pages_of_strangers_change_nothing,
 }

@@ -1,0 +1,98 @@
+//! Who may use the routes: everybody, or who holds a key.
+//!
+//! There are no users, sessions and rights here; a key opens everything, or everything that is read. Event streams and
+//! WebSockets, which browsers cannot give a header, also take the key from `?auth_token=`; no other route may, because
+//! addresses end up in histories and logs.
+
+mod key;
+mod keys_file;
+
+pub use key::{ApiKey, Keys};
+pub use keys_file::{KeysFile, KeysFileError};
+
+use std::slice;
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use url::form_urlencoded;
+
+use super::App;
+use super::problem::{Kind, Problem};
+use crate::repository::Author;
+use key::holder;
+
+/// Who may use the routes.
+#[derive(Debug, Clone)]
+pub enum Access {
+    /// Everybody who can reach the address.
+    Anonymous,
+    /// Who sends this key as `Authorization: Bearer` (RFC 6750) or `X-API-Key`.
+    Key(ApiKey),
+    /// Who sends one of these keys.
+    Keys(Keys),
+}
+
+/// Who sends a request.
+#[derive(Debug, Clone)]
+pub(super) struct Caller {
+    pub(super) name: Author,
+    pub(super) is_read_only: bool,
+    /// And is known by it, not by where it comes from.
+    pub(super) has_key: bool,
+}
+
+impl Access {
+    pub(super) fn asks_for_a_key(&self) -> bool {
+        !matches!(self, Self::Anonymous)
+    }
+
+    /// Who sends these headers; `None` is somebody who may not.
+    pub(super) fn caller(&self, headers: &HeaderMap) -> Option<Caller> {
+        self.first_holder(secrets(headers))
+    }
+
+    /// Who holds one of these secrets. Without keys it is anybody.
+    fn first_holder<'a>(&self, mut secrets: impl Iterator<Item = &'a [u8]>) -> Option<Caller> {
+        match self {
+            Self::Anonymous => Some(Caller { name: Author::new("anonymous"), is_read_only: false, has_key: false }),
+            Self::Key(key) => secrets.find_map(|secret| holder(slice::from_ref(key), secret)),
+            Self::Keys(keys) => {
+                let keys = keys.now();
+                secrets.find_map(|secret| holder(&keys, secret))
+            }
+        }
+    }
+}
+
+fn secrets(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
+    let bearer = headers.get_all(header::AUTHORIZATION).into_iter().filter_map(|value| {
+        let (scheme, secret) = value.as_bytes().split_at_checked(7)?;
+        scheme.eq_ignore_ascii_case(b"bearer ").then(|| secret.trim_ascii())
+    });
+    bearer.chain(headers.get_all("x-api-key").into_iter().map(|value| value.as_bytes().trim_ascii()))
+}
+
+/// The secret in the address, on the routes that browsers open without headers.
+fn secret_in_address(request: &Request) -> Option<String> {
+    let (&Method::GET, "/api/changes" | "/api/ws") = (request.method(), request.uri().path()) else { return None };
+    let mut parameters = form_urlencoded::parse(request.uri().query()?.as_bytes());
+    parameters.find(|(name, _)| name == "auth_token").map(|(_, secret)| secret.into_owned())
+}
+
+/// Lets only those through who may, and tells the handlers who it is.
+pub(super) async fn require(State(app): State<App>, mut request: Request, next: Next) -> Response {
+    let in_address = secret_in_address(&request);
+    let secrets = secrets(request.headers()).chain(in_address.as_ref().map(String::as_bytes));
+    let Some(caller) = app.access.first_holder(secrets) else {
+        return (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, "Bearer")]).into_response();
+    };
+    if caller.is_read_only && !request.method().is_safe() {
+        let name = caller.name.as_str();
+        let detail = format!("the key `{name}` only reads; send changes with a key that is not read-only");
+        return Problem::new(Kind::ReadOnlyKey, detail).into_response();
+    }
+    request.extensions_mut().insert(caller.name);
+    next.run(request).await
+}
