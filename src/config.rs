@@ -80,6 +80,11 @@ pub(crate) struct Flags {
     #[arg(long, global = true, value_name = "FILE")]
     api_keys_file: Option<OsString>,
 
+    /// Take so many requests a second from one client, known by its key, else by its address; 0 takes any number [env:
+    /// STROM_RATE_LIMIT] [default: 1000; any number where only this machine is served without a key]
+    #[arg(long, global = true, value_name = "REQUESTS")]
+    rate_limit: Option<String>,
+
     /// Without a key, listen on other addresses than loopback all the same [env: STROM_ALLOW_ANONYMOUS] [default: false]
     #[arg(
         long,
@@ -131,6 +136,7 @@ const HOST: Setting = Setting { flag: "--host", env: &["STROM_HOST"] };
 const PORT: Setting = Setting { flag: "--port", env: &["STROM_PORT", "STROM_SERVER_PORT"] };
 const API_KEY: Setting = Setting { flag: "--api-key", env: &["STROM_API_KEY"] };
 const API_KEYS_FILE: Setting = Setting { flag: "--api-keys-file", env: &["STROM_API_KEYS_FILE"] };
+const RATE_LIMIT: Setting = Setting { flag: "--rate-limit", env: &["STROM_RATE_LIMIT"] };
 const ALLOW_ANONYMOUS: Setting = Setting { flag: "--allow-anonymous", env: &["STROM_ALLOW_ANONYMOUS"] };
 
 /// Where to listen, and for whom.
@@ -144,6 +150,8 @@ pub(crate) struct Server {
     pub(crate) key: Option<ApiKey>,
     /// Where there are more.
     pub(crate) keys_file: Option<PathBuf>,
+    /// Requests of one client in a second, where something was said; 0 is any number.
+    pub(crate) rate_limit: Option<u32>,
     /// Whether addresses other than loopback may be listened on without a key.
     pub(crate) allow_anonymous: bool,
 }
@@ -213,12 +221,14 @@ impl Flags {
         let host = HOST.find(self.host.clone().map(Into::into), &env).map(Found::text).transpose()?;
         let port = PORT.find(self.port.clone().map(Into::into), &env).map(Found::port).transpose()?;
         let key = API_KEY.find(secret(&self.api_key), &env);
+        let rate_limit = RATE_LIMIT.find(self.rate_limit.clone().map(Into::into), &env);
         let anonymous = ALLOW_ANONYMOUS.find(self.allow_anonymous.clone().map(Into::into), &env);
         Ok(Server {
             host: host.unwrap_or_else(|| "127.0.0.1".to_owned()),
             port: port.unwrap_or(8080),
             key: key.map(Found::text).transpose()?.map(|key| ApiKey::new(&key)),
             keys_file: API_KEYS_FILE.find(self.api_keys_file.clone(), &env).map(|found| found.value.into()),
+            rate_limit: rate_limit.map(|found| found.number(0)).transpose()?,
             allow_anonymous: anonymous.map(Found::boolean).transpose()?.unwrap_or(false),
         })
     }

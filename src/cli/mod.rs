@@ -86,8 +86,6 @@ pub(crate) enum Failure {
     NotLoopback(SocketAddr),
     #[error("cannot listen on `{host}`, port {port}: {source}\nchoose others with --host and --port")]
     Listen { host: String, port: u16, source: std::io::Error },
-    #[error("the server ended: {0}")]
-    Serve(std::io::Error),
     #[error("cannot wait for signals: {0}")]
     Signals(std::io::Error),
 }

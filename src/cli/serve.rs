@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 
 use strom::clock;
 use strom::http::{self, Access, Hosts, KeysFile, Source};
@@ -13,6 +14,10 @@ use tokio::sync::oneshot;
 use super::signals::Signals;
 use super::{Answer, Failure};
 use crate::config::{Flags, Server};
+
+/// How many requests a client may send in a second when nobody says: ten times what the busiest screen asks for, and a
+/// fraction of what a server answers.
+const RATE: u32 = 1000;
 
 pub(super) async fn run(flags: &Flags) -> Result<Answer, Failure> {
     let env = |name: &str| std::env::var_os(name);
@@ -37,14 +42,16 @@ pub(super) async fn run(flags: &Flags) -> Result<Answer, Failure> {
     let stop = until_stopped().map_err(Failure::Signals)?;
     let how = if read_only { ", read-only" } else { "" };
     say_where(&format!("strom {}: flows in {storage}{how}, listening on http://{address}", env!("CARGO_PKG_VERSION")));
-    let settings = http::Settings { hosts: hosts(&server, &access) };
+    let hosts = hosts(&server, &access);
+    let rate_limit = rate_limit(&server, &hosts);
+    let settings = http::Settings { hosts, rate_limit };
     let source = last_known.clone().map_or_else(|| Source::from(repository.clone()), Source::from);
-    let ended = http::serve(listener, http::router_with(source, access, settings), stop).await;
+    http::serve(listener, http::router_with(source, access, settings), stop).await;
     if let Some(last_known) = last_known {
         last_known.stop().await;
     }
     repository.close().await;
-    ended.map(|()| Answer::Done).map_err(Failure::Serve)
+    Ok(Answer::Done)
 }
 
 /// Who is served: everybody, or who holds a key. A file of keys is followed from here on.
@@ -87,6 +94,12 @@ fn hosts(server: &Server, access: &Access) -> Hosts {
         Access::Anonymous if !server.allow_anonymous => Hosts::Loopback(vec![server.host.clone()]),
         _ => Hosts::Any,
     }
+}
+
+/// Whoever is on this machine, and nobody else, may send as much as it can, until something else is said.
+fn rate_limit(server: &Server, hosts: &Hosts) -> Option<NonZeroU32> {
+    let default = if *hosts == Hosts::Any { RATE } else { 0 };
+    NonZeroU32::new(server.rate_limit.unwrap_or(default))
 }
 
 /// Done at the first signal. A second one ends the process at once: what was answered is durable.

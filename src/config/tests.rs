@@ -4,7 +4,7 @@ use clap::{CommandFactory, Parser};
 
 use super::{
     ALLOW_ANONYMOUS, API_KEY, API_KEYS_FILE, ConfigError, DATA_DIR, DATABASE_URL, FLOWS_PATH, Flags, HISTORY_DAYS,
-    HISTORY_REVISIONS, HOST, LAST_KNOWN_MIB, MIGRATE_DATABASE_URL, PORT, READ_ONLY, Retention, Server,
+    HISTORY_REVISIONS, HOST, LAST_KNOWN_MIB, MIGRATE_DATABASE_URL, PORT, RATE_LIMIT, READ_ONLY, Retention, Server,
 };
 
 #[derive(Debug, Parser)]
@@ -46,11 +46,13 @@ fn blank_is_not_set() {
         ("STROM_HOST", ""),
         ("STROM_API_KEY", "\t"),
         ("STROM_API_KEYS_FILE", " "),
+        ("STROM_RATE_LIMIT", ""),
     ]
     .as_slice();
     let arguments = ["--port", "", "--host", " ", "--api-key", "", "--allow-anonymous="];
     let server = server(&arguments, variables).unwrap();
     assert_eq!((server.host.as_str(), server.port, server.allow_anonymous), ("127.0.0.1", 3, false));
+    assert_eq!(server.rate_limit, None);
     assert!(server.key.is_none() && server.keys_file.is_none());
     let paths = [("STROM_DATABASE_URL", " "), ("STROM_FLOWS_PATH", ""), ("STROM_STORAGE_DATA_DIR", "d")];
     assert_eq!(storage(&["--data-dir", ""], &paths), "d/flows.json");
@@ -97,6 +99,17 @@ fn last_known_flows_are_kept_in_the_data_directory_unless_none_are_wanted() {
     assert!(kept(&[], &[("STROM_LAST_KNOWN_MIB", "0")]).unwrap().is_none());
     let error = kept(&["--last-known-mib", "1.5"], &[]).unwrap_err().to_string();
     assert_eq!(error, "--last-known-mib is not a number from 0 to 1000000");
+}
+
+#[test]
+fn a_rate_is_a_number_and_none_when_it_is_0() {
+    let rate =
+        |arguments: &[&str], value| server(arguments, &[("STROM_RATE_LIMIT", value)]).map(|server| server.rate_limit);
+    assert_eq!(
+        (rate(&["--rate-limit", "5"], "7"), rate(&[], "0"), rate(&[], " ")),
+        (Ok(Some(5)), Ok(Some(0)), Ok(None))
+    );
+    assert_eq!(rate(&[], "-1").unwrap_err().to_string(), "STROM_RATE_LIMIT is not a number from 0 to 1000000");
 }
 
 #[test]
@@ -149,6 +162,7 @@ fn the_help_names_every_variable() {
         PORT,
         API_KEY,
         API_KEYS_FILE,
+        RATE_LIMIT,
         ALLOW_ANONYMOUS,
     ] {
         let text = format!("[env: {}]", setting.env.join(", "));

@@ -18,7 +18,8 @@
 //! | `stale`, `merge` | edits of what is no longer current: what has changed, and edits that go together |
 //! | `idempotency` | creates that are sent twice |
 //! | `request_id` | the name of a request in the logs |
-//! | `server` | the socket and its end |
+//! | `limits` | how many requests |
+//! | `server`, `connection` | the socket, its connections and its end |
 //!
 //! What it refuses: to answer other origins (there are no CORS headers), to take bodies that do not say they are JSON,
 //! and to show what a storage said when it failed.
@@ -29,6 +30,7 @@ mod body;
 mod catalog;
 mod changes;
 mod condition;
+mod connection;
 mod edit;
 mod events;
 mod export;
@@ -37,6 +39,7 @@ mod history;
 mod hosts;
 mod idempotency;
 mod import;
+mod limits;
 mod merge;
 mod metrics;
 mod problem;
@@ -57,10 +60,12 @@ pub use settings::Settings;
 pub use source::Source;
 
 use std::any::Any;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{DefaultBodyLimit, Request};
+use axum::extract::{ConnectInfo, DefaultBodyLimit, Request};
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, patch, post, put};
 use axum::{Router, middleware};
@@ -72,8 +77,10 @@ use tower_http::metrics::InFlightRequestsLayer;
 use tower_http::metrics::in_flight_requests::InFlightRequestsCounter;
 use tower_http::trace::TraceLayer;
 use tracing::Span;
+use tracing::field::{Empty, display};
 
 use crate::metrics::Metrics;
+use limits::Limits;
 use problem::{Kind, Problem};
 
 /// What every handler can reach.
@@ -82,6 +89,7 @@ struct App {
     source: Source,
     access: Access,
     hosts: Arc<Hosts>,
+    limits: Limits,
     metrics: Arc<Metrics>,
     in_flight: InFlightRequestsCounter,
     /// How many more exports may run.
@@ -97,26 +105,30 @@ pub fn router(source: impl Into<Source>, access: Access) -> Router {
 
 /// [`router`], with settings.
 pub fn router_with(source: impl Into<Source>, access: Access, settings: Settings) -> Router {
-    let Settings { hosts } = settings;
+    let Settings { hosts, rate_limit } = settings;
+    let limits = Limits::new(rate_limit);
     let Source { repository, last_known } = source.into();
     let metrics = Arc::new(Metrics::of(repository));
     let source = Source { repository: metrics.observed(), last_known };
     let (in_flight_layer, in_flight) = InFlightRequestsLayer::pair();
     let exports = Arc::new(Semaphore::new(export::AT_ONCE));
     let imports = Arc::new(Semaphore::new(import::AT_ONCE));
-    let app = App { source, access, hosts: Arc::new(hosts), metrics, in_flight, exports, imports };
-    let routes = open().merge(guarded(&app)).with_state(app.clone());
+    let app = App { source, access, hosts: Arc::new(hosts), limits, metrics, in_flight, exports, imports };
+    let routes = open().merge(greeting(&app)).merge(guarded(&app)).with_state(app.clone());
     let routes = routes.layer(middleware::from_fn_with_state(app.clone(), hosts::guard));
     let routes = routes.layer(CatchPanicLayer::custom(panicked)).layer(CompressionLayer::new()).layer(
         TraceLayer::new_for_http()
             .make_span_with(|request: &Request| {
                 // The path alone: a query may hold a key.
-                let id = request_id::of(request);
-                tracing::info_span!("http", method = %request.method(), path = request.uri().path(), id)
+                let (path, id) = (request.uri().path(), request_id::of(request));
+                let peer = request.extensions().get().map(|ConnectInfo::<SocketAddr>(peer)| display(*peer));
+                // Who it is shows when the key has been looked at.
+                tracing::info_span!("http", method = %request.method(), path, id, peer, author = Empty)
             })
             .on_request(())
             .on_response(|response: &Response, took: Duration, _: &Span| {
-                tracing::info!(status = response.status().as_u16(), ms = took.as_millis() as u64, "answered");
+                let (status, ms) = (response.status().as_u16(), took.as_millis() as u64);
+                tracing::info!(status, ms, created = created(response), "answered");
             })
             .on_body_chunk(())
             .on_eos(())
@@ -133,9 +145,16 @@ fn open() -> Router<App> {
         .route("/health", get(service::health))
         .route("/ready", get(service::ready))
         .route("/metrics", get(metrics::read))
+        .method_not_allowed_fallback(method_not_allowed)
+}
+
+/// Those of them that count as requests: programs that watch a server have no need of them.
+fn greeting(app: &App) -> Router<App> {
+    Router::new()
         .route("/api/version", get(service::version))
         .route("/api/auth/status", get(service::auth_status))
         .method_not_allowed_fallback(method_not_allowed)
+        .layer(middleware::from_fn_with_state(app.clone(), access::greet))
 }
 
 /// The routes that need the key where there is one; a path that does not exist is among them.
@@ -167,6 +186,12 @@ fn guarded(app: &App) -> Router<App> {
         .layer(RequestDecompressionLayer::new().pass_through_unaccepted(true))
         .layer(DefaultBodyLimit::max(body::MAX_BODY))
         .layer(middleware::from_fn_with_state(app.clone(), access::require))
+}
+
+/// The id of the flow that was created.
+fn created(response: &Response) -> Option<&str> {
+    let location = response.headers().get(header::LOCATION).filter(|_| response.status() == StatusCode::CREATED)?;
+    location.to_str().ok()?.strip_prefix("/api/flows/")
 }
 
 async fn no_such_route(request: Request) -> Problem {

@@ -80,6 +80,7 @@ pub(super) enum Kind {
     ForeignOrigin,
     Misdirected,
     ReadOnlyKey,
+    TooManyRequests,
 }
 
 impl Kind {
@@ -121,6 +122,7 @@ impl Kind {
             Self::ForeignOrigin => (StatusCode::FORBIDDEN, "foreign-origin", "the page of a stranger"),
             Self::Misdirected => (StatusCode::MISDIRECTED_REQUEST, "misdirected", "not a name of this server"),
             Self::ReadOnlyKey => (StatusCode::FORBIDDEN, "read-only-key", "this key only reads"),
+            Self::TooManyRequests => (StatusCode::TOO_MANY_REQUESTS, "too-many-requests", "too many requests"),
             Self::ReadOnlyInstance => (StatusCode::FORBIDDEN, "read-only-instance", "this instance only reads"),
         }
     }
@@ -145,6 +147,11 @@ impl Problem {
         Self { path: Some(path.to_owned()), ..self }
     }
 
+    /// The same, which may be otherwise after so long.
+    pub(super) fn retry_after(self, wait: Duration) -> Self {
+        Self { retry_after: Some(wait), ..self }
+    }
+
     /// A query parameter that cannot be taken.
     pub(super) fn parameter(name: &str, problem: impl std::fmt::Display) -> Self {
         let name: String = name.chars().take(64).collect();
@@ -153,7 +160,7 @@ impl Problem {
 
     /// The storage does not answer; `detail` goes to the client.
     pub(super) fn unavailable(detail: impl Into<String>, retry_after: Duration) -> Self {
-        Self { retry_after: Some(retry_after), ..Self::new(Kind::Unavailable, detail) }
+        Self::new(Kind::Unavailable, detail).retry_after(retry_after)
     }
 
     /// A condition that does not hold, with the flow as it is where there is one.
@@ -215,7 +222,7 @@ impl From<RepositoryError> for Problem {
             RepositoryError::Busy(ref reason) => {
                 tracing::warn!(reason, "the storage is busy");
                 let detail = "nothing was written; try again";
-                Self { retry_after: Some(Duration::from_secs(1)), ..Self::new(Kind::Busy, detail) }
+                Self::new(Kind::Busy, detail).retry_after(Duration::from_secs(1))
             }
             RepositoryError::ReadOnly(ref reason) => {
                 tracing::warn!(reason, "the storage is read-only");

@@ -1,43 +1,184 @@
-//! The listening socket, until it is time to stop.
+//! The listening socket and its connections, until it is time to stop.
+//!
+//! Not `axum::serve`, which waits for the head of a request for ever and takes any number of connections: whoever opens
+//! connections and says nothing, or one letter a minute, would hold all that the process may open. Bodies have a limit of
+//! their own. Requests are HTTP/1.1; TLS and HTTP/2 are for a proxy in front.
 
 use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use tokio::net::TcpListener;
-use tokio::sync::oneshot;
-use tokio::time::sleep;
+use axum::extract::ConnectInfo;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::time::{sleep, timeout};
+use tower_http::add_extension::AddExtension;
+
+use super::connection::Connection;
 
 /// How long running requests may take to finish after the signal to stop.
 pub const GRACE: Duration = Duration::from_secs(10);
 
-/// Serves the routes until `stop` is done; then accepts nothing more and gives running requests [`GRACE`] to finish.
+/// How long the head of a request may take, counted from the answer before: so it is also how long a connection may be
+/// idle. Longer than the 60 seconds for which proxies keep theirs; if ours ended first, requests would meet a closed door.
+const PATIENCE: Duration = Duration::from_secs(75);
+
+/// The most connections, WebSockets and streams among them. An idle one costs some 20 KiB and a descriptor. Who comes
+/// when all are taken waits in the system's queue and is not turned away.
+const CONNECTIONS: usize = 4096;
+
+/// Serves the routes until `stop` is done; then accepts nothing more and gives running requests [`GRACE`] to finish. The
+/// routes find the address of the client as [`ConnectInfo`].
 ///
-/// Requests that take longer are still running when this returns, and end with the runtime.
-///
-/// # Errors
-/// The socket's.
-pub async fn serve(
+/// Requests that take longer, and WebSockets, are still running when this returns, and end with the runtime.
+pub async fn serve(listener: TcpListener, routes: Router, stop: impl Future<Output = ()> + Send + 'static) {
+    serve_within(PATIENCE, CONNECTIONS, listener, routes, stop).await;
+}
+
+async fn serve_within(
+    patience: Duration,
+    connections: usize,
     listener: TcpListener,
     routes: Router,
-    stop: impl Future<Output = ()> + Send + 'static,
-) -> io::Result<()> {
-    let (stopping, stopped) = oneshot::channel();
-    let signal = async move {
-        stop.await;
-        tracing::info!("stopping: running requests have {} seconds to finish", GRACE.as_secs());
-        let _ = stopping.send(());
-    };
-    let grace_is_over = async {
-        // The sender goes without a word only when the server ends by itself, and then this is not asked any more.
-        let _ = stopped.await;
-        sleep(GRACE).await;
-    };
-    tokio::select! {
-        ended = async { axum::serve(listener, routes).with_graceful_shutdown(signal).await } => ended,
-        () = grace_is_over => {
-            tracing::warn!("some requests did not finish in time");
-            Ok(())
+    stop: impl Future<Output = ()>,
+) {
+    let places = Arc::new(Semaphore::new(connections));
+    let running = GracefulShutdown::new();
+    let mut http = auto::Builder::new(TokioExecutor::new()).http1_only();
+    http.http1().timer(TokioTimer::new()).header_read_timeout(patience);
+    // Once, and not for every request.
+    let routes = routes.with_state(());
+    let mut stop = pin!(stop);
+    loop {
+        let next = async {
+            let place = Arc::clone(&places).acquire_owned().await.expect("nobody closes it");
+            (accept(&listener).await, place)
+        };
+        let ((stream, peer), place) = tokio::select! {
+            () = &mut stop => break,
+            next = next => next,
+        };
+        // An answer, and an event, is sent when it is there. A socket that cannot do so is a slow one and no more.
+        let _ = stream.set_nodelay(true);
+        let routes = TowerToHyperService::new(AddExtension::new(routes.clone(), ConnectInfo(peer)));
+        let stream = TokioIo::new(Connection { stream, _place: place });
+        let connection = running.watch(http.serve_connection_with_upgrades(stream, routes).into_owned());
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%peer, %error, "a connection has broken off");
+            }
+        });
+    }
+    drop(listener);
+    tracing::info!("stopping: running requests have {} seconds to finish", GRACE.as_secs());
+    if timeout(GRACE, running.shutdown()).await.is_err() {
+        tracing::warn!("some requests did not finish in time");
+    }
+}
+
+/// The next connection. Some end before they are accepted; when there are no descriptors left, some must end first.
+async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
+    loop {
+        match listener.accept().await {
+            Ok(accepted) => return accepted,
+            Err(error) => match error.kind() {
+                io::ErrorKind::ConnectionRefused
+                | io::ErrorKind::ConnectionAborted
+                | io::ErrorKind::ConnectionReset => {}
+                _ => {
+                    tracing::error!(%error, "cannot accept a connection");
+                    sleep(Duration::from_secs(1)).await;
+                }
+            },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+    use std::time::Instant;
+
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    /// Routes on a socket of their own.
+    async fn served(patience: Duration, connections: usize) -> SocketAddr {
+        let routes = Router::new().route("/", get(async |ConnectInfo(peer): ConnectInfo<SocketAddr>| peer.to_string()));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(serve_within(patience, connections, listener, routes, pending()));
+        address
+    }
+
+    const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+
+    async fn answer(stream: &mut TcpStream) -> String {
+        let mut buffer = [0; 1024];
+        let length = stream.read(&mut buffer).await.unwrap();
+        String::from_utf8(buffer[..length].to_vec()).unwrap()
+    }
+
+    /// Everything until it is closed, and how long that took.
+    async fn rest(stream: &mut TcpStream) -> (String, Duration) {
+        let (begin, mut text) = (Instant::now(), Vec::new());
+        let _ = timeout(Duration::from_secs(30), stream.read_to_end(&mut text)).await.expect("it is closed");
+        (String::from_utf8(text).unwrap(), begin.elapsed())
+    }
+
+    #[tokio::test]
+    async fn half_a_head_and_silence_are_cut_off() {
+        let patience = Duration::from_millis(400);
+        let address = served(patience, 10).await;
+        let mut drips = TcpStream::connect(address).await.unwrap();
+        drips.write_all(&REQUEST[..20]).await.unwrap();
+        let mut idle = TcpStream::connect(address).await.unwrap();
+        idle.write_all(REQUEST).await.unwrap();
+        let answered = answer(&mut idle).await;
+        assert!(answered.starts_with("HTTP/1.1 200 ") && answered.ends_with(&idle.local_addr().unwrap().to_string()));
+        idle.write_all(REQUEST).await.unwrap();
+        assert!(answer(&mut idle).await.starts_with("HTTP/1.1 200 "), "it is kept");
+        let ((said, _), (said_idle, took)) = tokio::join!(rest(&mut drips), rest(&mut idle));
+        assert!(!said.contains("200") && said_idle.is_empty(), "{said}{said_idle}");
+        assert!(took >= patience / 2, "{took:?}");
+    }
+
+    #[tokio::test]
+    async fn a_thousand_idle_connections_are_no_burden() {
+        let address = served(PATIENCE, CONNECTIONS).await;
+        let mut idle = Vec::new();
+        for _ in 0..400 {
+            idle.push(TcpStream::connect(address).await.unwrap());
+        }
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(REQUEST).await.unwrap();
+        assert!(answer(&mut stream).await.starts_with("HTTP/1.1 200 "));
+        for stream in &mut idle {
+            stream.write_all(REQUEST).await.unwrap();
+            assert!(answer(stream).await.starts_with("HTTP/1.1 200 "));
+        }
+    }
+
+    #[tokio::test]
+    async fn who_comes_when_all_places_are_taken_waits() {
+        let address = served(PATIENCE, 1).await;
+        let mut first = TcpStream::connect(address).await.unwrap();
+        first.write_all(REQUEST).await.unwrap();
+        answer(&mut first).await;
+        let mut second = TcpStream::connect(address).await.unwrap();
+        second.write_all(REQUEST).await.unwrap();
+        let early = timeout(Duration::from_millis(200), answer(&mut second)).await;
+        assert!(early.is_err(), "there is one place");
+        drop(first);
+        assert!(answer(&mut second).await.starts_with("HTTP/1.1 200 "));
     }
 }

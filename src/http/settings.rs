@@ -1,5 +1,7 @@
 //! How a server serves, besides what and for whom.
 
+use std::num::NonZeroU32;
+
 use super::Hosts;
 
 /// How a server serves; the default refuses nothing that [`router`](super::router) would not.
@@ -7,4 +9,7 @@ use super::Hosts;
 pub struct Settings {
     /// The names by which requests may call it.
     pub hosts: Hosts,
+    /// How many requests one client may send in a second, and at once; `None` is any number. A client is who holds a key,
+    /// else an address, as far as [`serve`](super::serve) or [`ConnectInfo`](axum::extract::ConnectInfo) tells it.
+    pub rate_limit: Option<NonZeroU32>,
 }

@@ -360,6 +360,50 @@ async fn keys_come_from_a_file_that_may_change() {
     }
 }
 
+/// One at a time it is as fast as it can be; the limit is one that was asked for.
+#[tokio::test]
+async fn a_rate_is_limited_when_that_is_asked_for() {
+    let (_directory, path) = directory();
+    // Nobody reads what it says.
+    let quiet = [("RUST_LOG", "off")];
+    for (arguments, is_limited) in [(&["--rate-limit", "5"][..], true), (&[], false)] {
+        let server = Running::start(&[&["--data-dir", &path, "--port", "0"], arguments].concat(), &quiet);
+        let (client, mut refused) = (Client::new(), 0);
+        for _ in 0..1200 {
+            let answer = client.get(server.url("/api/elements")).send().await.unwrap();
+            if answer.status() == 429 {
+                assert_eq!(answer.headers()["retry-after"], "1");
+                refused += 1;
+            }
+        }
+        assert_eq!(refused > 0, is_limited, "{refused}");
+    }
+}
+
+#[tokio::test]
+async fn the_log_tells_who_did_what_from_where() {
+    let (_directory, path) = directory();
+    let variables = [("STROM_API_KEY", "hunter2"), ("RUST_LOG", "info")];
+    let mut server = Running::start(&["--data-dir", &path, "--port", "0"], &variables);
+    let send = Client::new().post(server.url("/api/flows")).header(CONTENT_TYPE, "application/json");
+    let answer = send.bearer_auth("hunter2").body(sample()).send().await.unwrap();
+    let id = answer.headers()["location"].to_str().unwrap().trim_start_matches("/api/flows/").to_owned();
+    assert_eq!(reqwest::get(server.url("/api/flows?auth_token=hunter2")).await.unwrap().status(), 401);
+    server.signal(Signal::TERM);
+    assert_eq!(server.wait().code(), Some(0));
+    let log = server.stderr();
+    let line = |status: &str| log.lines().find(|line| line.contains(status)).unwrap_or_else(|| panic!("{log}"));
+    let created = line("status=201");
+    for part in
+        ["method=POST", "path=\"/api/flows\"", "peer=127.0.0.1:", "author=\"api\"", &format!("created=\"{id}\"")]
+    {
+        assert!(created.contains(part), "{part}: {created}");
+    }
+    let refused = line("status=401");
+    assert!(refused.contains("peer=127.0.0.1:") && !refused.contains("author"), "{refused}");
+    assert!(!log.contains("hunter2") && !log.contains("legacy"), "{log}");
+}
+
 /// What a page sees whose name was pointed at this machine after it was loaded.
 #[tokio::test]
 async fn a_server_of_this_machine_is_called_by_its_own_names_unless_strangers_are_served() {

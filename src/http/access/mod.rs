@@ -16,6 +16,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use tracing::Span;
 use url::form_urlencoded;
 
 use super::App;
@@ -81,12 +82,37 @@ fn secret_in_address(request: &Request) -> Option<String> {
     parameters.find(|(name, _)| name == "auth_token").map(|(_, secret)| secret.into_owned())
 }
 
+impl App {
+    /// Who sends this request, and whether it is one too many.
+    fn identify(&self, request: &Request) -> Result<Option<Caller>, Problem> {
+        let in_address = secret_in_address(request);
+        let mut secrets = secrets(request.headers()).chain(in_address.as_ref().map(String::as_bytes)).peekable();
+        let has_tried = secrets.peek().is_some();
+        let caller = self.access.first_holder(secrets);
+        match &caller {
+            Some(caller) => _ = Span::current().record("author", caller.name.as_str()),
+            None if has_tried => self.limits.wrong_key(request)?,
+            None => {}
+        }
+        self.limits.request(request, caller.as_ref())?;
+        Ok(caller)
+    }
+}
+
+/// Lets everybody through, who is not too many.
+pub(super) async fn greet(State(app): State<App>, request: Request, next: Next) -> Response {
+    match app.identify(&request) {
+        Ok(_) => next.run(request).await,
+        Err(problem) => problem.into_response(),
+    }
+}
+
 /// Lets only those through who may, and tells the handlers who it is.
 pub(super) async fn require(State(app): State<App>, mut request: Request, next: Next) -> Response {
-    let in_address = secret_in_address(&request);
-    let secrets = secrets(request.headers()).chain(in_address.as_ref().map(String::as_bytes));
-    let Some(caller) = app.access.first_holder(secrets) else {
-        return (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, "Bearer")]).into_response();
+    let caller = match app.identify(&request) {
+        Ok(Some(caller)) => caller,
+        Ok(None) => return (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, "Bearer")]).into_response(),
+        Err(problem) => return problem.into_response(),
     };
     if caller.is_read_only && !request.method().is_safe() {
         let name = caller.name.as_str();

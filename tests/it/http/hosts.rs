@@ -10,7 +10,7 @@ use strom::http::{Access, ApiKey, Hosts, Settings};
 use super::client::{Client, ID, document, problem};
 
 fn of_this_machine(repository: Arc<dyn FlowRepository>) -> Client {
-    let settings = Settings { hosts: Hosts::Loopback(vec!["studio-1".to_owned()]) };
+    let settings = Settings { hosts: Hosts::Loopback(vec!["studio-1".to_owned()]), ..Settings::default() };
     Client::with_settings(repository, Access::Anonymous, settings)
 }
 

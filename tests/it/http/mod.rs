@@ -14,6 +14,7 @@ mod histories;
 mod hosts;
 mod imports;
 mod last_known;
+mod limits;
 mod lists;
 mod merges;
 mod metrics;
@@ -113,6 +114,9 @@ over_both_backends! {
     access::a_key_in_the_address_opens_the_streams_alone,
     access::each_key_writes_under_its_name,
     access::a_read_only_key_changes_nothing,
+    limits::an_address_has_a_limit_of_its_own,
+    limits::a_key_has_a_limit_of_its_own,
+    limits::who_guesses_shuts_nobody_out,
     hosts::a_server_of_this_machine_answers_to_its_names,
     hosts::pages_of_strangers_change_nothing,
 }
