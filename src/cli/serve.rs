@@ -32,6 +32,7 @@ pub(super) async fn run(flags: &Flags) -> Result<Answer, Failure> {
         opens_while_away: true,
     };
     let access = access(&server)?;
+    raise_descriptors();
     // Before the storage is opened, which may migrate a database: a port that is taken changes nothing anywhere.
     let (listener, address) = listen(&server, &access).await?;
     let repository = storage.open_with(clock::now(), settings).await?;
@@ -101,6 +102,21 @@ fn rate_limit(server: &Server, hosts: &Hosts) -> Option<NonZeroU32> {
     let default = if *hosts == Hosts::Any { RATE } else { 0 };
     NonZeroU32::new(server.rate_limit.unwrap_or(default))
 }
+
+/// A connection takes a descriptor, and the usual limit of 1,024 is one for programs that call `select`: whoever does not
+/// may raise it to the hard one (systemd says so too, in `NEWS` of version 240).
+#[cfg(unix)]
+fn raise_descriptors() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
+        tracing::debug!(%error, "the limit of open files stays what it is");
+    }
+}
+
+#[cfg(not(unix))]
+fn raise_descriptors() {}
 
 /// Done at the first signal. A second one ends the process at once: what was answered is durable.
 fn until_stopped() -> io::Result<impl Future<Output = ()> + Send + 'static> {

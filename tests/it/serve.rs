@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use reqwest::Client;
 use reqwest::header::CONTENT_TYPE;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -37,7 +37,11 @@ pub(crate) struct Running {
 
 impl Running {
     pub(crate) fn start(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
-        let mut child = strom(arguments, variables).spawn().unwrap();
+        Self::spawn(strom(arguments, variables))
+    }
+
+    fn spawn(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
         let address = line.trim_end().rsplit_once("http://").map(|(_, address)| address.to_owned());
@@ -377,6 +381,33 @@ async fn a_rate_is_limited_when_that_is_asked_for() {
             }
         }
         assert_eq!(refused > 0, is_limited, "{refused}");
+    }
+}
+
+#[tokio::test]
+async fn a_thousand_idle_connections_are_no_burden() {
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).unwrap();
+    let (_directory, path) = directory();
+    let mut command = Command::new("sh");
+    // As many as systemd and most shells allow at first.
+    command.args(["-c", "ulimit -Sn 1024; exec \"$@\"", "sh"]);
+    let server = strom(&["--data-dir", &path, "--port", "0"], &[("RUST_LOG", "off")]);
+    command.arg(server.get_program()).args(server.get_args()).env_clear();
+    command.envs(server.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let server = Running::spawn(command);
+    let mut idle = Vec::new();
+    for _ in 0..1100 {
+        idle.push(TcpStream::connect(&server.address).await.unwrap());
+    }
+    let begin = Instant::now();
+    assert_eq!(post(&server, sample()).await.status(), 201);
+    assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
+    for stream in idle.iter_mut().rev().take(10) {
+        stream.write_all(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).await.unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 200");
     }
 }
 
