@@ -40,6 +40,10 @@ test-pgbouncer *args:
 outages seconds="300":
     STROM_OUTAGE_SECONDS={{ seconds }} cargo test --locked --test it -- no_series_of_faults --nocapture
 
+# A thousand streams of changes on the real program, over PostgreSQL and a file: how late they are, what they cost
+streams *args:
+    cargo test --locked --test it -- a_thousand_streams --ignored --nocapture --test-threads 1 {{ args }}
+
 # Check the queries against a throw-away PostgreSQL and write .sqlx
 prepare: _sqlx-cli
     rm -f .sqlx/query-*.json

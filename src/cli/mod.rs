@@ -1,5 +1,6 @@
 //! The command line: one file per subcommand.
 
+mod descriptors;
 mod migrate;
 mod serve;
 mod signals;

@@ -5,14 +5,14 @@ use std::net::SocketAddr;
 use std::num::NonZeroU32;
 
 use strom::clock;
-use strom::http::{self, Access, Hosts, KeysFile, Source};
+use strom::http::{self, Access, Hosts, KeysFile, Source, Streams};
 use strom::last_known::LastKnown;
 use strom::storage::{Settings, Storage};
 use tokio::net::{TcpListener, lookup_host};
 use tokio::sync::oneshot;
 
 use super::signals::Signals;
-use super::{Answer, Failure};
+use super::{Answer, Failure, descriptors};
 use crate::config::{Flags, Server};
 
 /// How many requests a client may send in a second when nobody says: ten times what the busiest screen asks for, and a
@@ -32,7 +32,7 @@ pub(super) async fn run(flags: &Flags) -> Result<Answer, Failure> {
         opens_while_away: true,
     };
     let access = access(&server)?;
-    raise_descriptors();
+    descriptors::allow_all();
     // Before the storage is opened, which may migrate a database: a port that is taken changes nothing anywhere.
     let (listener, address) = listen(&server, &access).await?;
     let repository = storage.open_with(clock::now(), settings).await?;
@@ -45,9 +45,17 @@ pub(super) async fn run(flags: &Flags) -> Result<Answer, Failure> {
     say_where(&format!("strom {}: flows in {storage}{how}, listening on http://{address}", env!("CARGO_PKG_VERSION")));
     let hosts = hosts(&server, &access);
     let rate_limit = rate_limit(&server, &hosts);
-    let settings = http::Settings { hosts, rate_limit };
     let source = last_known.clone().map_or_else(|| Source::from(repository.clone()), Source::from);
-    http::serve(listener, http::router_with(source, access, settings), stop).await;
+    let streams = Streams::default();
+    let settings = http::Settings { hosts, rate_limit, streams: streams.clone() };
+    let routes = http::router_with(source, access, settings);
+    let ending = streams.clone();
+    let stop = async move {
+        stop.await;
+        ending.end();
+    };
+    http::serve(listener, routes, stop).await;
+    streams.ended().await;
     if let Some(last_known) = last_known {
         last_known.stop().await;
     }
@@ -102,21 +110,6 @@ fn rate_limit(server: &Server, hosts: &Hosts) -> Option<NonZeroU32> {
     let default = if *hosts == Hosts::Any { RATE } else { 0 };
     NonZeroU32::new(server.rate_limit.unwrap_or(default))
 }
-
-/// A connection takes a descriptor, and the usual limit of 1,024 is one for programs that call `select`: whoever does not
-/// may raise it to the hard one (systemd says so too, in `NEWS` of version 240).
-#[cfg(unix)]
-fn raise_descriptors() {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-
-    let limit = getrlimit(Resource::Nofile);
-    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
-        tracing::debug!(%error, "the limit of open files stays what it is");
-    }
-}
-
-#[cfg(not(unix))]
-fn raise_descriptors() {}
 
 /// Done at the first signal. A second one ends the process at once: what was answered is durable.
 fn until_stopped() -> io::Result<impl Future<Output = ()> + Send + 'static> {

@@ -22,10 +22,29 @@ const CACHE_CONTROL: &str = "private, no-cache";
 /// Of answers that are true for a moment.
 pub(super) const NO_STORE: (HeaderName, &str) = (header::CACHE_CONTROL, "no-store");
 
-/// Whether the client asks for an answer of this type.
+/// Whether the client would rather have this type than JSON, or as much (RFC 9110, section 12.5.1). It has to be named:
+/// who takes anything gets JSON.
 pub(super) fn accepts(headers: &HeaderMap, media_type: &str) -> bool {
-    let mut accepted = headers.get_all(header::ACCEPT).into_iter().filter_map(|value| value.to_str().ok());
-    accepted.any(|accepted| accepted.contains(media_type))
+    let fields = headers.get_all(header::ACCEPT).into_iter().filter_map(|value| value.to_str().ok());
+    let ranges: Vec<_> = fields.flat_map(|field| field.split(',')).map(weighed).collect();
+    let weight = |wanted: &str| {
+        let named = ranges.iter().filter(|(range, _)| range.eq_ignore_ascii_case(wanted));
+        named.map(|(_, weight)| *weight).max().unwrap_or(0)
+    };
+    weight(media_type) > 0 && weight(media_type) >= weight("application/json")
+}
+
+/// A media range, and its weight in thousandths; 0 is "not this one". A weight that is none counts as that too, so that
+/// nobody is sent a stream by mistake.
+fn weighed(range: &str) -> (&str, u16) {
+    let mut parts = range.split(';').map(str::trim);
+    let range = parts.next().unwrap_or_default();
+    let mut parameters = parts.filter_map(|parameter| parameter.split_once('='));
+    let weight = match parameters.find(|(name, _)| name.trim().eq_ignore_ascii_case("q")) {
+        Some((_, weight)) => weight.trim().parse().ok().filter(|weight| (0.0..=1.0).contains(weight)).unwrap_or(0.0),
+        None => 1.0,
+    };
+    (range, (weight * 1_000.0) as u16)
 }
 
 /// `{"flow": …}` with its entity tag.
@@ -135,4 +154,39 @@ fn closing<T>(page: &Page<T>) -> String {
     let next = page.next.as_ref().map(|cursor| format!(r#","next_cursor":"{cursor}""#)).unwrap_or_default();
     let total = page.total.map(|total| format!(r#","total":{total}"#)).unwrap_or_default();
     format!("]{next}{total}}}")
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::{HeaderMap, header};
+
+    use super::accepts;
+
+    #[test]
+    fn a_type_is_wanted_by_its_name_and_as_much_as_json() {
+        let events = "text/event-stream";
+        for (fields, wanted) in [
+            (&[events] as &[&str], true),
+            (&["Text/Event-Stream"], true),
+            (&["text/event-stream;q=0.1, */*"], true),
+            (&["application/json, text/event-stream"], true),
+            (&["application/json;q=0.5", "text/event-stream ; Q=0.5"], true),
+            (&["text/event-stream;charset=utf-8;q=1.000"], true),
+            (&[], false),
+            (&["*/*"], false),
+            (&["text/*"], false),
+            (&["text/event-stream;q=0"], false),
+            (&["text/event-stream;q=0.000, */*"], false),
+            (&["text/event-stream;q=2"], false),
+            (&["text/event-stream;q=NaN"], false),
+            (&["text/event-streams"], false),
+            (&["text/event-stream;q=0.4, application/json;q=0.5"], false),
+        ] {
+            let mut headers = HeaderMap::new();
+            for field in fields {
+                headers.append(header::ACCEPT, field.parse().unwrap());
+            }
+            assert_eq!(accepts(&headers, events), wanted, "{fields:?}");
+        }
+    }
 }

@@ -3,148 +3,108 @@
 //! Page by page a client asks with the cursor it got last, and may `wait` for a change. As `text/event-stream` (the
 //! HTML standard's server-sent events) it is sent them as they come; a browser that was cut off goes on behind the
 //! `Last-Event-ID` by itself. Both are read from the feed, so nothing is missed or sent twice, whatever happened between.
+//!
+//! A page has at most `limit` changes, and with `documents=true` about 8 MiB of them: `next` tells where to go on.
 
+use std::iter;
 use std::time::Duration;
 
-use axum::Json;
+use axum::body::Bytes;
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, header};
-use axum::response::IntoResponse;
-use chrono::{DateTime, Utc};
-use serde::Serialize;
-use serde_json::value::RawValue;
-use tokio::time::{Instant, timeout};
+use axum::response::{IntoResponse, Response};
+use tokio::time::{Instant, timeout_at};
 
 use super::answer::{NO_STORE, accepts};
 use super::flows::Answer;
+use super::hub::{Page, Part};
+use super::pieces;
 use super::problem::Problem;
 use super::query::{boolean, number, parameters, unknown};
 use super::{App, events};
-use crate::flow::{Flow, FlowId, GstState, Head};
-use crate::repository::{self, Feed, FeedCursor, FlowRepository, Record, Since};
+use crate::metrics::StreamKind;
+use crate::repository::{RepositoryError, Since};
 
 /// The most changes of one page, and how many there are when nobody says.
 const LIMIT: (u32, u32) = (1_000, 100);
+/// The most bytes of the documents of one page, but for one that is larger.
+const BYTES: u64 = 8 << 20;
 /// The longest that a client may wait, in seconds.
 const LONGEST_WAIT: u64 = 60;
 
 /// What is asked for.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Request {
-    pub(super) since: Since,
-    pub(super) limit: u32,
-    pub(super) wait: Duration,
-    /// Whether each change carries its flow.
-    pub(super) documents: bool,
-}
-
-impl Default for Request {
-    fn default() -> Self {
-        Self { since: Since::Now, limit: LIMIT.1, wait: Duration::ZERO, documents: false }
-    }
+struct Request {
+    part: Part,
+    wait: Duration,
 }
 
 impl Request {
     fn parse(query: &str) -> Result<Self, Problem> {
-        let mut request = Self::default();
+        let mut part = Part { since: Since::Now, limit: LIMIT.1, bytes: BYTES, documents: false };
+        let mut wait = Duration::ZERO;
         for (name, value) in &parameters(query)? {
             match name.as_ref() {
-                "since" => request.since = since(name, value)?,
-                "limit" => request.limit = number(name, value, 1..=u64::from(LIMIT.0))? as u32,
-                "wait" => request.wait = Duration::from_secs(number(name, value, 0..=LONGEST_WAIT)?),
-                "documents" => request.documents = boolean(name, value)?,
+                "since" => part.since = since(name, value)?,
+                "limit" => part.limit = number(name, value, 1..=u64::from(LIMIT.0))? as u32,
+                "wait" => wait = Duration::from_secs(number(name, value, 0..=LONGEST_WAIT)?),
+                "documents" => part.documents = boolean(name, value)?,
                 "auth_token" => {}
                 _ => return Err(unknown(name)),
             }
         }
-        Ok(request)
+        Ok(Self { part, wait })
     }
 }
 
 /// `0` is the oldest change that is kept; nothing, and blank, only those to come.
 fn since(name: &str, value: &str) -> Result<Since, Problem> {
-    match value {
+    match value.trim() {
         "" => Ok(Since::Now),
         "0" => Ok(Since::Oldest),
         cursor => cursor.parse().map(Since::After).map_err(|error| Problem::parameter(name, error)),
     }
 }
 
-/// One change.
-#[derive(Debug, Serialize)]
-pub(super) struct Change {
-    pub(super) cursor: String,
-    pub(super) op: &'static str,
-    pub(super) flow_id: FlowId,
-    name: String,
-    revision: u64,
-    at: DateTime<Utc>,
-    author: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    flow: Option<Box<RawValue>>,
-    /// The flow's, for those who are told of states alone.
-    #[serde(skip)]
-    pub(super) state: GstState,
-}
-
-/// A page of changes and the place behind it.
-#[derive(Debug, Serialize)]
-pub(super) struct Page {
-    pub(super) changes: Vec<Change>,
-    #[serde(serialize_with = "as_text")]
-    pub(super) next: FeedCursor,
-}
-
-fn as_text<S: serde::Serializer>(cursor: &FeedCursor, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(cursor)
-}
-
 pub(super) async fn read(State(app): State<App>, RawQuery(query): RawQuery, headers: HeaderMap) -> Answer {
-    let mut request = Request::parse(query.as_deref().unwrap_or_default())?;
+    let Request { mut part, wait } = Request::parse(query.as_deref().unwrap_or_default())?;
     if accepts(&headers, "text/event-stream") {
-        if let Some(last) = headers.get("last-event-id").and_then(|value| value.to_str().ok()) {
-            request.since = since("Last-Event-ID", last)?;
+        let last = headers.get("last-event-id").and_then(|value| value.to_str().ok());
+        // A blank one is that of a client that has not had an event yet.
+        if let Some(last) = last.filter(|last| !last.trim().is_empty()) {
+            part.since = since("Last-Event-ID", last)?;
         }
-        return events::stream(app, request).await;
+        return events::stream(app, part).await;
     }
-    let until = Instant::now() + request.wait;
-    let mut page = page(&*app.source.repository, request).await?;
-    while page.changes.is_empty() && Instant::now() < until {
-        let changed = app.source.repository.changed(page.next);
-        if timeout(until - Instant::now(), changed).await.is_err() {
-            break;
-        }
-        page = self::page(&*app.source.repository, Request { since: Since::After(page.next), ..request }).await?;
-    }
-    Ok(([NO_STORE, (header::VARY, "accept")], Json(page)).into_response())
+    let page = if wait.is_zero() { app.hub.read_in_time(part).await? } else { wait_for_page(&app, part, wait).await? };
+    Ok(shown(page))
 }
 
-/// One page, with documents only where they are asked for.
-pub(super) async fn page(repository: &dyn FlowRepository, request: Request) -> repository::Result<Page> {
-    let Request { since, limit, documents, .. } = request;
-    if documents {
-        let Feed { changes, next, .. } = repository.changes(since, limit).await?;
-        let with_flow = |record: Record<Flow>| {
-            let document = record.item.document().to_owned();
-            change(record.map(|flow| flow.head().clone()), Some(document))
-        };
-        Ok(Page { changes: changes.into_iter().map(with_flow).collect(), next })
-    } else {
-        let Feed { changes, next, .. } = repository.change_summaries(since, limit).await?;
-        Ok(Page { changes: changes.into_iter().map(|record| change(record, None)).collect(), next })
+/// The next page that has changes, or an empty one when there are none in time, or the server stops.
+async fn wait_for_page(app: &App, part: Part, wait: Duration) -> Result<Page, Problem> {
+    let until = Instant::now() + wait;
+    let (mut follower, page) = app.hub.follow(part).await?;
+    if !page.changes.is_empty() {
+        return Ok(page);
+    }
+    let _open = app.open_stream(StreamKind::Poll)?;
+    let next = tokio::select! {
+        next = timeout_at(until, follower.next()) => next,
+        () = app.streams.ending() => return Ok(page),
+    };
+    match next {
+        Ok(Some(page)) => Ok(page),
+        Ok(None) => Err(RepositoryError::Gone.into()),
+        Err(_) => Ok(Page { changes: Vec::new(), next: follower.place() }),
     }
 }
 
-fn change(record: Record<Head>, flow: Option<Box<RawValue>>) -> Change {
-    Change {
-        cursor: record.cursor.to_string(),
-        op: record.operation.as_str(),
-        flow_id: record.item.id,
-        state: record.item.state,
-        name: record.item.name,
-        revision: record.revision.number(),
-        at: record.at,
-        author: record.author.as_str().to_owned(),
-        flow,
-    }
+/// `{"changes": […], "next": …}`. A cursor is URL-safe text and needs no escapes.
+fn shown(page: Page) -> Response {
+    let closing = Bytes::from(format!(r#"],"next":"{}"}}"#, page.next));
+    let separators = iter::once(Bytes::new()).chain(iter::repeat(Bytes::from_static(b",")));
+    let changes = page.changes.into_iter().zip(separators);
+    let changes = changes.flat_map(|(change, separator)| iter::once(separator).chain(change.json()));
+    let texts = iter::once(Bytes::from_static(br#"{"changes":["#)).chain(changes).chain([closing]);
+    let body = pieces::body(pieces::of(texts));
+    ([NO_STORE, (header::CONTENT_TYPE, "application/json"), (header::VARY, "accept")], body).into_response()
 }

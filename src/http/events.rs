@@ -1,77 +1,76 @@
 //! Changes as they come: server-sent events
 //! (<https://html.spec.whatwg.org/multipage/server-sent-events.html>).
 //!
-//! A stream asks the feed when something has changed, sends what there is, and reads no further before that is taken: a
-//! slow reader costs one page of memory. While the storage is away a stream stays open and goes on where it was.
+//! A stream reads no further before what it has is taken: a slow reader costs one page of memory, and one who takes nothing
+//! for a minute is given up; he goes on behind the last event that he had. While the storage is away a stream stays open and
+//! goes on where it was. Events are put together here and not by axum, which has each of them whole for each stream: a flow
+//! of 16 MiB is to be here once, and not a thousand times.
 
-use std::convert::Infallible;
+use std::pin::pin;
 use std::time::Duration;
 
+use axum::body::Bytes;
+use axum::http::header;
 use axum::response::IntoResponse;
-use axum::response::sse::{Event, KeepAlive, Sse};
-use futures::stream::{self, StreamExt};
-use tokio::time::sleep;
+use tokio::time::timeout;
 
 use super::App;
 use super::answer::NO_STORE;
-use super::changes::{Change, Page, Request, page};
 use super::flows::Answer;
-use crate::repository::{FlowRepository, RepositoryError, Since};
+use super::hub::{Change, Follower, Page, Part};
+use super::pieces::{self, Left, Pieces};
+use super::problem::BEGIN_ANEW;
+use crate::metrics::StreamKind;
 
 /// How often something is sent, so that nobody in between takes the connection for dead.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
-/// How soon a client that was cut off should come again, and how soon a storage that is away is asked again.
-const RETRY: Duration = Duration::from_secs(2);
-/// Changes of one page: with documents of any size, few.
-const PAGE: u32 = 20;
+/// How soon a client that was cut off should come again, in milliseconds.
+const RETRY: u32 = 2_000;
+/// Changes of one page, and the bytes of their documents: what a slow reader holds.
+const PAGE: (u32, u64) = (100, 1 << 20);
 
 /// A stream of the changes from here on.
-pub(super) async fn stream(app: App, request: Request) -> Answer {
-    let request = Request { limit: PAGE, ..request };
-    // A place that is none, or a storage that is away, is told while there can be an answer that tells it.
-    let first = page(&*app.source.repository, request).await?;
-    let pages = stream::unfold(Some((app, request, Some(first))), async |place| {
-        let (app, mut request, first) = place?;
-        let page = match first {
-            Some(first) => Some(first),
-            None => following(&*app.source.repository, request).await,
-        };
-        let Some(page) = page else {
-            let gone = Event::default().event("gone").data("read the flows, and begin again");
-            return Some((stream::iter(vec![gone]), None));
-        };
-        request.since = Since::After(page.next);
-        Some((stream::iter(events(page)), Some((app, request, None))))
+pub(super) async fn stream(app: App, part: Part) -> Answer {
+    let open = app.open_stream(StreamKind::Events)?;
+    let (limit, bytes) = PAGE;
+    let (follower, first) = app.hub.follow(Part { limit, bytes, ..part }).await?;
+    let (pieces, body) = Pieces::channel();
+    tokio::spawn(async move {
+        let _open = open;
+        tokio::select! {
+            _ = write(follower, first, &pieces) => {}
+            () = pieces.left() => {}
+            () = app.streams.ending() => {}
+        }
     });
-    let retry = stream::iter([Event::default().retry(RETRY)]);
-    let events = retry.chain(pages.flatten()).map(Ok::<_, Infallible>);
-    let keep_alive = KeepAlive::new().interval(KEEP_ALIVE);
-    // For proxies that would rather collect the answer first.
-    Ok(([NO_STORE], [("x-accel-buffering", "no")], Sse::new(events).keep_alive(keep_alive)).into_response())
+    // The last one is for proxies that would rather collect the answer first.
+    let headers = [NO_STORE, (header::CONTENT_TYPE, "text/event-stream"), (header::VARY, "accept")];
+    Ok((headers, [("x-accel-buffering", "no")], body).into_response())
 }
 
-/// The next page that has changes; `None` when it is no longer kept.
-pub(super) async fn following(repository: &dyn FlowRepository, mut request: Request) -> Option<Page> {
+/// Writes what happens until it is no longer kept or nobody reads it.
+async fn write(mut follower: Follower, first: Page, pieces: &Pieces) -> Result<(), Left> {
+    pieces.send(format!("retry: {RETRY}\n\n").into()).await?;
+    let mut page = first;
     loop {
-        if let Since::After(cursor) = request.since {
-            repository.changed(cursor).await;
+        for piece in pieces::of(page.changes.into_iter().flat_map(event)) {
+            pieces.send(piece).await?;
         }
-        match page(repository, request).await {
-            Ok(page) if page.changes.is_empty() => request.since = Since::After(page.next),
-            Ok(page) => return Some(page),
-            Err(RepositoryError::Gone) => return None,
-            Err(error) => {
-                tracing::debug!(%error, "a stream of changes waits for the storage");
-                sleep(RETRY).await;
+        let mut next = pin!(follower.next());
+        let next = loop {
+            match timeout(KEEP_ALIVE, &mut next).await {
+                Ok(next) => break next,
+                Err(_) => pieces.send(Bytes::from_static(b":\n\n")).await?,
             }
-        }
+        };
+        let Some(next) = next else {
+            return pieces.send(format!("event: gone\ndata: {BEGIN_ANEW}\n\n").into()).await;
+        };
+        page = next;
     }
 }
 
-fn events(page: Page) -> Vec<Event> {
-    let event = |change: Change| {
-        let data = serde_json::to_string(&change).expect("strings, numbers and JSON become JSON");
-        Event::default().id(change.cursor).event(change.op).data(data)
-    };
-    page.changes.into_iter().map(event).collect()
+fn event(change: Change) -> impl Iterator<Item = Bytes> {
+    let head = format!("id: {}\nevent: {}\ndata: ", change.cursor, change.operation.as_str());
+    [Bytes::from(head)].into_iter().chain(change.json()).chain([Bytes::from_static(b"\n\n")])
 }

@@ -6,20 +6,21 @@
 //! | `export`, `import` | all flows as a file; files of flows |
 //! | `history` | what flows were |
 //! | `changes`, `events`, `socket` | what happens to flows: pages, server-sent events, WebSockets |
+//! | `hub`, `streams` | the one reader of the feed for all of them; how many may be open, and their end |
 //! | `catalog` | what else clients ask for |
 //! | `source` | the storage, and its last known flows while it is away |
 //! | `service` | health, readiness, version, whether a key is wanted |
 //! | `metrics` | what is measured |
 //! | `access` | who may |
 //! | `hosts` | by which names, and not by pages of strangers |
-//! | `settings` | what is chosen for all of it |
 //! | `body`, `query`, `condition` | what comes in: documents, parameters, `If-Match` |
 //! | `answer`, `saved`, `problem` | what goes out: flows, what is suspicious about them, errors |
 //! | `stale`, `merge` | edits of what is no longer current: what has changed, and edits that go together |
+//! | `pieces` | long answers, as fast as they are taken |
 //! | `idempotency` | creates that are sent twice |
 //! | `request_id` | the name of a request in the logs |
 //! | `limits` | how many requests |
-//! | `server`, `connection` | the socket, its connections and its end |
+//! | `server`, `connection`, `settings` | the socket, its connections and its end; how it is served |
 //!
 //! What it refuses: to answer other origins (there are no CORS headers), to take bodies that do not say they are JSON,
 //! and to show what a storage said when it failed.
@@ -37,11 +38,13 @@ mod export;
 mod flows;
 mod history;
 mod hosts;
+mod hub;
 mod idempotency;
 mod import;
 mod limits;
 mod merge;
 mod metrics;
+mod pieces;
 mod problem;
 mod query;
 mod request_id;
@@ -52,12 +55,14 @@ mod settings;
 mod socket;
 mod source;
 mod stale;
+mod streams;
 
 pub use access::{Access, ApiKey, Keys, KeysFile, KeysFileError};
 pub use hosts::Hosts;
 pub use server::{GRACE, serve};
 pub use settings::Settings;
 pub use source::Source;
+pub use streams::Streams;
 
 use std::any::Any;
 use std::net::SocketAddr;
@@ -80,6 +85,7 @@ use tracing::Span;
 use tracing::field::{Empty, display};
 
 use crate::metrics::Metrics;
+use hub::Hub;
 use limits::Limits;
 use problem::{Kind, Problem};
 
@@ -96,6 +102,8 @@ struct App {
     exports: Arc<Semaphore>,
     /// How many more imports may run.
     imports: Arc<Semaphore>,
+    hub: Arc<Hub>,
+    streams: Streams,
 }
 
 /// All routes over this repository, or over this one with its last known flows. What each router measures is its own.
@@ -103,9 +111,9 @@ pub fn router(source: impl Into<Source>, access: Access) -> Router {
     router_with(source, access, Settings::default())
 }
 
-/// [`router`], with settings.
+/// As [`router`], with other settings than the default.
 pub fn router_with(source: impl Into<Source>, access: Access, settings: Settings) -> Router {
-    let Settings { hosts, rate_limit } = settings;
+    let Settings { hosts, rate_limit, streams } = settings;
     let limits = Limits::new(rate_limit);
     let Source { repository, last_known } = source.into();
     let metrics = Arc::new(Metrics::of(repository));
@@ -113,7 +121,9 @@ pub fn router_with(source: impl Into<Source>, access: Access, settings: Settings
     let (in_flight_layer, in_flight) = InFlightRequestsLayer::pair();
     let exports = Arc::new(Semaphore::new(export::AT_ONCE));
     let imports = Arc::new(Semaphore::new(import::AT_ONCE));
-    let app = App { source, access, hosts: Arc::new(hosts), limits, metrics, in_flight, exports, imports };
+    let hub = Hub::new(Arc::clone(&source.repository));
+    let hosts = Arc::new(hosts);
+    let app = App { source, access, hosts, limits, metrics, in_flight, exports, imports, hub, streams };
     let routes = open().merge(greeting(&app)).merge(guarded(&app)).with_state(app.clone());
     let routes = routes.layer(middleware::from_fn_with_state(app.clone(), hosts::guard));
     let routes = routes.layer(CatchPanicLayer::custom(panicked)).layer(CompressionLayer::new()).layer(

@@ -18,6 +18,10 @@ use crate::repository::{Record, RepositoryError, Stored, ViolationKind};
 /// Of the document (RFC 9457).
 pub(super) const MEDIA_TYPE: &str = "application/problem+json";
 
+/// What to do where the changes behind a place are no longer kept. In this order: what changes while the flows are listed
+/// comes behind the place, so nothing is missed.
+pub(super) const BEGIN_ANEW: &str = "ask without `since` for a new place, list the flows, then go on from that place";
+
 /// An answer that is no success.
 #[derive(Debug)]
 pub(super) struct Problem {
@@ -75,6 +79,7 @@ pub(super) enum Kind {
     NoEngine,
     Unavailable,
     Busy,
+    TooManyStreams,
     ReadOnly,
     ReadOnlyInstance,
     ForeignOrigin,
@@ -118,6 +123,7 @@ impl Kind {
             Self::NoEngine => (StatusCode::NOT_IMPLEMENTED, "no-engine", "this build has no engine"),
             Self::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "the storage is not available"),
             Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy", "the storage is busy"),
+            Self::TooManyStreams => (StatusCode::SERVICE_UNAVAILABLE, "too-many-streams", "too many streams are open"),
             Self::ReadOnly => (StatusCode::SERVICE_UNAVAILABLE, "read-only", "the storage is read-only"),
             Self::ForeignOrigin => (StatusCode::FORBIDDEN, "foreign-origin", "the page of a stranger"),
             Self::Misdirected => (StatusCode::MISDIRECTED_REQUEST, "misdirected", "not a name of this server"),
@@ -147,7 +153,7 @@ impl Problem {
         Self { path: Some(path.to_owned()), ..self }
     }
 
-    /// The same, which may be otherwise after so long.
+    /// The same, with the time after which it is worth trying again.
     pub(super) fn retry_after(self, wait: Duration) -> Self {
         Self { retry_after: Some(wait), ..self }
     }
@@ -232,7 +238,9 @@ impl From<RepositoryError> for Problem {
                 let detail = "nothing was written; send changes to an instance of Strom that runs without --read-only";
                 Self::new(Kind::ReadOnlyInstance, detail)
             }
-            RepositoryError::Gone => Self::new(Kind::Gone, error.to_string()),
+            RepositoryError::Gone => {
+                Self::new(Kind::Gone, format!("the feed does not go back to this place; {BEGIN_ANEW}"))
+            }
             RepositoryError::Corrupt(ref reason) => {
                 tracing::error!(reason, "stored data cannot be read");
                 Self::new(Kind::Corrupt, "it was left as it is; the operator finds the place in the log")

@@ -5,6 +5,7 @@
 //! | `calls` | the calls of a repository, counted and timed |
 //! | `observed` | a repository whose calls are counted |
 //! | `requests` | HTTP requests, counted and timed |
+//! | `streams` | open streams |
 //! | `moment` | what is asked when somebody reads: how the storage is |
 //!
 //! All names begin with `strom_`; docs/monitoring.md tells what each means, and a test holds it to that. Labels have few
@@ -19,6 +20,7 @@ mod calls;
 mod moment;
 mod observed;
 mod requests;
+mod streams;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -33,6 +35,8 @@ use calls::Calls;
 use moment::{Moment, Storage};
 use observed::Observed;
 use requests::Requests;
+use streams::Streams;
+pub(crate) use streams::{OpenStream, StreamKind};
 
 /// The media type of [`Metrics::text`]: the Prometheus text format, version 0.0.4.
 /// Source: <https://prometheus.io/docs/instrumenting/exposition_formats/>.
@@ -46,6 +50,7 @@ pub struct Metrics {
     registry: Registry,
     calls: Arc<Calls>,
     requests: Requests,
+    streams: Streams,
     repository: Arc<dyn FlowRepository>,
     /// What the storage has answered, and when. Held while it is asked, so that those who read at once ask once.
     storage: Mutex<Option<(Instant, Storage)>>,
@@ -59,7 +64,8 @@ impl Metrics {
         registry.register("build", "What this program was built from", Info::new(built));
         let calls = Arc::new(Calls::register(&mut registry));
         let requests = Requests::register(&mut registry);
-        Self { registry, calls, requests, repository, storage: Mutex::default() }
+        let streams = Streams::register(&mut registry);
+        Self { registry, calls, requests, streams, repository, storage: Mutex::default() }
     }
 
     /// The repository, with its calls counted here.
@@ -70,6 +76,11 @@ impl Metrics {
     /// The counters of HTTP requests.
     pub(crate) fn requests(&self) -> &Requests {
         &self.requests
+    }
+
+    /// The streams that are open.
+    pub(crate) fn streams(&self) -> &Streams {
+        &self.streams
     }
 
     /// Everything as of now. Answers within little more than a second, whatever the storage does; what cannot be known is

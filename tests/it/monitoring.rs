@@ -146,7 +146,7 @@ async fn the_metrics_of_postgres_and_files_are_documented_and_no_others() {
     for value in json
         .labels()
         .union(&postgres.labels())
-        .filter(|(name, _)| ["operation", "outcome", "state", "topic"].contains(name))
+        .filter(|(name, _)| ["kind", "operation", "outcome", "state", "topic"].contains(name))
     {
         assert!(docs.contains(&format!("`{}`", value.1)), "{value:?} is not documented");
     }

@@ -1,6 +1,7 @@
 //! The real program: start, restart, signals, settings.
 
 use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -17,13 +18,20 @@ use crate::support::postgres::Database;
 
 /// `strom` without the variables of whoever runs the tests.
 pub(crate) fn strom(arguments: &[&str], variables: &[(&str, &str)]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_strom"));
+    let mut command = command(env!("CARGO_BIN_EXE_strom"), variables);
+    command.args(arguments);
+    command
+}
+
+/// A program with no other variables of Strom than these.
+pub(crate) fn command(program: &str, variables: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(program);
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("STROM_") {
             command.env_remove(name);
         }
     }
-    command.env_remove("RUST_LOG").args(arguments).envs(variables.iter().copied());
+    command.env_remove("RUST_LOG").envs(variables.iter().copied());
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
@@ -37,10 +45,10 @@ pub(crate) struct Running {
 
 impl Running {
     pub(crate) fn start(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
-        Self::spawn(strom(arguments, variables))
+        Self::begin(&mut strom(arguments, variables))
     }
 
-    fn spawn(mut command: Command) -> Self {
+    pub(crate) fn begin(command: &mut Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
@@ -52,6 +60,10 @@ impl Running {
 
     pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address.parse().unwrap()
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
@@ -395,7 +407,7 @@ async fn a_thousand_idle_connections_are_no_burden() {
     let server = strom(&["--data-dir", &path, "--port", "0"], &[("RUST_LOG", "off")]);
     command.arg(server.get_program()).args(server.get_args()).env_clear();
     command.envs(server.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    let server = Running::spawn(command);
+    let server = Running::begin(&mut command);
     let mut idle = Vec::new();
     for _ in 0..1100 {
         idle.push(TcpStream::connect(&server.address).await.unwrap());

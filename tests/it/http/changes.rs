@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use strom::FlowRepository;
 use strom::http::{Access, router};
 use strom::testkit::feed;
+use strom::testkit::samples::{create_all, flow_with, id};
 use tower::ServiceExt;
 
 use super::client::{Client, ID, OTHER_ID, problem};
@@ -92,10 +93,10 @@ pub(super) async fn wrong_places_are_told(repository: Repository) {
 }
 
 /// A stream of events that is read as far as it is needed.
-struct Events(futures::stream::BoxStream<'static, String>, String);
+pub(super) struct Events(futures::stream::BoxStream<'static, String>, String);
 
 impl Events {
-    async fn open(routes: &Router, path: &str, headers: &[(&str, &str)]) -> Self {
+    pub(super) async fn open(routes: &Router, path: &str, headers: &[(&str, &str)]) -> Self {
         let mut request = Request::get(path).header("accept", "text/event-stream");
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -105,22 +106,30 @@ impl Events {
             (answer.status().as_u16(), &answer.headers()["content-type"]),
             (200, &"text/event-stream".parse().unwrap())
         );
+        assert_eq!(answer.headers().get("content-encoding"), None, "compressed events would wait for each other");
         let pieces = answer.into_body().into_data_stream();
         Self(pieces.map(|piece| String::from_utf8(piece.unwrap().to_vec()).unwrap()).boxed(), String::new())
     }
 
     /// The next event that is a change: its id, name and data.
-    async fn next(&mut self) -> (String, String, Value) {
+    pub(super) async fn next(&mut self) -> (String, String, Value) {
+        self.next_or_end().await.expect("the stream goes on")
+    }
+
+    /// As `next`, or `None` at the end of the stream, which may tell why it ends.
+    pub(super) async fn next_or_end(&mut self) -> Option<(String, String, Value)> {
         loop {
             while !self.1.contains("\n\n") {
                 let piece = tokio::time::timeout(Duration::from_secs(60), self.0.next()).await.expect("an event comes");
-                self.1.push_str(&piece.expect("the stream goes on"));
+                self.1.push_str(&piece?);
             }
             let (event, rest) = self.1.split_once("\n\n").map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
             self.1 = rest;
             let field = |name: &str| event.lines().find_map(|line| line.strip_prefix(name)).map(str::to_owned);
-            if let (Some(id), Some(op), Some(data)) = (field("id: "), field("event: "), field("data: ")) {
-                return (id, op, serde_json::from_str(&data).unwrap());
+            match (field("id: "), field("event: "), field("data: ")) {
+                (Some(id), Some(op), Some(data)) => return Some((id, op, serde_json::from_str(&data).unwrap())),
+                (None, Some(op), Some(data)) if op == "gone" => return Some((String::new(), op, data.into())),
+                _ => {}
             }
         }
     }
@@ -131,7 +140,9 @@ pub(super) async fn events_go_on_where_they_were_cut_off(repository: Repository)
     let routes = router(repository.clone(), Access::Anonymous);
     let now = feed::now(&*repository).await;
     let path = format!("/api/changes?since={now}");
-    let mut events = Events::open(&routes, &path, &[]).await;
+    // What an `EventSource` sends before its first event is blank.
+    let headers = [("last-event-id", " "), ("accept-encoding", "gzip")];
+    let mut events = Events::open(&routes, &path, &headers).await;
     client.send("POST /api/flows", &[], &document(ID, "one")).await;
     let (id, op, change) = events.next().await;
     assert_eq!((op.as_str(), short(&change)), ("create", json!(["create", ID, "one", 1, "anonymous"])));
@@ -146,4 +157,29 @@ pub(super) async fn events_go_on_where_they_were_cut_off(repository: Repository)
     let (_, op, change) = events.next().await;
     assert_eq!((op.as_str(), &change["flow"]["name"]), ("update", &json!("two")), "behind the last event");
     assert_eq!(events.next().await.1, "delete");
+}
+
+/// Twelve flows of a megabyte, and one that is larger than a page.
+pub(super) async fn pages_with_documents_are_bounded_and_nothing_is_left_out(repository: Repository) {
+    let client = Client::new(repository.clone());
+    let begin = feed::now(&*repository).await;
+    let text = |mib: usize| format!(r#""x":"{}""#, "x".repeat(mib << 20));
+    for (number, mib) in (1..=6).map(|number| (number, 1)).chain([(7, 10)]).chain((8..=13).map(|number| (number, 1))) {
+        create_all(&*repository, [flow_with(number, "a", &text(mib))]).await;
+    }
+    let (mut since, mut found, mut pages) = (begin.to_string(), Vec::new(), Vec::new());
+    while found.len() < 13 {
+        let page = format!("GET /api/changes?since={since}&documents=true&limit=1000&wait=20");
+        let answer = client.send(&page, &[], "").await;
+        let page = answer.json();
+        let changes = page["changes"].as_array().unwrap();
+        assert!(!changes.is_empty() && (changes.len() == 1 || answer.body.len() < 9 << 20), "{}", answer.body.len());
+        found.extend(changes.iter().map(|change| change["flow"]["id"].as_str().unwrap().to_owned()));
+        pages.push(changes.len());
+        since = page["next"].as_str().unwrap().to_owned();
+    }
+    assert_eq!(found, (1..=13).map(|number| id(number).to_string()).collect::<Vec<_>>());
+    assert!(pages.len() >= 3, "{pages:?}");
+    let summaries = client.send(&format!("GET /api/changes?since={begin}&limit=1000"), &[], "").await.json();
+    assert_eq!(summaries["changes"].as_array().unwrap().len(), 13);
 }

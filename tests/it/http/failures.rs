@@ -140,7 +140,8 @@ async fn each_error_has_its_answer() {
                 410,
                 "gone",
                 "the changes are no longer kept",
-                "the change feed does not go back to this cursor; read all flows anew and go on from now",
+                "the feed does not go back to this place; ask without `since` for a new place, list the flows, then go on \
+                 from that place",
             ),
             "",
         ),

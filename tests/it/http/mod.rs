@@ -21,6 +21,8 @@ mod metrics;
 mod routes;
 mod saves;
 mod sockets;
+mod streams;
+mod streams_program;
 
 /// Runs each function over an empty repository of each backend.
 macro_rules! over_both_backends {
@@ -107,6 +109,13 @@ over_both_backends! {
     merges::a_merge_keeps_what_an_engine_reports,
     merges::edits_at_once_are_all_merged,
     crowd::nothing_that_a_crowd_does_is_lost,
+    changes::pages_with_documents_are_bounded_and_nothing_is_left_out,
+    streams::many_streams_see_each_change_once_and_cost_what_one_costs,
+    streams::who_is_too_slow_for_memory_goes_on_from_the_storage,
+    streams::streams_go_on_when_the_storage_is_back,
+    streams::streams_are_told_that_changes_are_gone,
+    streams::streams_end_when_they_are_told_to,
+    streams::streams_are_limited_and_counted,
     saves::patches_change_a_part,
     saves::patches_at_once_are_all_kept,
     sockets::sockets_tell_what_happens,

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use futures::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use strom::FlowRepository;
@@ -17,17 +18,38 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 use super::client::{Client, ID};
 
 type Repository = Arc<dyn FlowRepository>;
-type Socket = WebSocketStream<MaybeTlsStream<tokio::net::TcpStream>>;
+pub(super) type Socket = WebSocketStream<MaybeTlsStream<tokio::net::TcpStream>>;
 
 /// A server on a port of its own, until the test ends.
 async fn served(repository: Repository, access: Access) -> SocketAddr {
+    listening(router(repository, access)).await
+}
+
+pub(super) async fn listening(routes: Router) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    tokio::spawn(serve(listener, router(repository, access), std::future::pending()));
+    tokio::spawn(serve(listener, routes, std::future::pending()));
     address
 }
 
-async fn next(socket: &mut Socket) -> Value {
+pub(super) async fn open(address: SocketAddr) -> Socket {
+    let (mut socket, _) = connect_async(format!("ws://{address}/api/ws")).await.unwrap();
+    assert_eq!(next(&mut socket).await, json!({ "type": "Ping" }));
+    socket
+}
+
+/// The code with which the server closes.
+pub(super) async fn closed(mut socket: Socket) -> u16 {
+    loop {
+        let message = timeout(Duration::from_secs(60), socket.next()).await.expect("a message comes");
+        match message.expect("the server says that it closes").unwrap() {
+            Message::Close(frame) => return frame.expect("it says why").code.into(),
+            _ => {}
+        }
+    }
+}
+
+pub(super) async fn next(socket: &mut Socket) -> Value {
     loop {
         let message = timeout(Duration::from_secs(60), socket.next()).await.expect("a message comes");
         match message.expect("the socket is open").unwrap() {
@@ -41,8 +63,7 @@ async fn next(socket: &mut Socket) -> Value {
 pub(super) async fn sockets_tell_what_happens(repository: Repository) {
     let client = Client::new(repository.clone());
     let address = served(repository, Access::Anonymous).await;
-    let (mut socket, _) = connect_async(format!("ws://{address}/api/ws")).await.unwrap();
-    assert_eq!(next(&mut socket).await, json!({ "type": "Ping" }));
+    let mut socket = open(address).await;
     socket.send(Message::text("ping")).await.unwrap();
     assert_eq!(next(&mut socket).await, json!("pong"));
 
@@ -55,8 +76,12 @@ pub(super) async fn sockets_tell_what_happens(repository: Repository) {
     assert_eq!(next(&mut socket).await, state);
     client.send(&format!("PUT /api/flows/{ID}"), &[], &document.replace("one", "two")).await;
     assert_eq!(next(&mut socket).await, event("FlowUpdated"));
+    client.send(&format!("POST /api/flows/{ID}/restore"), &[], r#"{"revision":1}"#).await;
+    assert_eq!(next(&mut socket).await, event("FlowUpdated"));
     client.send(&format!("DELETE /api/flows/{ID}"), &[], "").await;
     assert_eq!(next(&mut socket).await, event("FlowDeleted"));
+    client.send(&format!("POST /api/flows/{ID}/restore"), &[], r#"{"revision":1}"#).await;
+    assert_eq!(next(&mut socket).await, event("FlowCreated"), "it was not there");
     socket.close(None).await.unwrap();
 }
 

@@ -17,12 +17,14 @@ use strom::{Flow, FlowId, Head};
 pub(crate) struct Cable {
     repository: Arc<dyn FlowRepository>,
     is_cut: AtomicBool,
+    is_forgetful: AtomicBool,
     refused: AtomicUsize,
 }
 
 impl Cable {
     pub(crate) fn to(repository: Arc<dyn FlowRepository>) -> Arc<Self> {
-        Arc::new(Self { repository, is_cut: AtomicBool::new(false), refused: AtomicUsize::new(0) })
+        let (is_cut, is_forgetful) = (AtomicBool::new(false), AtomicBool::new(false));
+        Arc::new(Self { repository, is_cut, is_forgetful, refused: AtomicUsize::new(0) })
     }
 
     /// What is behind it.
@@ -36,6 +38,18 @@ impl Cable {
 
     pub(crate) fn restore(&self) {
         self.is_cut.store(false, Ordering::SeqCst);
+    }
+
+    /// From now on no place is known any more.
+    pub(crate) fn forget(&self) {
+        self.is_forgetful.store(true, Ordering::SeqCst);
+    }
+
+    fn remember(&self, since: Since) -> Result<&dyn FlowRepository> {
+        match since {
+            Since::After(_) if self.is_forgetful.load(Ordering::SeqCst) => Err(RepositoryError::Gone),
+            _ => self.pass(),
+        }
     }
 
     /// How many calls came while it was cut.
@@ -99,11 +113,11 @@ impl FlowRepository for Cable {
     }
 
     async fn changes(&self, since: Since, limit: u32) -> Result<Feed<Flow>> {
-        self.pass()?.changes(since, limit).await
+        self.remember(since)?.changes(since, limit).await
     }
 
     async fn change_summaries(&self, since: Since, limit: u32) -> Result<Feed<Head>> {
-        self.pass()?.change_summaries(since, limit).await
+        self.remember(since)?.change_summaries(since, limit).await
     }
 
     async fn changed(&self, after: FeedCursor) {
