@@ -29,6 +29,7 @@
 
 pub mod clock;
 mod disk;
+pub mod ephemeral;
 pub mod flow;
 pub mod http;
 pub mod json;

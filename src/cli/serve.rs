@@ -46,6 +46,8 @@ pub(super) async fn run(flags: &Flags) -> Result<Answer, Failure> {
     let hosts = hosts(&server, &access);
     let rate_limit = rate_limit(&server, &hosts);
     let source = last_known.clone().map_or_else(|| Source::from(repository.clone()), Source::from);
+    // Who only reads refuses ephemeral flows like all others.
+    let source = if read_only { source } else { source.with_ephemeral(clock::now()) };
     let streams = Streams::default();
     let settings = http::Settings { hosts, rate_limit, streams: streams.clone() };
     let routes = http::router_with(source, access, settings);

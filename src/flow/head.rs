@@ -135,6 +135,11 @@ impl Head {
     }
 }
 
+/// Whether a document says that its flow goes with the process.
+pub(super) fn is_ephemeral(node: &Node<'_>) -> bool {
+    node.get("properties").and_then(|properties| properties.get("ephemeral")) == Some(&Node::Bool(true))
+}
+
 /// A document's state: `gst_state` where it is a member, else the older `state`.
 fn state(node: &Node<'_>) -> GstState {
     let reported = node.get("gst_state").or_else(|| node.get("state"));

@@ -39,7 +39,7 @@ pub use refusal::{Path, Reason, Refusal};
 pub use warnings::{Suspicion, Warning};
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
@@ -59,6 +59,8 @@ pub struct Flow(Arc<Parts>);
 struct Parts {
     head: Head,
     document: Box<RawValue>,
+    /// Known as soon as the document has been read.
+    ephemeral: OnceLock<bool>,
 }
 
 /// Whether the members that a running engine reports count: `running`, `gst_state`, `block_health` and the like.
@@ -112,12 +114,13 @@ impl Flow {
             node.set("id", Node::String(id.into()));
         }
         let document = RawValue::from_string(node.to_compact()).expect("the printer writes JSON");
-        Ok(Self::from_parts(head, document))
+        let ephemeral = head::is_ephemeral(node).into();
+        Ok(Self(Arc::new(Parts { head, document, ephemeral })))
     }
 
     /// A flow whose head the database has computed from the document.
     pub(crate) fn from_parts(head: Head, document: Box<RawValue>) -> Self {
-        Self(Arc::new(Parts { head, document }))
+        Self(Arc::new(Parts { head, document, ephemeral: OnceLock::new() }))
     }
 
     /// What lists and look-ups need.
@@ -128,6 +131,20 @@ impl Flow {
     /// Shorthand for the head's id.
     pub fn id(&self) -> FlowId {
         self.0.head.id
+    }
+
+    /// Whether `properties.ephemeral` is true: a flow of an engine's or an operator's own that nobody wants to find
+    /// again. What that means is for [`Ephemeral`](crate::ephemeral::Ephemeral) to say.
+    ///
+    /// ```
+    /// # use strom::Flow;
+    /// let text = r#"{"id":"6f1d3c5e-0000-4000-8000-000000000001","name":"try","properties":{"ephemeral":true}}"#;
+    /// assert!(Flow::parse(text)?.is_ephemeral());
+    /// assert!(!Flow::parse(&text.replace("true", "\"true\""))?.is_ephemeral());
+    /// # Ok::<(), strom::Refusal>(())
+    /// ```
+    pub fn is_ephemeral(&self) -> bool {
+        *self.0.ephemeral.get_or_init(|| self.node().is_ok_and(|node| head::is_ephemeral(&node)))
     }
 
     /// The exact text.

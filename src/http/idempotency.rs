@@ -3,7 +3,8 @@
 //! The draft of the IETF (draft-ietf-httpapi-idempotency-key-header) has servers remember answers. Here nothing has to be
 //! remembered: the id of the flow is made of the key and its sender, so a second create meets the first one, on whatever
 //! instance and after whatever restart, and the history knows what the first one was answered. It is known for as long
-//! as the first revision is kept.
+//! as the first revision is kept. Of an ephemeral flow only the present revision is: a create that is sent again has the
+//! same answer as long as nobody has changed the flow, then it is told that the flow exists.
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
@@ -57,17 +58,27 @@ impl Key {
         flow: &Flow,
         headers: &HeaderMap,
     ) -> Result<Option<Response>, Problem> {
-        let Some(first) = app.source.repository.revision(flow.id(), Revision::FIRST).await? else { return Ok(None) };
+        let first = app.source.repository.revision(flow.id(), Revision::FIRST).await?;
+        let is_forgotten = first.is_none() && flow.is_ephemeral();
+        let first = match first {
+            Some(first) => Some((first.item, first.revision)),
+            None if is_forgotten => {
+                app.source.repository.get(flow.id()).await?.map(|it| (it.item, it.version.revision))
+            }
+            None => None,
+        };
+        let Some((first, revision)) = first else { return Ok(None) };
         let hash =
             |flow: &Flow| flow.hash(Runtime::Left).map_err(|refusal| RepositoryError::Corrupt(refusal.to_string()));
-        if hash(&first.item)? == hash(flow)? {
+        if hash(&first)? == hash(flow)? {
             const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
             let replayed = [(REPLAYED, HeaderValue::from_static("true"))];
-            let answer = created(app, &first.item, first.revision, headers).await;
+            let answer = created(app, &first, revision, headers).await;
             return Ok(Some((replayed, answer).into_response()));
         }
-        // A flow whose id the client has chosen may be somebody else's, and then it exists.
-        if flow.id() == self.0 {
+        // A flow whose id the client has chosen may be somebody else's, and then it exists; so it does when it may have
+        // been edited since.
+        if flow.id() == self.0 && !is_forgotten {
             Err(Problem::new(Kind::KeyReused, "it came with another flow before"))
         } else {
             Ok(None)

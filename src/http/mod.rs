@@ -115,9 +115,9 @@ pub fn router(source: impl Into<Source>, access: Access) -> Router {
 pub fn router_with(source: impl Into<Source>, access: Access, settings: Settings) -> Router {
     let Settings { hosts, rate_limit, streams } = settings;
     let limits = Limits::new(rate_limit);
-    let Source { repository, last_known } = source.into();
-    let metrics = Arc::new(Metrics::of(repository));
-    let source = Source { repository: metrics.observed(), last_known };
+    let source = source.into();
+    let metrics = Arc::new(Metrics::of(Arc::clone(&source.repository)));
+    let source = source.map(|_| metrics.observed());
     let (in_flight_layer, in_flight) = InFlightRequestsLayer::pair();
     let exports = Arc::new(Semaphore::new(export::AT_ONCE));
     let imports = Arc::new(Semaphore::new(import::AT_ONCE));

@@ -82,6 +82,7 @@ pub(super) enum Kind {
     TooManyStreams,
     ReadOnly,
     ReadOnlyInstance,
+    NoRoom,
     ForeignOrigin,
     Misdirected,
     ReadOnlyKey,
@@ -129,6 +130,7 @@ impl Kind {
             Self::Misdirected => (StatusCode::MISDIRECTED_REQUEST, "misdirected", "not a name of this server"),
             Self::ReadOnlyKey => (StatusCode::FORBIDDEN, "read-only-key", "this key only reads"),
             Self::TooManyRequests => (StatusCode::TOO_MANY_REQUESTS, "too-many-requests", "too many requests"),
+            Self::NoRoom => (StatusCode::INSUFFICIENT_STORAGE, "no-room", "no room for ephemeral flows"),
             Self::ReadOnlyInstance => (StatusCode::FORBIDDEN, "read-only-instance", "this instance only reads"),
         }
     }
@@ -205,6 +207,9 @@ impl From<PatchError> for Problem {
 /// An instance that was told to read only is 403: it has understood and will not, and to ask it again helps as little as
 /// another key (RFC 9110, section 15.5.4). Not 405, which speaks of the resource and has to list in `Allow` what it can: the
 /// same address may be another instance's a moment later, behind a load balancer, and take the change.
+///
+/// Ephemeral flows that take too much memory are 507 (RFC 4918, section 11.5): there is room again when somebody has made
+/// some, and to ask again before helps nothing. Not 413: the body may be small.
 impl From<RepositoryError> for Problem {
     fn from(error: RepositoryError) -> Self {
         match error {
@@ -240,6 +245,9 @@ impl From<RepositoryError> for Problem {
             }
             RepositoryError::Gone => {
                 Self::new(Kind::Gone, format!("the feed does not go back to this place; {BEGIN_ANEW}"))
+            }
+            RepositoryError::NoRoom { .. } => {
+                Self::new(Kind::NoRoom, format!("{error}; nothing was written; delete some, or store some"))
             }
             RepositoryError::Corrupt(ref reason) => {
                 tracing::error!(reason, "stored data cannot be read");

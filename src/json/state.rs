@@ -8,8 +8,8 @@ use rpds::HashTrieMapSync;
 use super::file::{Member, Quarantined};
 use crate::flow::{Flow, FlowId, Runtime};
 use crate::repository::{
-    Applied, Author, Change, ChangeList, Operation, Outcome, Precondition, RepositoryError, Result, Revision, Stamp,
-    Stored, Version, Violation, ViolationKind, check_ids,
+    Applied, Author, Change, ChangeList, Operation, Outcome, RepositoryError, Result, Revision, Stamp, Stored, Version,
+    Violation, check_ids,
 };
 
 /// SHA-256 of what people wrote in a document.
@@ -195,7 +195,8 @@ impl State {
         let violations: Vec<Violation> = (0..changes.len())
             .filter_map(|index| {
                 let (id, precondition) = changes.target(index);
-                Some(Violation { index, id, kind: self.violation(id, precondition)? })
+                let current = self.get(id).map(|entry| &entry.stored);
+                Some(Violation { index, id, kind: precondition.violation(current)? })
             })
             .collect();
         if !violations.is_empty() {
@@ -212,16 +213,6 @@ impl State {
             plan.applied.push(applied);
         }
         Ok(plan)
-    }
-
-    fn violation(&self, id: FlowId, precondition: Precondition) -> Option<ViolationKind> {
-        match (precondition, self.get(id)) {
-            (Precondition::Any, _) | (Precondition::Absent, None) | (Precondition::Present, Some(_)) => None,
-            (Precondition::Absent, Some(_)) => Some(ViolationKind::AlreadyExists),
-            (Precondition::Present | Precondition::At(_), None) => Some(ViolationKind::NotFound),
-            (Precondition::At(expected), Some(current)) => (current.stored.version.revision != expected)
-                .then(|| ViolationKind::Stale { expected, current: Box::new(current.stored.clone()) }),
-        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Lists of flows that are in memory: filter, order, page, as PostgreSQL does with an index.
 
 mod matching;
+mod merging;
 
 use std::cmp::Ordering;
 
@@ -8,8 +9,9 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 pub(crate) use self::matching::Matcher;
-use crate::flow::{Flow, Refusal};
-use crate::repository::{Cursor, ListQuery, Page, RepositoryError, Result, Sort, SortField, Stored};
+pub(crate) use self::merging::merge;
+use crate::flow::{Flow, Head, Refusal};
+use crate::repository::{Cursor, ListQuery, Page, RepositoryError, Result, Sort, SortField, Stored, Version};
 
 /// One page of the flows that pass the filter.
 ///
@@ -56,7 +58,10 @@ struct Keys<'a> {
 
 impl<'a> Keys<'a> {
     fn of(stored: &'a Stored<Flow>) -> Self {
-        let (head, version) = (stored.item.head(), &stored.version);
+        Self::new(stored.item.head(), &stored.version)
+    }
+
+    fn new(head: &'a Head, version: &Version) -> Self {
         Self { name: &head.name, created_at: version.created_at, updated_at: version.updated_at, id: head.id.as_uuid() }
     }
 

@@ -81,6 +81,8 @@ pub(super) enum Outcome {
     ReadOnly,
     /// The instance was told to read only.
     ReadOnlyInstance,
+    /// Ephemeral flows take too much memory.
+    NoRoom,
     Corrupt,
     Gone,
     Failed,
@@ -89,13 +91,14 @@ pub(super) enum Outcome {
 }
 
 impl Outcome {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::Ok,
         Self::Conflict,
         Self::Unavailable,
         Self::Busy,
         Self::ReadOnly,
         Self::ReadOnlyInstance,
+        Self::NoRoom,
         Self::Corrupt,
         Self::Gone,
         Self::Failed,
@@ -110,6 +113,7 @@ impl Outcome {
             Self::Busy => "busy",
             Self::ReadOnly => "read_only",
             Self::ReadOnlyInstance => "read_only_instance",
+            Self::NoRoom => "no_room",
             Self::Corrupt => "corrupt",
             Self::Gone => "gone",
             Self::Failed => "failed",
@@ -131,6 +135,7 @@ impl Outcome {
             RepositoryError::Busy(_) => Self::Busy,
             RepositoryError::ReadOnly(_) => Self::ReadOnly,
             RepositoryError::ReadOnlyInstance => Self::ReadOnlyInstance,
+            RepositoryError::NoRoom { .. } => Self::NoRoom,
             RepositoryError::Corrupt(_) => Self::Corrupt,
             RepositoryError::Gone => Self::Gone,
             RepositoryError::Failed(_) => Self::Failed,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, SubsecRound, Utc};
 
-use super::Version;
+use super::{Stored, Version, ViolationKind};
 use crate::flow::{Flow, FlowId};
 
 /// The number of a flow's change, counted from 1.
@@ -122,6 +122,15 @@ impl Change {
         }
     }
 
+    /// The same under another condition.
+    pub(crate) fn under(self, precondition: Precondition) -> Self {
+        match self {
+            Self::Put(flow, _) => Self::Put(flow, precondition),
+            Self::Restore(flow, _) => Self::Restore(flow, precondition),
+            Self::Delete(id, _) => Self::Delete(id, precondition),
+        }
+    }
+
     /// Under which condition it is made.
     pub fn precondition(&self) -> Precondition {
         match self {
@@ -143,6 +152,19 @@ pub enum Precondition {
     Present,
     /// The flow exists at just this revision.
     At(Revision),
+}
+
+impl Precondition {
+    /// What is the case instead, of a flow that is this or is not there; `None` when it holds.
+    pub(crate) fn violation(self, current: Option<&Stored<Flow>>) -> Option<ViolationKind> {
+        match (self, current) {
+            (Self::Any, _) | (Self::Absent, None) | (Self::Present, Some(_)) => None,
+            (Self::Absent, Some(_)) => Some(ViolationKind::AlreadyExists),
+            (Self::Present | Self::At(_), None) => Some(ViolationKind::NotFound),
+            (Self::At(expected), Some(current)) => (current.version.revision != expected)
+                .then(|| ViolationKind::Stale { expected, current: Box::new(current.clone()) }),
+        }
+    }
 }
 
 /// What came of a change.

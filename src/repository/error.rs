@@ -37,6 +37,15 @@ pub enum RepositoryError {
     /// instance.
     #[error("this instance only reads; write through one that was not opened read-only")]
     ReadOnlyInstance,
+    /// There is no room in memory for ephemeral flows as large as these; nothing was written. Delete some, or store
+    /// some.
+    #[error("ephemeral flows may take {limit} bytes, and with this they would take {wanted}")]
+    NoRoom {
+        /// How many bytes their documents may have together.
+        limit: u64,
+        /// How many they would have.
+        wanted: u64,
+    },
     /// What is stored cannot be read; it was left as it is.
     #[error("stored data cannot be read: {0}")]
     Corrupt(String),

@@ -10,7 +10,7 @@ use super::{Author, Revision};
 /// A change that was made. `T` is the flow, or its head where documents are not asked for.
 #[derive(Debug, Clone)]
 pub struct Record<T> {
-    /// Its place in the feed.
+    /// Its place in the feed. That of an ephemeral flow's is none: every store says of it that it is gone.
     pub cursor: FeedCursor,
     /// What it was.
     pub operation: Operation,
@@ -108,6 +108,11 @@ pub struct FeedCursor {
     pub(crate) transaction: u64,
     /// And within it.
     pub(crate) number: u64,
+}
+
+impl FeedCursor {
+    /// The place of a change that is in no feed.
+    pub(crate) const NOWHERE: Self = Self { log: u64::MAX, transaction: u64::MAX, number: u64::MAX };
 }
 
 impl fmt::Display for FeedCursor {

@@ -4,6 +4,7 @@ mod backup_postgres;
 mod callers_postgres;
 mod contract;
 mod documents;
+mod ephemeral;
 mod failover_postgres;
 mod feed_postgres;
 mod history_postgres;

@@ -23,6 +23,13 @@ pub(crate) struct Opened<T> {
     _place: T,
 }
 
+impl<T> Opened<T> {
+    /// The same, seen through a decorator.
+    pub(crate) fn decorated(self, by: impl FnOnce(Arc<dyn FlowRepository>) -> Arc<dyn FlowRepository>) -> Self {
+        Self { repository: by(self.repository), ..self }
+    }
+}
+
 impl<T> Deref for Opened<T> {
     type Target = Arc<dyn FlowRepository>;
 

@@ -1,0 +1,220 @@
+//! Memory and storage as one repository.
+
+use async_trait::async_trait;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
+use tokio::task::spawn_blocking;
+
+use super::Ephemeral;
+use super::scratch::{Flows, View};
+use crate::flow::{Flow, FlowId, Head};
+use crate::listing;
+use crate::repository::{
+    Applied, Change, Feed, FeedCursor, FeedLag, Filter, FlowRepository, Health, ListQuery, Measurement, Page, Record,
+    RepositoryError, Result, Revision, Since, Stamp, Stored,
+};
+
+/// So many flows are looked for in the storage at a time.
+const LOOKED_FOR: usize = 4;
+
+impl Ephemeral {
+    /// What is read of both as of one moment. It waits as long as a call is under way that changes both and concerns the
+    /// reader, and begins again when one has begun meanwhile.
+    async fn read<'a, T>(
+        &'a self,
+        waits: impl Fn(&View) -> bool + Send + Sync + 'a,
+        read: impl Fn(Flows) -> BoxFuture<'a, Result<T>> + Send + Sync + 'a,
+    ) -> Result<T> {
+        loop {
+            let view = self.scratch.view_unless(&waits).await;
+            let found = read(view.flows.clone()).await?;
+            if self.scratch.is_still(&view) {
+                return Ok(found);
+            }
+        }
+    }
+
+    /// `ask` is for a list of the storage, with documents or without; `show` and `head` say what is on it.
+    async fn page<'a, T: Send + 'static>(
+        &'a self,
+        query: &'a ListQuery,
+        ask: impl Fn(ListQuery) -> BoxFuture<'a, Result<Page<Stored<T>>>> + Copy + Send + Sync + 'a,
+        show: fn(&Stored<Flow>) -> Stored<T>,
+        head: fn(&T) -> &Head,
+    ) -> Result<Page<Stored<T>>> {
+        let merged = move |flows: Flows| {
+            async move {
+                if flows.is_empty() {
+                    return ask(query.clone()).await;
+                }
+                let theirs = self.theirs(&flows, query, ask, head).await?;
+                Ok(listing::merge(query, listed(flows, query.clone(), show).await?, theirs, head))
+            }
+            .boxed()
+        };
+        self.read(|view| !view.joint.is_empty(), merged).await
+    }
+
+    /// A page of the storage, without the flows that are in memory and that somebody else has stored all the same.
+    async fn theirs<'a, T>(
+        &'a self,
+        flows: &Flows,
+        query: &ListQuery,
+        ask: impl Fn(ListQuery) -> BoxFuture<'a, Result<Page<Stored<T>>>> + Send,
+        head: fn(&T) -> &Head,
+    ) -> Result<Page<Stored<T>>> {
+        let mut page = ask(query.clone()).await?;
+        loop {
+            page.items.retain(|stored| !flows.contains_key(&head(&stored.item).id));
+            let missing = query.limit.map_or(0, |limit| limit as usize - page.items.len());
+            if missing == 0 || page.next.is_none() {
+                break;
+            }
+            let further = ListQuery { limit: Some(missing as u32), count: false, ..query.clone() };
+            let more = ask(ListQuery { after: page.next, ..further }).await?;
+            page.items.extend(more.items);
+            page.next = more.next;
+        }
+        if let Some(total) = page.total {
+            page.total = Some(total.saturating_sub(self.hidden(flows, &query.filter).await?));
+        }
+        Ok(page)
+    }
+
+    /// How many flows in the storage that pass the filter have the id of one in memory.
+    async fn hidden(&self, flows: &Flows, filter: &Filter) -> Result<u64> {
+        let looked_for: Vec<_> = flows.keys().map(|id| self.store.get(*id)).collect();
+        let found = stream::iter(looked_for).buffer_unordered(LOOKED_FOR).filter_map(async |found| match found {
+            // Of what a copy does not have it says so; its lists are as long as it has all that belongs on them.
+            Err(RepositoryError::Unavailable { .. }) => None,
+            found => found.transpose(),
+        });
+        let found: Vec<_> = found.try_collect().await?;
+        let query = ListQuery { filter: filter.clone(), limit: Some(0), count: true, ..ListQuery::default() };
+        Ok(listing::list(found.iter(), &query)?.total.unwrap_or_default())
+    }
+}
+
+/// What is in memory. Containment reads every document, which is too long for a thread that serves others.
+async fn listed<T: Send + 'static>(
+    flows: Flows,
+    query: ListQuery,
+    show: fn(&Stored<Flow>) -> Stored<T>,
+) -> Result<Page<Stored<T>>> {
+    let stored = move || Ok(listing::list(flows.values().map(|entry| &entry.stored), &query)?.map(show));
+    spawn_blocking(stored).await.unwrap_or_else(|panicked| Err(RepositoryError::Failed(panicked.into())))
+}
+
+#[async_trait]
+impl FlowRepository for Ephemeral {
+    async fn get(&self, id: FlowId) -> Result<Option<Stored<Flow>>> {
+        let found = |flows: Flows| {
+            async move {
+                match flows.get(&id) {
+                    Some(entry) => Ok(Some(entry.stored.clone())),
+                    None => self.store.get(id).await,
+                }
+            }
+            .boxed()
+        };
+        self.read(|view| view.joint.contains(&id), found).await
+    }
+
+    async fn list(&self, query: &ListQuery) -> Result<Page<Stored<Flow>>> {
+        let ask = |query: ListQuery| async move { self.store.list(&query).await }.boxed();
+        self.page(query, ask, Stored::clone, Flow::head).await
+    }
+
+    async fn summaries(&self, query: &ListQuery) -> Result<Page<Stored<Head>>> {
+        let ask = |query: ListQuery| async move { self.store.summaries(&query).await }.boxed();
+        self.page(query, ask, Stored::to_head, |head| head).await
+    }
+
+    async fn apply(&self, changes: Vec<Change>, stamp: Stamp) -> Result<Vec<Applied>> {
+        self.apply_all(changes, stamp).await
+    }
+
+    /// Of the storage alone: what is made of it, a file or a copy, outlives the process.
+    fn snapshot(&self) -> BoxStream<'static, Result<Stored<Flow>>> {
+        self.store.snapshot()
+    }
+
+    async fn history(&self, id: FlowId, before: Option<Revision>, limit: u32) -> Result<Vec<Record<Head>>> {
+        let found = |flows: Flows| {
+            async move {
+                let ours = flows.get(&id).map(|entry| entry.record().map(|flow| flow.head().clone()));
+                let ours = ours.filter(|record| limit > 0 && before.is_none_or(|before| record.revision < before));
+                let theirs = match limit - ours.iter().len() as u32 {
+                    0 => Vec::new(),
+                    limit => self.store.history(id, before, limit).await?,
+                };
+                Ok(ours.into_iter().chain(theirs).collect())
+            }
+            .boxed()
+        };
+        self.read(|view| view.joint.contains(&id), found).await
+    }
+
+    async fn revision(&self, id: FlowId, revision: Revision) -> Result<Option<Record<Flow>>> {
+        let found = |flows: Flows| {
+            async move {
+                match flows.get(&id).map(|entry| entry.record()).filter(|record| record.revision == revision) {
+                    Some(record) => Ok(Some(record)),
+                    None => self.store.revision(id, revision).await,
+                }
+            }
+            .boxed()
+        };
+        self.read(|view| view.joint.contains(&id), found).await
+    }
+
+    /// Of the storage, but for those that have come into memory. One that is deleted in memory is in no trash.
+    async fn deleted(&self) -> Result<Vec<Record<Head>>> {
+        let found = |flows: Flows| {
+            async move {
+                let mut deleted = self.store.deleted().await?;
+                deleted.retain(|record| !flows.contains_key(&record.item.id));
+                Ok(deleted)
+            }
+            .boxed()
+        };
+        self.read(|view| !view.joint.is_empty(), found).await
+    }
+
+    async fn changes(&self, since: Since, limit: u32) -> Result<Feed<Flow>> {
+        self.store.changes(since, limit).await
+    }
+
+    async fn change_summaries(&self, since: Since, limit: u32) -> Result<Feed<Head>> {
+        self.store.change_summaries(since, limit).await
+    }
+
+    async fn changed(&self, after: FeedCursor) {
+        self.store.changed(after).await;
+    }
+
+    async fn health(&self) -> Health {
+        self.store.health().await
+    }
+
+    fn measurements(&self) -> Vec<Measurement> {
+        let view = self.scratch.view();
+        let mut measurements = self.store.measurements();
+        measurements.extend([
+            Measurement::gauge("ephemeral_flows", "Flows that are in memory alone.", view.flows.size() as f64),
+            Measurement::gauge("ephemeral_bytes", "Bytes of their documents.", view.bytes as f64),
+        ]);
+        measurements
+    }
+
+    async fn feed_lag(&self) -> Result<FeedLag> {
+        self.store.feed_lag().await
+    }
+
+    /// Forgets the flows in memory.
+    async fn close(&self) {
+        self.scratch.close();
+        self.store.close().await;
+    }
+}
