@@ -136,18 +136,19 @@ impl Scratch {
         }
         let reserved = wanted.saturating_sub(freed);
         let joint = joint.unwrap_or_default();
-        let mut refusal = None;
+        let mut room = Ok(());
         self.view.send_modify(|view| {
             let wanted = view.bytes + view.reserved + reserved;
             if reserved > 0 && wanted > self.room {
-                refusal = Some(RepositoryError::NoRoom { limit: self.room, wanted });
+                room = Err(RepositoryError::NoRoom { limit: self.room, wanted });
                 return;
             }
             view.reserved += reserved;
             view.begun += u64::from(!joint.is_empty());
             joint.iter().for_each(|id| view.joint.insert_mut(*id));
         });
-        refusal.map_or(Ok(UnderWay { scratch: self, reserved, joint }), Err)
+        room?;
+        Ok(UnderWay { scratch: self, reserved, joint })
     }
 
     /// Forgets all flows, and takes no more.

@@ -3,7 +3,8 @@
 //! Each function takes an **empty** repository, keeps one promise in its name, and panics when the backend does not.
 //! [`contract_tests!`](crate::contract_tests) makes a test of each; what a backend promises across a restart is checked
 //! by [`reopening`], and what one promises that is opened to read only by [`reading`], since only the backend knows how it is
-//! opened again; what it keeps by [`retention`].
+//! opened again; what it keeps by [`retention`], and what a decorator adds
+//! to it by [`ephemeral`].
 //!
 //! ```
 //! use std::sync::Arc;
@@ -24,6 +25,7 @@ pub mod atomicity;
 pub mod bulk;
 pub mod chance;
 pub mod concurrency;
+pub mod ephemeral;
 pub mod faults;
 pub mod feed;
 pub mod fidelity;

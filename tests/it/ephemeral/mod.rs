@@ -17,6 +17,12 @@ mod json {
     }
 
     strom::contract_tests!(open);
+
+    mod promises {
+        use crate::support::json::open;
+
+        strom::ephemeral_tests!(open);
+    }
 }
 
 mod postgres {
@@ -25,4 +31,10 @@ mod postgres {
     }
 
     strom::contract_tests!(open);
+
+    mod promises {
+        use crate::support::postgres::open;
+
+        strom::ephemeral_tests!(open);
+    }
 }
