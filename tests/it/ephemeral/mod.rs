@@ -1,5 +1,9 @@
 //! Flows in memory alone, over both backends.
 
+mod away;
+mod model;
+mod program;
+
 use std::sync::Arc;
 
 use strom::FlowRepository;

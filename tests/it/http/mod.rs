@@ -8,6 +8,7 @@ mod conditions;
 mod crowd;
 mod editors;
 mod encodings;
+mod ephemeral;
 mod exports;
 mod failures;
 mod histories;
@@ -128,4 +129,10 @@ over_both_backends! {
     limits::who_guesses_shuts_nobody_out,
     hosts::a_server_of_this_machine_answers_to_its_names,
     hosts::pages_of_strangers_change_nothing,
+    ephemeral::an_ephemeral_flow_goes_through_every_route,
+    ephemeral::conditions_hold_where_a_flow_comes_and_goes,
+    ephemeral::a_stored_flow_becomes_ephemeral_and_is_stored_again,
+    ephemeral::lists_have_both_and_exports_what_is_stored,
+    ephemeral::an_ephemeral_create_that_is_sent_twice_creates_once,
+    ephemeral::too_large_ephemeral_flows_are_told_so,
 }
