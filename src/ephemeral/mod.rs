@@ -10,7 +10,7 @@
 //! | `plan` | which part of a call is for memory and which for the storage |
 //! | `apply` | a call: both parts or none |
 //! | `turns` | who changes a flow has it to himself |
-//! | `reading` | the two as one repository |
+//! | `reading`, `each` | the two as one repository |
 //!
 //! # What the contract says of them
 //!
@@ -50,6 +50,7 @@
 //! opened to read only, which has to stay undecorated to refuse every change.
 
 mod apply;
+mod each;
 mod plan;
 mod reading;
 mod scratch;

@@ -1,9 +1,11 @@
 //! Memory and storage as one repository.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
+use futures::stream::{BoxStream, StreamExt, TryStreamExt};
 use tokio::task::spawn_blocking;
 
 use super::Ephemeral;
@@ -11,12 +13,9 @@ use super::scratch::{Flows, View};
 use crate::flow::{Flow, FlowId, Head};
 use crate::listing;
 use crate::repository::{
-    Applied, Change, Feed, FeedCursor, FeedLag, Filter, FlowRepository, Health, ListQuery, Measurement, Page, Record,
-    RepositoryError, Result, Revision, Since, Stamp, Stored,
+    Applied, Change, ChangeList, Feed, FeedCursor, FeedLag, Filter, FlowRepository, Health, ListQuery, Measurement,
+    Page, Record, RepositoryError, Result, Revision, Since, Stamp, Stored,
 };
-
-/// So many flows are looked for in the storage at a time.
-const LOOKED_FOR: usize = 4;
 
 impl Ephemeral {
     /// What is read of both as of one moment. It waits as long as a call is under way that changes both and concerns the
@@ -84,11 +83,10 @@ impl Ephemeral {
 
     /// How many flows in the storage that pass the filter have the id of one in memory.
     async fn hidden(&self, flows: &Flows, filter: &Filter) -> Result<u64> {
-        let looked_for: Vec<_> = flows.keys().map(|id| self.store.get(*id)).collect();
-        let found = stream::iter(looked_for).buffer_unordered(LOOKED_FOR).filter_map(async |found| match found {
+        let found = self.store.get_each(flows.keys().copied().collect()).filter_map(async |found| match found {
             // Of what a copy does not have it says so; its lists are as long as it has all that belongs on them.
             Err(RepositoryError::Unavailable { .. }) => None,
-            found => found.transpose(),
+            found => Some(found),
         });
         let found: Vec<_> = found.try_collect().await?;
         let query = ListQuery { filter: filter.clone(), limit: Some(0), count: true, ..ListQuery::default() };
@@ -121,6 +119,10 @@ impl FlowRepository for Ephemeral {
         self.read(|view| view.joint.contains(&id), found).await
     }
 
+    fn get_each(&self, ids: Vec<FlowId>) -> BoxStream<'static, Result<Stored<Flow>>> {
+        self.each(ids)
+    }
+
     async fn list(&self, query: &ListQuery) -> Result<Page<Stored<Flow>>> {
         let ask = |query: ListQuery| async move { self.store.list(&query).await }.boxed();
         self.page(query, ask, Stored::clone, Flow::head).await
@@ -132,7 +134,11 @@ impl FlowRepository for Ephemeral {
     }
 
     async fn apply(&self, changes: Vec<Change>, stamp: Stamp) -> Result<Vec<Applied>> {
-        self.apply_all(changes, stamp).await
+        self.make(Arc::new(changes), stamp).await
+    }
+
+    async fn apply_all(&self, changes: Arc<dyn ChangeList>, stamp: Stamp) -> Result<Vec<Applied>> {
+        self.make(changes, stamp).await
     }
 
     /// Of the storage alone: what is made of it, a file or a copy, outlives the process.

@@ -79,7 +79,8 @@ pub(super) struct Put {
 #[derive(Debug)]
 pub(super) struct Scratch {
     pub(super) turns: Turns,
-    room: u64,
+    /// The most bytes of documents.
+    pub(super) room: u64,
     view: watch::Sender<View>,
 }
 
@@ -248,6 +249,7 @@ impl View {
     }
 }
 
-fn size_of(flow: &Flow) -> u64 {
+/// Bytes of its document.
+pub(super) fn size_of(flow: &Flow) -> u64 {
     flow.document().get().len() as u64
 }

@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use std::io;
 
 use super::{Change, Precondition, RepositoryError};
-use crate::flow::FlowId;
+use crate::flow::{Flow, FlowId};
 
 /// A list of changes that is read while it is made, and read again when another writer was in between.
 ///
@@ -28,6 +28,14 @@ pub trait ChangeList: Debug + Send + Sync + 'static {
     /// # Errors
     /// When it cannot be read. Then none is made.
     fn change(&self, index: usize) -> io::Result<Change>;
+
+    /// Whether the change stores a flow that says it is ephemeral. By default it is read for that.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn is_ephemeral(&self, index: usize) -> io::Result<bool> {
+        Ok(self.change(index)?.flow().is_some_and(Flow::is_ephemeral))
+    }
 }
 
 impl ChangeList for Vec<Change> {

@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use super::import::{Decision, Import, Progress};
+use super::import::{Decision, Good, Import, Progress};
 use super::spool::{Slot, Spool};
 use crate::flow::{Flow, FlowId};
 use crate::repository::{Change, ChangeList, Precondition};
@@ -21,6 +21,7 @@ struct Planned {
     id: FlowId,
     document: Slot,
     precondition: Precondition,
+    is_ephemeral: bool,
 }
 
 impl Changes {
@@ -33,7 +34,8 @@ impl Changes {
                 Decision::Clone(id) => (*id, Precondition::Absent),
                 _ => return None,
             };
-            Some(Planned { id, document: good.document, precondition })
+            let Good { document, is_ephemeral, .. } = *good;
+            Some(Planned { id, document, precondition, is_ephemeral })
         });
         let mut planned: Vec<_> = planned.collect();
         planned.sort_unstable_by_key(|planned| planned.id);
@@ -51,10 +53,14 @@ impl ChangeList for Changes {
     }
 
     fn change(&self, index: usize) -> io::Result<Change> {
-        let Planned { id, document, precondition } = &self.planned[index];
+        let Planned { id, document, precondition, .. } = &self.planned[index];
         let flow = Flow::parse(&self.spool.text(*document)?).map_err(io::Error::other)?;
         let flow = if flow.id() == *id { flow } else { flow.with_id(*id).map_err(io::Error::other)? };
         self.progress.handed_over(index + 1, self.planned.len());
         Ok(Change::Put(flow, *precondition))
+    }
+
+    fn is_ephemeral(&self, index: usize) -> io::Result<bool> {
+        Ok(self.planned[index].is_ephemeral)
     }
 }

@@ -120,6 +120,7 @@ pub(super) struct Good {
     hash: [u8; 32],
     modified: Option<DateTime<Utc>>,
     pub(super) auto_restart: bool,
+    pub(super) is_ephemeral: bool,
 }
 
 /// What is to be done with a flow.
@@ -302,7 +303,8 @@ fn good(spool: &mut Filling, flow: &Flow, hash: [u8; 32]) -> io::Result<Item> {
     let head = flow.head();
     let document = spool.add(flow.document().get().as_bytes())?;
     let about = spool.add_as_json(&About { name: Some(head.name.clone()), warnings, ..About::default() })?;
-    let good = Good { id: head.id, document, hash, modified: modified(flow), auto_restart: head.auto_restart };
+    let (modified, auto_restart, is_ephemeral) = (modified(flow), head.auto_restart, flow.is_ephemeral());
+    let good = Good { id: head.id, document, hash, modified, auto_restart, is_ephemeral };
     Ok(Item { about, good: Some(good) })
 }
 

@@ -8,9 +8,9 @@ use axum::body::{Body, to_bytes};
 use axum::http::Request;
 use serde_json::Value;
 use sqlx::Connection;
-use strom::FlowRepository;
-use strom::http::{Access, router};
+use strom::http::{Access, Source, router};
 use strom::testkit::samples::{change, create_all, flow, stamp};
+use strom::{FlowRepository, clock};
 use tower::ServiceExt;
 
 use crate::support::exposition::Exposition;
@@ -22,9 +22,9 @@ fn file(name: &str) -> String {
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
-/// What a server over this repository shows once it has been used.
+/// What a server over this repository shows once it has been used, as `strom serve` is one.
 async fn shown(repository: Arc<dyn FlowRepository>) -> Exposition {
-    let routes = router(repository, Access::Anonymous);
+    let routes = router(Source::from(repository).with_ephemeral(clock::now()), Access::Anonymous);
     let get = async |path: &str| {
         let request = Request::get(path).body(Body::empty()).unwrap();
         let body = routes.clone().oneshot(request).await.unwrap().into_body();

@@ -150,6 +150,30 @@ pub(super) async fn lists_have_both_and_exports_what_is_stored(repository: Repos
     assert_eq!(export["flows"], json!([{ "id": OTHER_ID, "name": "a" }]));
 }
 
+pub(super) async fn an_import_keeps_ephemeral_flows_in_memory(repository: Repository) {
+    let client = client(&repository);
+    let other = |name: &str| format!(r#"{{"id":"{OTHER_ID}","name":"{name}"}}"#);
+    let import = async |flows: &str, how: &str| {
+        let report = client.send(&format!("POST /api/flows/import{how}"), &[], flows).await;
+        let counts = report.json();
+        (report.status, json!([counts["created"], counts["replaced"], counts["unchanged"]]))
+    };
+    let file = format!("[{},{}]", scratch("one"), other("stored"));
+    assert_eq!(import(&file, "").await, (200, json!([2, 0, 0])));
+    assert!(!is_stored(&repository).await);
+    assert_eq!(import(&file, "").await, (200, json!([0, 0, 2])));
+    let file = format!("[{},{}]", scratch("two"), other("stored anew"));
+    assert_eq!(import(&file, "").await.0, 409);
+    assert_eq!(import(&file, "?on_conflict=replace").await, (200, json!([0, 2, 0])));
+    assert!(!is_stored(&repository).await);
+    assert_eq!(client.send(&format!("GET /api/flows/{ID}"), &[], "").await.json()["flow"]["name"], "two");
+    let swapped =
+        format!("[{},{}]", document("stored"), other("x").replace("}", r#","properties":{"ephemeral":true}}"#));
+    assert_eq!(import(&swapped, "?on_conflict=replace").await, (200, json!([0, 2, 0])));
+    let export = client.send("GET /api/flows/export", &[], "").await.json();
+    assert_eq!(export["flows"], json!([{ "id": ID, "name": "stored" }]));
+}
+
 pub(super) async fn an_ephemeral_create_that_is_sent_twice_creates_once(repository: Repository) {
     let client = client(&repository);
     let send = async |body: &str| client.send("POST /api/flows", &[("idempotency-key", "k1")], body).await;

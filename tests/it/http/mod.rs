@@ -133,6 +133,7 @@ over_both_backends! {
     ephemeral::conditions_hold_where_a_flow_comes_and_goes,
     ephemeral::a_stored_flow_becomes_ephemeral_and_is_stored_again,
     ephemeral::lists_have_both_and_exports_what_is_stored,
+    ephemeral::an_import_keeps_ephemeral_flows_in_memory,
     ephemeral::an_ephemeral_create_that_is_sent_twice_creates_once,
     ephemeral::too_large_ephemeral_flows_are_told_so,
 }
