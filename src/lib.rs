@@ -1,7 +1,8 @@
 //! Strom's flow store: flows, JSON documents that describe media pipelines, in PostgreSQL or in one JSON file.
 //!
 //! [`Storage`](storage::Storage) opens either as an `Arc<dyn `[`FlowRepository`]`>`; the contract of that trait is
-//! written in [`repository`]. A [`Flow`] keeps its document exactly as it was written.
+//! written in [`repository`]. A [`Flow`] keeps its document exactly as it was written. [`Ephemeral`] decorates a
+//! repository so that flows which say so are in memory alone, as the program does it.
 //!
 //! ```
 //! use strom::repository::{Author, Change, Stamp};
@@ -43,5 +44,6 @@ pub mod storage;
 pub mod testkit;
 pub mod transfer;
 
+pub use ephemeral::Ephemeral;
 pub use flow::{Draft, Flow, FlowId, GstState, Head, Refusal};
 pub use repository::{FlowRepository, RepositoryError};

@@ -25,6 +25,9 @@
 //!    ([`RepositoryError::Gone`]). A report is dropped from the past when its flow has changed again: who copies the
 //!    documents ends with the same copy.
 //!
+//! Flows that a document calls ephemeral are none of a backend's business; what a decorator makes of these promises for
+//! them is written in [`ephemeral`](crate::ephemeral).
+//!
 //! The functions in `strom::testkit` (feature `testkit`) hold a backend to it.
 
 mod change;

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use futures::TryStreamExt;
+
 use super::{kept, listed, over, scratch};
 use crate::repository::{
     Applied, Change, FlowRepository, ListQuery, Operation, Outcome, Precondition, Revision, Since, ViolationKind,
@@ -153,7 +155,19 @@ pub async fn a_flow_that_moves_is_never_missing_nor_there_twice(store: Arc<dyn F
             }
         })
     };
-    let readers = [reader(true), reader(false)];
+    let by_id = tokio::spawn({
+        let (both, is_done) = (Arc::clone(&both), Arc::clone(&is_done));
+        async move {
+            while !is_done.load(Ordering::SeqCst) {
+                let found: Vec<_> =
+                    both.get_each([1, 2, 3].map(id).to_vec()).try_collect().await.expect("they are read");
+                let mut numbers: Vec<_> = found.iter().map(|stored| number(stored.item.id())).collect();
+                numbers.sort_unstable();
+                assert_eq!(numbers, [1, 2], "those that are there, once each");
+            }
+        }
+    });
+    let readers = [reader(true), reader(false), by_id];
     for round in 1..=ROUNDS {
         let (one, other) = (scratch(1, "moves", round), kept(2, "moves", round));
         let (one, other) =

@@ -85,3 +85,15 @@ async fn ephemeral_flows_are_in_no_table_of_postgres_and_gone_after_a_restart() 
         assert!(!String::from_utf8_lossy(&std::fs::read(&path).unwrap()).contains(TRACE), "{}", path.display());
     }
 }
+
+#[tokio::test]
+async fn a_server_that_only_reads_postgres_takes_no_ephemeral_flows() {
+    let database = Database::migrated().await;
+    let directory = tempfile::tempdir().unwrap();
+    let (url, directory) = (database.url(), directory.path().to_str().unwrap().to_owned());
+    let arguments = ["--database-url", &url, "--data-dir", &directory, "--port", "0", "--read-only"];
+    let server = Running::start(&arguments, &[]);
+    let flow = json!({ "name": "scratch", "properties": { "ephemeral": true } });
+    assert_eq!(send(&server, Method::POST, "/api/flows", flow).await, 403);
+    assert_eq!(names(&server).await, [""; 0]);
+}
