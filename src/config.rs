@@ -80,6 +80,11 @@ pub(crate) struct Flags {
     #[arg(long, global = true, value_name = "FILE")]
     api_keys_file: Option<OsString>,
 
+    /// Answer to these names alone, and to those of this machine; several with commas between, a port is none of them [env:
+    /// STROM_ALLOWED_HOSTS] [default: those of this machine on a loopback address without a key, else any]
+    #[arg(long, global = true, value_name = "NAMES")]
+    allowed_hosts: Option<String>,
+
     /// Take so many requests a second from one client, known by its key, else by its address; 0 takes any number [env:
     /// STROM_RATE_LIMIT] [default: 1000; any number where only this machine is served without a key]
     #[arg(long, global = true, value_name = "REQUESTS")]
@@ -136,6 +141,7 @@ const HOST: Setting = Setting { flag: "--host", env: &["STROM_HOST"] };
 const PORT: Setting = Setting { flag: "--port", env: &["STROM_PORT", "STROM_SERVER_PORT"] };
 const API_KEY: Setting = Setting { flag: "--api-key", env: &["STROM_API_KEY"] };
 const API_KEYS_FILE: Setting = Setting { flag: "--api-keys-file", env: &["STROM_API_KEYS_FILE"] };
+const ALLOWED_HOSTS: Setting = Setting { flag: "--allowed-hosts", env: &["STROM_ALLOWED_HOSTS"] };
 const RATE_LIMIT: Setting = Setting { flag: "--rate-limit", env: &["STROM_RATE_LIMIT"] };
 const ALLOW_ANONYMOUS: Setting = Setting { flag: "--allow-anonymous", env: &["STROM_ALLOW_ANONYMOUS"] };
 
@@ -150,6 +156,8 @@ pub(crate) struct Server {
     pub(crate) key: Option<ApiKey>,
     /// Where there are more.
     pub(crate) keys_file: Option<PathBuf>,
+    /// By what names it may be called, where something was said.
+    pub(crate) allowed_hosts: Option<Vec<String>>,
     /// Requests of one client in a second, where something was said; 0 is any number.
     pub(crate) rate_limit: Option<u32>,
     /// Whether addresses other than loopback may be listened on without a key.
@@ -221,6 +229,7 @@ impl Flags {
         let host = HOST.find(self.host.clone().map(Into::into), &env).map(Found::text).transpose()?;
         let port = PORT.find(self.port.clone().map(Into::into), &env).map(Found::port).transpose()?;
         let key = API_KEY.find(secret(&self.api_key), &env);
+        let allowed_hosts = ALLOWED_HOSTS.find(self.allowed_hosts.clone().map(Into::into), &env);
         let rate_limit = RATE_LIMIT.find(self.rate_limit.clone().map(Into::into), &env);
         let anonymous = ALLOW_ANONYMOUS.find(self.allow_anonymous.clone().map(Into::into), &env);
         Ok(Server {
@@ -228,6 +237,7 @@ impl Flags {
             port: port.unwrap_or(8080),
             key: key.map(Found::text).transpose()?.map(|key| ApiKey::new(&key)),
             keys_file: API_KEYS_FILE.find(self.api_keys_file.clone(), &env).map(|found| found.value.into()),
+            allowed_hosts: allowed_hosts.map(Found::hosts).transpose()?,
             rate_limit: rate_limit.map(|found| found.number(0)).transpose()?,
             allow_anonymous: anonymous.map(Found::boolean).transpose()?.unwrap_or(false),
         })
@@ -288,6 +298,18 @@ impl Found {
         let name = self.name;
         let number = self.text()?.parse().ok().filter(|number| (least..=1_000_000).contains(number));
         number.ok_or_else(|| ConfigError(format!("{name} is not a number from {least} to 1000000")))
+    }
+
+    /// As browsers write them: in lower case, and what is not ASCII encoded.
+    fn hosts(self) -> Result<Vec<String>, ConfigError> {
+        let name = self.name;
+        let text = self.text()?;
+        let hosts = text.split(',').map(|host| url::Host::parse(host.trim()).map(|host| host.to_string()));
+        hosts.collect::<Result<_, _>>().map_err(|error| {
+            ConfigError(format!(
+                "{name} has a name that is none: {error}\nsend some such as `strom.example.org,[fd00::1]`"
+            ))
+        })
     }
 
     fn boolean(self) -> Result<bool, ConfigError> {

@@ -44,7 +44,7 @@ pub(super) async fn run(flags: &Flags) -> Result<Answer, Failure> {
     let how = if read_only { ", read-only" } else { "" };
     say_where(&format!("strom {}: flows in {storage}{how}, listening on http://{address}", env!("CARGO_PKG_VERSION")));
     let hosts = hosts(&server, &access);
-    let rate_limit = rate_limit(&server, &hosts);
+    let rate_limit = rate_limit(&server, &access);
     let source = last_known.clone().map_or_else(|| Source::from(repository.clone()), Source::from);
     // Who only reads refuses ephemeral flows like all others.
     let source = if read_only { source } else { source.with_ephemeral(clock::now()) };
@@ -86,7 +86,7 @@ async fn listen(server: &Server, access: &Access) -> Result<(TcpListener, Socket
     let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
     let found = lookup_host((bare, *port)).await;
     let addresses: Vec<_> = found.map_err(|source| Failure::Resolve { host: host.clone(), source })?.collect();
-    if matches!(access, Access::Anonymous) && !server.allow_anonymous {
+    if is_of_this_machine(server, access) {
         // All of them: a name that has one address elsewhere is not ours alone.
         let elsewhere = addresses.iter().find(|address| !address.ip().to_canonical().is_loopback());
         elsewhere.map_or(Ok(()), |address| Err(Failure::NotLoopback(*address)))?;
@@ -99,17 +99,24 @@ async fn listen(server: &Server, access: &Access) -> Result<(TcpListener, Socket
     bound.await.map_err(|source| Failure::Listen { host: host.clone(), port: *port, source })
 }
 
-/// Who is on this machine, and nobody through it, unless there is a key or it was said that none is wanted.
+/// Whether whoever is on this machine is served, and nobody else.
+fn is_of_this_machine(server: &Server, access: &Access) -> bool {
+    matches!(access, Access::Anonymous) && !server.allow_anonymous
+}
+
+/// Who is on this machine, and no page of a stranger through it. With a key, or when everybody is served, the names are
+/// those that others have given it.
 fn hosts(server: &Server, access: &Access) -> Hosts {
-    match access {
-        Access::Anonymous if !server.allow_anonymous => Hosts::Loopback(vec![server.host.clone()]),
-        _ => Hosts::Any,
+    let besides = server.allowed_hosts.iter().flatten().cloned();
+    match is_of_this_machine(server, access) || server.allowed_hosts.is_some() {
+        true => Hosts::Loopback(besides.chain([server.host.clone()]).collect()),
+        false => Hosts::Any,
     }
 }
 
 /// Whoever is on this machine, and nobody else, may send as much as it can, until something else is said.
-fn rate_limit(server: &Server, hosts: &Hosts) -> Option<NonZeroU32> {
-    let default = if *hosts == Hosts::Any { RATE } else { 0 };
+fn rate_limit(server: &Server, access: &Access) -> Option<NonZeroU32> {
+    let default = if is_of_this_machine(server, access) { 0 } else { RATE };
     NonZeroU32::new(server.rate_limit.unwrap_or(default))
 }
 

@@ -3,8 +3,9 @@ use std::ffi::OsString;
 use clap::{CommandFactory, Parser};
 
 use super::{
-    ALLOW_ANONYMOUS, API_KEY, API_KEYS_FILE, ConfigError, DATA_DIR, DATABASE_URL, FLOWS_PATH, Flags, HISTORY_DAYS,
-    HISTORY_REVISIONS, HOST, LAST_KNOWN_MIB, MIGRATE_DATABASE_URL, PORT, RATE_LIMIT, READ_ONLY, Retention, Server,
+    ALLOW_ANONYMOUS, ALLOWED_HOSTS, API_KEY, API_KEYS_FILE, ConfigError, DATA_DIR, DATABASE_URL, FLOWS_PATH, Flags,
+    HISTORY_DAYS, HISTORY_REVISIONS, HOST, LAST_KNOWN_MIB, MIGRATE_DATABASE_URL, PORT, RATE_LIMIT, READ_ONLY,
+    Retention, Server,
 };
 
 #[derive(Debug, Parser)]
@@ -47,12 +48,13 @@ fn blank_is_not_set() {
         ("STROM_API_KEY", "\t"),
         ("STROM_API_KEYS_FILE", " "),
         ("STROM_RATE_LIMIT", ""),
+        ("STROM_ALLOWED_HOSTS", " "),
     ]
     .as_slice();
     let arguments = ["--port", "", "--host", " ", "--api-key", "", "--allow-anonymous="];
     let server = server(&arguments, variables).unwrap();
     assert_eq!((server.host.as_str(), server.port, server.allow_anonymous), ("127.0.0.1", 3, false));
-    assert_eq!(server.rate_limit, None);
+    assert_eq!((server.rate_limit, server.allowed_hosts), (None, None));
     assert!(server.key.is_none() && server.keys_file.is_none());
     let paths = [("STROM_DATABASE_URL", " "), ("STROM_FLOWS_PATH", ""), ("STROM_STORAGE_DATA_DIR", "d")];
     assert_eq!(storage(&["--data-dir", ""], &paths), "d/flows.json");
@@ -113,6 +115,17 @@ fn a_rate_is_a_number_and_none_when_it_is_0() {
 }
 
 #[test]
+fn hosts_are_names_without_ports() {
+    let hosts = |value: &str| server(&["--allowed-hosts", value], &[]).map(|server| server.allowed_hosts.unwrap());
+    assert_eq!(hosts("Strom.example.org, 192.168.1.5").unwrap(), ["strom.example.org", "192.168.1.5"]);
+    assert_eq!(hosts("[FD00:0::1],müller.example").unwrap(), ["[fd00::1]", "xn--mller-kva.example"]);
+    for wrong in ["a:8080", "a,", "http://a", "a b", "fd00::1"] {
+        let error = hosts(wrong).unwrap_err().to_string();
+        assert!(error.starts_with("--allowed-hosts has a name that is none: "), "{wrong}: {error}");
+    }
+}
+
+#[test]
 fn errors_name_the_setting_and_keep_its_value() {
     let error = server(&["--port", "65536"], &[]).unwrap_err().to_string();
     assert_eq!(error, "--port is not a port\na port is a number from 0 to 65535");
@@ -162,6 +175,7 @@ fn the_help_names_every_variable() {
         PORT,
         API_KEY,
         API_KEYS_FILE,
+        ALLOWED_HOSTS,
         RATE_LIMIT,
         ALLOW_ANONYMOUS,
     ] {

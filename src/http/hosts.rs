@@ -26,8 +26,8 @@ pub enum Hosts {
     /// Any: whoever reaches the server is to be served, or shows a key.
     #[default]
     Any,
-    /// Those of this machine: `localhost`, names below it (RFC 6761, section 6.3), loopback addresses, and these besides.
-    /// Each with any port, since ports are forwarded.
+    /// Those of this machine: `localhost`, names below it (RFC 6761, section 6.3), loopback addresses, and these besides,
+    /// an address of IPv6 in brackets. Each with any port, since ports are forwarded.
     Loopback(Vec<String>),
 }
 
@@ -40,7 +40,7 @@ impl Hosts {
         name == "localhost"
             || name.ends_with(".localhost")
             || bare.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())
-            || besides.iter().any(|host| name.eq_ignore_ascii_case(host))
+            || besides.iter().any(|own| [name.as_str(), host].iter().any(|called| called.eq_ignore_ascii_case(own)))
     }
 
     /// All names that a request gives have to be ours, and there has to be one: browsers and all of HTTP/1.1 send it.
@@ -54,8 +54,8 @@ impl Hosts {
         if named.peek().is_some() && named.all(|host| host.is_some_and(|host| self.include(&host))) {
             return Ok(());
         }
-        let detail = "without a key this server answers to names of its own machine alone; call it `localhost` or \
-                      `127.0.0.1`, or have it started with a key, or with --allow-anonymous";
+        let detail = "call this server `localhost` or `127.0.0.1` on its machine, or have it started with a key, or with \
+                      this name among --allowed-hosts; other names may be those of strangers";
         Err(Problem::new(Kind::Misdirected, detail))
     }
 }

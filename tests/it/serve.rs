@@ -457,6 +457,15 @@ async fn a_server_of_this_machine_is_called_by_its_own_names_unless_strangers_ar
         assert_eq!(by("example.org").await.unwrap().status(), foreign, "{arguments:?}");
         let own = if foreign == 401 { 401 } else { 200 };
         assert_eq!(by("localhost:1").await.unwrap().status(), own, "{arguments:?}");
+        if foreign != 421 {
+            drop(server);
+            let arguments = [arguments, &["--allowed-hosts", "strom.example.org"]].concat();
+            let server = Running::start(&[&["--data-dir", &path, "--port", "0"], &arguments[..]].concat(), &[]);
+            for (host, status) in [("strom.example.org:8443", own), ("localhost", own), ("example.org", 421)] {
+                let answer = Client::new().get(server.url("/api/flows")).header("host", host).send().await.unwrap();
+                assert_eq!(answer.status(), status, "{arguments:?} {host}");
+            }
+        }
     }
 }
 

@@ -10,7 +10,10 @@ use strom::http::{Access, ApiKey, Hosts, Settings};
 use super::client::{Client, ID, document, problem};
 
 fn of_this_machine(repository: Arc<dyn FlowRepository>) -> Client {
-    let settings = Settings { hosts: Hosts::Loopback(vec!["studio-1".to_owned()]), ..Settings::default() };
+    let settings = Settings {
+        hosts: Hosts::Loopback(["studio-1", "[fd00::1]", "192.168.1.5"].map(str::to_owned).to_vec()),
+        ..Settings::default()
+    };
     Client::with_settings(repository, Access::Anonymous, settings)
 }
 
@@ -28,6 +31,8 @@ pub(super) async fn a_server_of_this_machine_answers_to_its_names(repository: Ar
         "[::ffff:127.0.0.1]:8080",
         "studio-1:8080",
         "Studio-1",
+        "[FD00::1]:80",
+        "192.168.1.5:8080",
     ];
     for host in own {
         assert_eq!(client.send("GET /api/flows", &[("host", host)], "").await.status, 200, "{host}");
@@ -39,6 +44,7 @@ pub(super) async fn a_server_of_this_machine_answers_to_its_names(repository: Ar
         "notlocalhost",
         "127.0.0.1.example.org",
         "studio-12",
+        "[fd00::2]",
         "0.0.0.0:8080",
         "192.0.2.1",
         "[::]",
@@ -51,8 +57,8 @@ pub(super) async fn a_server_of_this_machine_answers_to_its_names(repository: Ar
         "local host",
         "example.org@",
     ];
-    let detail = "without a key this server answers to names of its own machine alone; call it `localhost` or \
-                  `127.0.0.1`, or have it started with a key, or with --allow-anonymous";
+    let detail = "call this server `localhost` or `127.0.0.1` on its machine, or have it started with a key, or with \
+                  this name among --allowed-hosts; other names may be those of strangers";
     let refused = problem(421, "misdirected", "not a name of this server", detail);
     for host in foreign {
         for line in ["GET /api/flows", "DELETE /api/flows/nothing", "GET /api/nothing", "GET /ready", "GET /metrics"] {
