@@ -125,10 +125,10 @@ impl Person<'_> {
             404 => Box::pin(self.bring_back()).await,
             412 => {
                 self.refused += 1;
-                if self.chance.below(2) == 0 {
-                    let current = answer.json()["current"].take();
-                    self.revision = current["revision"].as_u64().unwrap();
-                    self.copy = current["flow"].clone();
+                let current = answer.json()["current"].take();
+                // None where it was deleted once more before it could be shown.
+                if let (Some(revision), 0) = (current["revision"].as_u64(), self.chance.below(2)) {
+                    (self.copy, self.revision) = (current["flow"].clone(), revision);
                 }
             }
             // Others were always faster.
