@@ -35,11 +35,13 @@ mod recent;
 pub(super) use follower::Follower;
 pub(super) use page::{Change, Page};
 
+use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures::FutureExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
@@ -212,16 +214,17 @@ impl Hub {
     async fn keep_up(&self) {
         let mut since = Since::Now;
         loop {
-            match self.step(since).await {
-                Ok(next) => since = Since::After(next),
-                Err(error) => {
-                    tracing::debug!(%error, "the change feed cannot be followed");
-                    if matches!(error, RepositoryError::Gone) {
-                        since = Since::Now;
-                    }
-                    sleep(RETRY).await;
+            // All streams would wait for ever for one that has panicked.
+            match AssertUnwindSafe(self.step(since)).catch_unwind().await {
+                Ok(Ok(next)) => {
+                    since = Since::After(next);
+                    continue;
                 }
+                Ok(Err(RepositoryError::Gone)) => since = Since::Now,
+                Ok(Err(error)) => tracing::debug!(%error, "the change feed cannot be followed"),
+                Err(_) => tracing::error!("following the change feed has panicked, and goes on"),
             }
+            sleep(RETRY).await;
         }
     }
 

@@ -99,7 +99,8 @@ pub enum Since {
     After(FeedCursor),
 }
 
-/// A place in the feed of one store. Prints as URL-safe text; its parts mean something to the backend alone.
+/// A place in the feed of one store; places compare as the changes follow each other. Prints as URL-safe text; its parts
+/// mean something to the backend alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FeedCursor {
     /// Which log: a store that has lost its log begins another one.

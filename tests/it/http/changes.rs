@@ -119,7 +119,9 @@ impl Events {
     /// As `next`, or `None` at the end of the stream, which may tell why it ends.
     pub(super) async fn next_or_end(&mut self) -> Option<(String, String, Value)> {
         loop {
-            while !self.1.contains("\n\n") {
+            let mut searched = 0;
+            while !self.1[searched..].contains("\n\n") {
+                searched = self.1.len().saturating_sub(1);
                 let piece = tokio::time::timeout(Duration::from_secs(60), self.0.next()).await.expect("an event comes");
                 self.1.push_str(&piece?);
             }

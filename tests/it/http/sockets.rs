@@ -42,9 +42,8 @@ pub(super) async fn open(address: SocketAddr) -> Socket {
 pub(super) async fn closed(mut socket: Socket) -> u16 {
     loop {
         let message = timeout(Duration::from_secs(60), socket.next()).await.expect("a message comes");
-        match message.expect("the server says that it closes").unwrap() {
-            Message::Close(frame) => return frame.expect("it says why").code.into(),
-            _ => {}
+        if let Message::Close(frame) = message.expect("the server says that it closes").unwrap() {
+            return frame.expect("it says why").code.into();
         }
     }
 }

@@ -178,7 +178,7 @@ impl Load {
                 place = cursor;
                 match kind {
                     _ if name == END => return cursors,
-                    "leaving" if cursors.len() % 20 == 0 => break,
+                    "leaving" if cursors.len().is_multiple_of(20) => break,
                     "slow" => sleep(Duration::from_millis(50)).await,
                     _ => {}
                 }
@@ -324,14 +324,21 @@ async fn a_thousand_streams(storage: &[&str]) {
         assert_eq!(count.unwrap(), feed.len());
     }
     let changes = feed.len();
-    println!("{changes} changes, the slowest had all {caught_up:.0?} after the last; {reads} reads of the feed");
+    println!("{changes} changes, the slowest had all {caught_up:.1?} after the last; {reads} reads of the feed");
     for kind in KINDS.iter().map(|(kind, ..)| *kind).chain(["poll", "socket"]) {
         let Seen { delivered, late } = &load.seen[kind];
         let mut late = late.lock().unwrap();
         late.sort_unstable();
-        let at = |percent: usize| late.get(late.len() * percent / 101).map_or("-".into(), |late| format!("{late:.0?}"));
+        let at = |percent: usize| {
+            late.get(late.len() * percent / 101).map_or("-".into(), |late| late.as_millis().to_string())
+        };
         let delivered = delivered.load(Ordering::Relaxed);
-        println!("{kind:9} {delivered:7} delivered, late by {} (median) {} (99 %) {} (most)", at(50), at(99), at(100));
+        println!(
+            "{kind:9} {delivered:7} delivered, ms late: {:>6} median {:>6} 99 % {:>6} most",
+            at(50),
+            at(99),
+            at(100)
+        );
     }
     let (now, most) = load.memory();
     println!("memory {now} MiB, at most {most} MiB");
