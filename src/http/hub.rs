@@ -124,19 +124,26 @@ impl Hub {
         timeout(PATIENCE, self.read(part)).await.map_err(busy)?
     }
 
-    /// One page of the repository's own, when it is our turn.
-    async fn read(&self, part: Part) -> Result<Page> {
-        let turn = self.turn().await;
-        let mut page = self.summaries(part).await?;
-        if !part.documents || page.changes.is_empty() {
-            return Ok(page);
+    /// One page of the repository's own, when it is our turn. Empty only at the end of the feed.
+    async fn read(&self, mut part: Part) -> Result<Page> {
+        loop {
+            let turn = self.turn().await;
+            let mut page = self.summaries(part).await?;
+            if !part.documents || page.changes.is_empty() {
+                return Ok(page);
+            }
+            // Who waits for room has no turn, or those who need none would wait for him.
+            drop(turn);
+            let bytes = page.shorten(part.bytes).min(ROOM);
+            let room = Arc::clone(&self.room).acquire_many_owned(kibibytes(bytes)).await.expect("it is never closed");
+            let _turn = self.turn().await;
+            let page = self.with_documents(page, part.since, room).await?;
+            // All of them may have been reports that have gone meanwhile.
+            if !page.changes.is_empty() {
+                return Ok(page);
+            }
+            part.since = Since::After(page.next);
         }
-        // Who waits for room has no turn, or those who need none would wait for him.
-        drop(turn);
-        let bytes = page.shorten(part.bytes).min(ROOM);
-        let room = Arc::clone(&self.room).acquire_many_owned(kibibytes(bytes)).await.expect("it is never closed");
-        let _turn = self.turn().await;
-        self.with_documents(page, part.since, room).await
     }
 
     /// The page without documents. Where documents are wanted few are asked for first, and more as long as there may be
