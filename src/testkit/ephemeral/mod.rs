@@ -1,4 +1,4 @@
-//! What [`Ephemeral`](crate::ephemeral::Ephemeral) promises over any repository: each function takes an **empty** one and
+//! What [`Ephemeral`] promises over any repository: each function takes an **empty** one and
 //! decorates it. [`ephemeral_tests!`](crate::ephemeral_tests) makes a test of each. That it keeps the rest of the
 //! contract is checked by running [`contract_tests!`](crate::contract_tests) over a decorated repository.
 
@@ -41,6 +41,7 @@ macro_rules! ephemeral_tests {
             ephemeral::preconditions_hold_over_both,
             ephemeral::calls_over_both_are_all_or_nothing,
             ephemeral::violations_of_both_are_reported_in_order,
+            ephemeral::one_of_many_wins_wherever_the_flow_goes,
         }
     };
 }

@@ -10,6 +10,7 @@ use super::{kept, listed, over, scratch};
 use crate::repository::{
     Applied, Change, FlowRepository, ListQuery, Operation, Outcome, Precondition, Revision, Since, ViolationKind,
 };
+use crate::testkit::feed::{end, read_until};
 use crate::testkit::samples::{
     canonical, change, flow_with, found, id, number, revision, stamp, stored, time, violations,
 };
@@ -22,7 +23,7 @@ fn revision_of(applied: &Applied) -> Revision {
 pub async fn flows_come_into_memory(store: Arc<dyn FlowRepository>) {
     let both = over(&store);
     change(&*both, Change::create(kept(1, "a", 0)), stamp(1)).await;
-    let begin = store.change_summaries(Since::Now, 1).await.expect("changes work").next;
+    let begin = end(&*store).await;
     let come = change(&*both, Change::replace_at(scratch(1, "a", 0), Revision::FIRST), stamp(2)).await;
     let version = come.version.expect("a flow has a version");
     assert_eq!((come.outcome, version.created_at, version.updated_at), (Outcome::Replaced, time(1), time(2)));
@@ -33,7 +34,7 @@ pub async fn flows_come_into_memory(store: Arc<dyn FlowRepository>) {
     assert!(found(&*store, 1).await.is_none());
     let gone = revision(&*store, 1, 2).await.expect("the history has the deletion");
     assert_eq!((gone.operation, canonical(&gone.item)), (Operation::Delete, canonical(&kept(1, "a", 0))));
-    let told = crate::testkit::feed::read_until(&*store, Since::After(begin), 9, |_| true).await;
+    let told = read_until(&*store, Since::After(begin), 9, |_| true).await;
     assert_eq!(told.iter().map(|record| record.operation).collect::<Vec<_>>(), [Operation::Delete]);
     assert_eq!(store.deleted().await.expect("deleted works").len(), 1);
     assert!(both.deleted().await.expect("deleted works").is_empty(), "the flow is there");

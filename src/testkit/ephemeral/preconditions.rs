@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use futures::future::join_all;
+
 use super::{kept, listed, over, scratch};
 use crate::Flow;
-use crate::repository::{Change, FlowRepository, Outcome, Precondition, Revision, ViolationKind};
+use crate::repository::{Change, FlowRepository, Outcome, Precondition, RepositoryError, Revision, ViolationKind};
 use crate::testkit::samples::{change, change_all, flow, found, id, number, stamp, stored, violations};
 
 /// What is asked of a flow that is nowhere, in memory, in the storage, gone from memory or gone from the storage.
@@ -159,4 +161,33 @@ pub async fn violations_of_both_are_reported_in_order(store: Arc<dyn FlowReposit
         (7, 3_000, "missing"),
     ];
     assert_eq!(kinds.collect::<Vec<_>>(), expected);
+}
+
+/// Of many who create one flow at once, or change it from one revision, in memory or in the storage, one does; and there is
+/// one flow.
+pub async fn one_of_many_wins_wherever_the_flow_goes(store: Arc<dyn FlowRepository>) {
+    let both = over(&store);
+    for round in 0..8 {
+        let seen = found(&*both, 1).await.map(|stored| stored.version.revision);
+        let contender = |task: u32| {
+            let both = Arc::clone(&both);
+            let flow = if task % 2 == 0 { scratch } else { kept }(1, "contended", round * 100 + task);
+            tokio::spawn(async move {
+                let precondition = seen.map_or(Precondition::Absent, Precondition::At);
+                both.apply(vec![Change::Put(flow, precondition)], stamp(0)).await
+            })
+        };
+        let mut winners = 0;
+        for answer in join_all((0..32).map(contender)).await {
+            match answer.expect("no contender panics") {
+                Ok(_) => winners += 1,
+                Err(RepositoryError::Conflict(violations)) => assert_eq!(violations.len(), 1),
+                Err(error) => panic!("a contender failed: {error:?}"),
+            }
+        }
+        assert_eq!(winners, 1, "round {round}");
+        let there = stored(&*both, 1).await;
+        assert_eq!(found(&*store, 1).await.is_none(), there.item.is_ephemeral(), "round {round}");
+        assert_eq!(listed(&*both).await, [super::shown(&there)]);
+    }
 }
