@@ -2,23 +2,20 @@
 //!
 //! Flows are passed on as the storage gives them; however many there are, only a few wait here. A reader holds the
 //! storage's snapshot, which in PostgreSQL is one of five connections, so there are never more than [`AT_ONCE`], and one
-//! who takes nothing for [`STALLED`] is dropped.
+//! who takes nothing is dropped (`pieces`).
 
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
-use axum::body::{Body, Bytes};
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, header};
 use axum::response::IntoResponse;
 use futures::stream::{self, BoxStream, StreamExt};
-use tokio::sync::mpsc;
-use tokio::time::timeout;
 
 use super::App;
 use super::answer::accepts;
 use super::flows::Answer;
+use super::pieces::{PIECE, Pieces};
 use super::query::{Export, Secrets};
 use crate::flow::Flow;
 use crate::listing::Matcher;
@@ -26,10 +23,6 @@ use crate::repository::{RepositoryError, Stored};
 
 /// So many exports run at a time.
 pub(super) const AT_ONCE: usize = 2;
-/// How long a reader may take for one piece.
-const STALLED: Duration = Duration::from_secs(30);
-/// Bytes of a piece, about.
-pub(super) const PIECE: usize = 64 * 1024;
 
 /// How flows follow each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,13 +65,12 @@ pub(super) async fn export(State(app): State<App>, RawQuery(query): RawQuery, he
     // A storage that is away says so at the first flow, while there can be an answer that says it too.
     let first = flows.next().await.transpose()?;
     let flows = stream::iter(first.map(Ok)).chain(flows).boxed();
-    let (sender, receiver) = mpsc::channel(1);
+    let (pieces, body) = Pieces::channel();
     tokio::spawn(async move {
         let _running = running;
-        if let Err(error) = write(flows, &export, format, &sender).await {
+        if let Err(error) = write(flows, &export, format, &pieces).await {
             tracing::warn!(%error, "an export was broken off");
-            // Without it the reader would take what he has for all.
-            let _ = sender.send(Err(error)).await;
+            pieces.break_off(error).await;
         }
     });
     let name = if format == Format::File { "flows.json" } else { "flows.ndjson" };
@@ -89,19 +81,14 @@ pub(super) async fn export(State(app): State<App>, RawQuery(query): RawQuery, he
         (header::CACHE_CONTROL, "private, no-store"),
         (header::VARY, "accept"),
     ];
-    Ok((headers, body_of(receiver)).into_response())
-}
-
-/// What is sent, as a body.
-pub(super) fn body_of(pieces: mpsc::Receiver<io::Result<Bytes>>) -> Body {
-    Body::from_stream(stream::unfold(pieces, async |mut pieces| Some((pieces.recv().await?, pieces))))
+    Ok((headers, body).into_response())
 }
 
 async fn write(
     mut flows: BoxStream<'static, Result<Stored<Flow>, RepositoryError>>,
     export: &Export,
     format: Format,
-    sender: &mpsc::Sender<io::Result<Bytes>>,
+    pieces: &Pieces,
 ) -> io::Result<()> {
     let matcher = Matcher::new(&export.filter).map_err(io::Error::other)?;
     let (before, between, behind) = format.marks();
@@ -123,20 +110,11 @@ async fn write(
             }
         }
         if piece.len() >= PIECE {
-            send(sender, std::mem::take(&mut piece)).await?;
+            pieces.send(std::mem::take(&mut piece).into()).await.map_err(io::Error::other)?;
         }
     }
     if !(is_first && format == Format::Lines) {
         piece.extend_from_slice(behind.as_bytes());
     }
-    send(sender, piece).await
-}
-
-/// Waits for the reader as long as one is waited for.
-pub(super) async fn send(sender: &mpsc::Sender<io::Result<Bytes>>, piece: Vec<u8>) -> io::Result<()> {
-    match timeout(STALLED, sender.send(Ok(piece.into()))).await {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(_)) => Err(io::Error::other("its reader has left")),
-        Err(_) => Err(io::Error::other("its reader takes nothing")),
-    }
+    pieces.send(piece.into()).await.map_err(io::Error::other)
 }

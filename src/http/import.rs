@@ -15,16 +15,15 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::IntoResponse;
 use futures::stream::{self, Stream, StreamExt};
 use tokio::runtime::Handle;
-use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use tokio_util::io::{StreamReader, SyncIoBridge};
 
 use super::App;
 use super::body::{check_encoding, check_type_of_many};
-use super::export::{PIECE, body_of, send};
 use super::flows::Answer;
 use super::idempotency::Key;
+use super::pieces::{PIECE, Pieces};
 use super::problem::{self, Kind, Problem};
 use super::query;
 use super::saved::prefers_minimal;
@@ -55,7 +54,7 @@ pub(super) async fn import(
     let Ok(running) = Arc::clone(&app.imports).try_acquire_owned() else {
         return Err(RepositoryError::Busy(format!("{AT_ONCE} imports are running")).into());
     };
-    let input = SyncIoBridge::new(StreamReader::new(Box::pin(pieces(body))));
+    let input = SyncIoBridge::new(StreamReader::new(Box::pin(incoming(body))));
     // A client who leaves does not end the reading at once.
     let read = spawn_blocking(move || (Import::read(input, Arc::new(News::default())), running)).await;
     let (import, _running) = read.map_err(|panicked| RepositoryError::Failed(panicked.into()))?;
@@ -66,8 +65,8 @@ pub(super) async fn import(
     Ok(answer(report, !prefers_minimal(&headers)))
 }
 
-/// The pieces of a body, which must neither be too many nor let wait for them.
-fn pieces(body: Body) -> impl Stream<Item = io::Result<Bytes>> + Send {
+/// A body as it comes, which must neither be too long nor let wait for it.
+fn incoming(body: Body) -> impl Stream<Item = io::Result<Bytes>> + Send {
     stream::unfold((body.into_data_stream(), 0), async |(mut pieces, mut length)| {
         let piece = match timeout(STALLED, pieces.next()).await {
             Ok(piece) => piece?.map_err(io::Error::other),
@@ -115,21 +114,21 @@ fn answer(report: Report, with_flows: bool) -> axum::response::Response {
         Some(problem) => (problem.status(), problem::MEDIA_TYPE),
         None => (StatusCode::OK, "application/json"),
     };
-    let (sender, receiver) = mpsc::channel(1);
+    let (pieces, body) = Pieces::channel();
     spawn_blocking(move || {
-        let mut out = Pieces { handle: Handle::current(), sender, piece: Vec::new() };
-        let written = write(&report, problem.as_ref(), with_flows, &mut out);
-        if let Err(error) = written.and_then(|()| out.flush()) {
+        let handle = Handle::current();
+        let mut out = Out { handle: &handle, pieces: &pieces, piece: Vec::new() };
+        let written = write(&report, problem.as_ref(), with_flows, &mut out).and_then(|()| out.flush());
+        if let Err(error) = written {
             tracing::warn!(%error, "the report of an import was broken off");
-            // Without it the reader would take what he has for all.
-            let _ = out.sender.blocking_send(Err(error));
+            handle.block_on(pieces.break_off(error));
         }
     });
     let headers = [(header::CONTENT_TYPE, media_type), (header::CACHE_CONTROL, "private, no-store")];
-    (status, headers, body_of(receiver)).into_response()
+    (status, headers, body).into_response()
 }
 
-fn write(report: &Report, problem: Option<&Problem>, with_flows: bool, out: &mut Pieces) -> io::Result<()> {
+fn write(report: &Report, problem: Option<&Problem>, with_flows: bool, out: &mut Out<'_>) -> io::Result<()> {
     match problem.map(Problem::document) {
         Some(mut document) => {
             document.pop();
@@ -143,13 +142,13 @@ fn write(report: &Report, problem: Option<&Problem>, with_flows: bool, out: &mut
 }
 
 /// Sends what is written in pieces, and waits for the reader.
-struct Pieces {
-    handle: Handle,
-    sender: mpsc::Sender<io::Result<Bytes>>,
+struct Out<'a> {
+    handle: &'a Handle,
+    pieces: &'a Pieces,
     piece: Vec<u8>,
 }
 
-impl Write for Pieces {
+impl Write for Out<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.piece.extend_from_slice(bytes);
         if self.piece.len() >= PIECE {
@@ -160,7 +159,7 @@ impl Write for Pieces {
 
     fn flush(&mut self) -> io::Result<()> {
         let piece = std::mem::take(&mut self.piece);
-        self.handle.block_on(send(&self.sender, piece))
+        self.handle.block_on(self.pieces.send(piece.into())).map_err(io::Error::other)
     }
 }
 

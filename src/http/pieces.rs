@@ -12,9 +12,9 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 /// Bytes of a piece, at most.
-const PIECE: usize = 32 * 1024;
+pub(super) const PIECE: usize = 32 * 1024;
 /// How long a reader may take for one piece.
-const STALLED: Duration = Duration::from_secs(60);
+const STALLED: Duration = Duration::from_secs(30);
 
 /// These texts, one behind the other, in pieces that are worth sending.
 pub(super) fn of(texts: impl IntoIterator<Item = Bytes>) -> impl Iterator<Item = Bytes> {
@@ -38,7 +38,8 @@ pub(super) fn of(texts: impl IntoIterator<Item = Bytes>) -> impl Iterator<Item =
 pub(super) struct Pieces(mpsc::Sender<io::Result<Bytes>>);
 
 /// The reader has left, or takes nothing.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("its reader has left, or takes nothing")]
 pub(super) struct Left;
 
 impl Pieces {
@@ -66,9 +67,9 @@ impl Pieces {
         self.0.closed().await;
     }
 
-    /// Tells the reader that this is not the end.
-    async fn break_off(self) {
-        let _ = self.0.send(Err(io::Error::other("its reader takes nothing"))).await;
+    /// Tells the reader that this is not the end: without it he would take what he has for all.
+    pub(super) async fn break_off(self, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) {
+        let _ = self.0.send(Err(io::Error::other(error))).await;
     }
 }
 
@@ -85,8 +86,8 @@ pub(super) fn body(mut pieces: impl Iterator<Item = Bytes> + Send + 'static) -> 
             }
             Ok(())
         };
-        if let Err(Left) = sending.await {
-            sender.break_off().await;
+        if let Err(left @ Left) = sending.await {
+            sender.break_off(left).await;
         }
     });
     body
