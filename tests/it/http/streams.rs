@@ -140,7 +140,7 @@ pub(super) async fn many_streams_see_each_change_once_and_cost_what_one_costs(re
     assert!(read <= f64::from(2 * WRITERS * EACH + 20), "{read} reads of the feed");
 }
 
-/// 34 MiB of documents, of which less than 32 stay in memory.
+/// 36 MiB of documents, of which less than 32 stay in memory.
 pub(super) async fn who_is_too_slow_for_memory_goes_on_from_the_storage(repository: Repository) {
     let routes = router(repository.clone(), Access::Anonymous);
     let place = feed::now(&*repository).await.to_string();
@@ -149,7 +149,7 @@ pub(super) async fn who_is_too_slow_for_memory_goes_on_from_the_storage(reposito
     let text = "x".repeat(1 << 20);
     let document = |number: u32| flow_with(number, &format!("{number}"), &format!(r#""x":"{text}""#));
     let writing = async {
-        for number in 1..=34 {
+        for number in 1..=36 {
             create_all(&*repository, [document(number)]).await;
         }
     };
@@ -158,17 +158,17 @@ pub(super) async fn who_is_too_slow_for_memory_goes_on_from_the_storage(reposito
         assert!(change["flow"]["x"].as_str() == Some(&text), "{number}: its document is whole");
     };
     let reading = async {
-        for number in 1..=34 {
+        for number in 1..=36 {
             is_right(&fast.next().await.2, number);
         }
     };
     tokio::join!(writing, reading);
     let before = reads(&routes).await;
-    for number in 1..=34 {
+    for number in 1..=36 {
         is_right(&slow.next().await.2, number);
     }
     let read = reads(&routes).await - before;
-    assert!((10.0..100.0).contains(&read), "{read} reads of the feed");
+    assert!((4.0..100.0).contains(&read), "{read} reads of the feed");
 }
 
 pub(super) async fn streams_go_on_when_the_storage_is_back(repository: Repository) {
