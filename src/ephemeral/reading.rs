@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures::FutureExt;
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, ready};
 use futures::stream::{BoxStream, StreamExt, TryStreamExt};
 use tokio::task::spawn_blocking;
 
@@ -83,10 +83,9 @@ impl Ephemeral {
 
     /// How many flows in the storage that pass the filter have the id of one in memory.
     async fn hidden(&self, flows: &Flows, filter: &Filter) -> Result<u64> {
-        let found = self.store.get_each(flows.keys().copied().collect()).filter_map(async |found| match found {
+        let found = self.store.get_each(flows.keys().copied().collect()).filter(|found| {
             // Of what a copy does not have it says so; its lists are as long as it has all that belongs on them.
-            Err(RepositoryError::Unavailable { .. }) => None,
-            found => Some(found),
+            ready(!matches!(found, Err(RepositoryError::Unavailable { .. })))
         });
         let found: Vec<_> = found.try_collect().await?;
         let query = ListQuery { filter: filter.clone(), limit: Some(0), count: true, ..ListQuery::default() };
