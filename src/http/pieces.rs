@@ -7,7 +7,7 @@ use std::time::Duration;
 use std::{io, iter};
 
 use axum::body::{Body, Bytes};
-use futures::stream;
+use futures::stream::{self, StreamExt};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
@@ -48,7 +48,8 @@ impl Pieces {
         let (sender, receiver) = mpsc::channel(1);
         let taken =
             stream::unfold(receiver, async |mut receiver: mpsc::Receiver<_>| Some((receiver.recv().await?, receiver)));
-        (Self(sender), Body::from_stream(taken))
+        // The compression asks once more behind the end.
+        (Self(sender), Body::from_stream(taken.fuse()))
     }
 
     /// Waits until there is room for a piece.

@@ -82,6 +82,7 @@ over_both_backends! {
     exports::an_export_is_the_file_of_a_json_store,
     exports::an_export_of_nothing_is_an_empty_file,
     exports::an_export_takes_filters_and_hides_secrets,
+    encodings::exports_are_compressed_to_their_end,
     exports::readers_that_take_nothing_are_few,
     imports::flows_are_taken_in_every_shape,
     imports::a_taken_id_is_treated_as_asked,
