@@ -9,9 +9,11 @@ use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 use futures::stream;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::condition;
 use super::merge::Merge;
+use super::openapi::schemas;
 use super::saved::Warned;
 use crate::flow::{Flow, FlowId, GstState, Head};
 use crate::repository::{Page, Revision, Stored};
@@ -92,10 +94,13 @@ pub(super) fn summaries(page: Page<Stored<Head>>) -> Response {
     })
 }
 
-#[derive(Serialize)]
-struct Summary<'a> {
+/// What is known of a flow without its document.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Summary<'a> {
+    #[schema(value_type = Uuid)]
     id: FlowId,
     name: &'a str,
+    #[schema(value_type = schemas::GstState)]
     state: GstState,
     auto_restart: bool,
     revision: u64,

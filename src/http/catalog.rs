@@ -6,41 +6,70 @@ use axum::extract::State;
 use axum::response::IntoResponse;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use utoipa::ToSchema;
 
 use super::App;
 use super::flows::Answer;
+use super::openapi::{Problems, Reads, schemas};
 use crate::flow::{Flow, FlowId, GstState};
 use crate::repository::{Containment, Filter, ListQuery};
 
 /// The block that offers a stream of its flow to others.
 const OUTPUT: &str = "builtin.inter_output";
 
+/// The kinds of elements that an engine has: none here.
+#[utoipa::path(
+    get, path = "/api/elements", tag = "catalog", operation_id = "list_elements",
+    responses((status = 200, description = "None.", body = schemas::Elements, example = json!({ "elements": [] }))),
+)]
 pub(super) async fn elements() -> Json<Value> {
     Json(json!({ "elements": [] }))
 }
 
+/// The kinds of blocks that an engine has: none here.
+#[utoipa::path(
+    get, path = "/api/blocks", tag = "catalog", operation_id = "list_blocks",
+    responses((status = 200, description = "None.", body = schemas::Blocks, example = json!({ "blocks": [] }))),
+)]
 pub(super) async fn blocks() -> Json<Value> {
     Json(json!({ "blocks": [] }))
 }
 
+/// The network interfaces that an engine has: none here.
+#[utoipa::path(
+    get, path = "/api/network/interfaces", tag = "catalog", operation_id = "list_network_interfaces",
+    responses(
+        (status = 200, description = "None.", body = schemas::NetworkInterfaces, example = json!({ "interfaces": [] })),
+    ),
+)]
 pub(super) async fn network_interfaces() -> Json<Value> {
     Json(json!({ "interfaces": [] }))
 }
 
-#[derive(Serialize)]
+/// The flows that offer streams to others.
+#[derive(Serialize, ToSchema)]
+struct Sources {
+    sources: Vec<Source>,
+}
+
+/// A flow that offers streams to others.
+#[derive(Serialize, ToSchema)]
 struct Source {
+    #[schema(value_type = Uuid)]
     flow_id: FlowId,
     flow_name: String,
     outputs: Vec<Output>,
 }
 
-#[derive(Serialize)]
+/// A stream that a flow offers to others.
+#[derive(Serialize, ToSchema)]
 struct Output {
     /// The id of the block.
     name: String,
     /// What an input in another flow names to receive it.
     channel_name: String,
     flow_name: String,
+    #[schema(required)]
     description: Option<String>,
     /// Channels carry whatever they are given.
     media_type: &'static str,
@@ -48,14 +77,32 @@ struct Output {
     is_active: bool,
 }
 
-/// The flows that offer streams to others, by name. Only they are read: the search goes through the index.
+/// The flows that offer streams to others, by name.
+#[utoipa::path(
+    get, path = "/api/sources", tag = "catalog", operation_id = "list_sources",
+    responses(
+        (
+            status = 200, description = "The flows and their streams.", body = Sources,
+            headers(("Strom-Stale" = u64, description = "The storage is away; this is as of at most so many seconds ago.")),
+            example = json!({ "sources": [{
+                "flow_id": "00000000-0000-4000-8000-0000000000a1", "flow_name": "Studio 1",
+                "outputs": [{
+                    "name": "out", "channel_name": "strom_00000000-0000-4000-8000-0000000000a1_out", "flow_name": "Studio 1",
+                    "description": null, "media_type": "generic", "is_active": false,
+                }],
+            }] }),
+        ),
+        Problems<Reads>,
+    ),
+)]
 pub(super) async fn sources(State(app): State<App>) -> Answer {
+    // Only they are read: the search goes through the index.
     let offers = format!(r#"{{"blocks":[{{"block_definition_id":"{OUTPUT}"}}]}}"#);
     let contains = Some(Containment::parse(&offers)?);
     let query = ListQuery { filter: Filter { contains, ..Filter::default() }, ..ListQuery::default() };
     let (stale, page) = app.read(|repository| repository.list(&query)).await?;
-    let sources: Vec<_> = page.items.iter().map(|stored| source(&stored.item)).collect();
-    Ok((stale, Json(json!({ "sources": sources }))).into_response())
+    let sources = page.items.iter().map(|stored| source(&stored.item)).collect();
+    Ok((stale, Json(Sources { sources })).into_response())
 }
 
 /// What is read of a document for it; blocks that are none are passed over.

@@ -18,6 +18,7 @@ use tokio::time::{Instant, timeout_at};
 use super::answer::{NO_STORE, accepts};
 use super::flows::Answer;
 use super::hub::{Page, Part};
+use super::openapi::{self, Parameters, Place, Problems, Reads, Streams, schemas};
 use super::pieces;
 use super::problem::Problem;
 use super::query::{boolean, number, parameters, unknown};
@@ -26,11 +27,11 @@ use crate::metrics::StreamKind;
 use crate::repository::{RepositoryError, Since};
 
 /// The most changes of one page, and how many there are when nobody says.
-const LIMIT: (u32, u32) = (1_000, 100);
+pub(super) const LIMIT: (u32, u32) = (1_000, 100);
 /// The most bytes of the documents of one page, but for one that is larger.
 const BYTES: u64 = 8 << 20;
 /// The longest that a client may wait, in seconds.
-const LONGEST_WAIT: u64 = 60;
+pub(super) const LONGEST_WAIT: u64 = 60;
 
 /// What is asked for.
 struct Request {
@@ -65,6 +66,29 @@ fn since(name: &str, value: &str) -> Result<Since, Problem> {
     }
 }
 
+/// The changes of all flows, in their order and without gaps: a page, or a stream of events.
+///
+/// With `Accept: text/event-stream` each change is an event, its cursor the `id`, its operation the `event`.
+#[utoipa::path(
+    get, path = "/api/changes", tag = "history", operation_id = "list_changes",
+    params(openapi::FeedPart),
+    responses(
+        (
+            status = 200, description = "A page, or a stream.",
+            content(
+                (schemas::Changes = "application/json", example = json!({
+                    "changes": [{
+                        "cursor": "7.0.12", "op": "update", "flow_id": "00000000-0000-4000-8000-0000000000a1",
+                        "name": "lifecycle test", "revision": 3, "at": "2026-03-19T12:30:00Z", "author": "api",
+                    }],
+                    "next": "7.0.12",
+                })),
+                (String = "text/event-stream", example = json!("id: 7.0.12\nevent: update\ndata: {…}\n\n")),
+            ),
+        ),
+        Problems<(Parameters, Place, Streams, Reads)>,
+    ),
+)]
 pub(super) async fn read(State(app): State<App>, RawQuery(query): RawQuery, headers: HeaderMap) -> Answer {
     let Request { mut part, wait } = Request::parse(query.as_deref().unwrap_or_default())?;
     if accepts(&headers, "text/event-stream") {

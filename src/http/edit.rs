@@ -4,10 +4,12 @@ use axum::Extension;
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
 use serde::Deserialize;
+use utoipa::ToSchema;
 
 use super::body::{self, JsonText, Patch, PatchKind};
 use super::condition::Condition;
 use super::flows::{Answer, PathId, is_only, put};
+use super::openapi::{self, Bodies, Conditional, OnFlow, Parameters, Patches, Problems, SameId, Writes, schemas};
 use super::problem::{Kind, Problem};
 use super::stale::Sent;
 use super::{App, merge};
@@ -17,7 +19,13 @@ use crate::repository::{Author, Precondition, RepositoryError, Revision, Violati
 /// How often somebody else may be faster.
 const ATTEMPTS: usize = 8;
 
-/// Replaces the member `properties`.
+/// Replaces the properties of a flow; those that tell when it was made and when it went on air stay.
+#[utoipa::path(
+    patch, path = "/api/flows/{id}/properties", tag = "flows", operation_id = "replace_properties",
+    params(openapi::Id, openapi::IfMatch, openapi::Merged),
+    request_body(content = schemas::NewProperties, example = json!({ "properties": { "clock_type": "ptp", "ptp_domain": 3 } })),
+    responses(openapi::Saved, Problems<(OnFlow, Parameters, Conditional, Bodies, Writes)>),
+)]
 pub(super) async fn replace_properties(
     State(app): State<App>,
     PathId(id): PathId,
@@ -31,7 +39,16 @@ pub(super) async fn replace_properties(
     app.edit(id, &condition, merge, author, &headers, |flow| Ok(flow.with_properties(&text)?)).await
 }
 
-/// Changes a part of the flow by a patch, of the type that the body says it is.
+/// Changes a part of a flow by a patch, of the type that the body says it is.
+#[utoipa::path(
+    patch, path = "/api/flows/{id}", tag = "flows", operation_id = "patch_flow",
+    params(openapi::Id, openapi::IfMatch, openapi::Merged),
+    request_body(content(
+        (schemas::MergePatch = "application/merge-patch+json", example = json!({ "name": "Studio 2", "block_health": null })),
+        (schemas::JsonPatch = "application/json-patch+json", example = json!([{ "op": "replace", "path": "/name", "value": "Studio 2" }])),
+    )),
+    responses(openapi::Saved, Problems<(OnFlow, Parameters, SameId, Patches, Conditional, Bodies, Writes)>),
+)]
 pub(super) async fn patch(
     State(app): State<App>,
     PathId(id): PathId,
@@ -56,13 +73,20 @@ pub(super) async fn patch(
 }
 
 /// What an engine reports.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Report {
+    #[schema(value_type = schemas::GstState)]
     state: String,
 }
 
 /// Takes the state that an engine reports; no new revision, so nobody's `If-Match` fails for it.
+#[utoipa::path(
+    put, path = "/api/flows/{id}/state", tag = "flows", operation_id = "report_state",
+    params(openapi::Id, openapi::IfMatch),
+    request_body(content = Report, example = json!({ "state": "Playing" })),
+    responses(openapi::Saved, Problems<(OnFlow, Conditional, Bodies, Writes)>),
+)]
 pub(super) async fn report_state(
     State(app): State<App>,
     PathId(id): PathId,

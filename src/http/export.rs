@@ -15,6 +15,7 @@ use futures::stream::{self, BoxStream, StreamExt};
 use super::App;
 use super::answer::accepts;
 use super::flows::Answer;
+use super::openapi::{self, Parameters, Problems, Reads, schemas};
 use super::pieces::{PIECE, Pieces};
 use super::query::{Export, Secrets};
 use crate::flow::Flow;
@@ -54,6 +55,23 @@ impl Format {
     }
 }
 
+/// All flows as the file of a JSON store, or one a line, as of one moment.
+#[utoipa::path(
+    get, path = "/api/flows/export", tag = "flows", operation_id = "export_flows",
+    description = "The file with `Accept: application/json` and by default, one flow a line with `Accept: application/x-ndjson`.",
+    params(openapi::Filter, openapi::Secrets),
+    responses(
+        (
+            status = 200, description = "The flows, by name.",
+            headers(("Content-Disposition" = String, description = "What to call the file.")),
+            content(
+                (schemas::FlowsFile = "application/json", example = json!({ "version": 1, "flows": [openapi::flow()] })),
+                (String = "application/x-ndjson", example = json!(openapi::flow().to_string())),
+            ),
+        ),
+        Problems<(Parameters, Reads)>,
+    ),
+)]
 pub(super) async fn export(State(app): State<App>, RawQuery(query): RawQuery, headers: HeaderMap) -> Answer {
     let export = Export::parse(query.as_deref().unwrap_or_default())?;
     let format = Format::of(&headers);

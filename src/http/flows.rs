@@ -9,6 +9,9 @@ use axum::response::{IntoResponse, Response};
 use super::body::JsonText;
 use super::condition::{self, Condition};
 use super::idempotency::{self, Key};
+use super::openapi::{
+    self, Bodies, Conditional, Creates, Engine, Headers, OnFlow, Parameters, Problems, Reads, SameId, Writes, schemas,
+};
 use super::problem::{Kind, Problem};
 use super::query::{Listing, View};
 use super::stale::Sent;
@@ -34,6 +37,12 @@ impl<S: Send + Sync> FromRequestParts<S> for PathId {
     }
 }
 
+/// All flows by name, or a page of those that pass a filter.
+#[utoipa::path(
+    get, path = "/api/flows", tag = "flows", operation_id = "list_flows",
+    params(openapi::Filter, openapi::Listing),
+    responses(openapi::ListOfFlows, Problems<(Parameters, Reads)>),
+)]
 pub(super) async fn list(State(app): State<App>, RawQuery(query): RawQuery) -> Answer {
     let Listing { query, view } = Listing::parse(query.as_deref().unwrap_or_default())?;
     Ok(match view {
@@ -48,6 +57,15 @@ pub(super) async fn list(State(app): State<App>, RawQuery(query): RawQuery) -> A
     })
 }
 
+/// Creates a flow.
+///
+/// Sent again under its `Idempotency-Key` it creates nothing again, and is answered as it was.
+#[utoipa::path(
+    post, path = "/api/flows", tag = "flows", operation_id = "create_flow",
+    params(openapi::Once),
+    request_body(content = schemas::NewFlow, example = json!(openapi::flow())),
+    responses(openapi::Created, Problems<(Headers, Creates, Bodies, Writes)>),
+)]
 pub(super) async fn create(
     State(app): State<App>,
     Extension(author): Extension<Author>,
@@ -70,6 +88,12 @@ pub(super) async fn create(
     }
 }
 
+/// One flow.
+#[utoipa::path(
+    get, path = "/api/flows/{id}", tag = "flows", operation_id = "get_flow",
+    params(openapi::Id, openapi::IfChanged),
+    responses(openapi::OneFlow, Problems<(OnFlow, Headers, Reads)>),
+)]
 pub(super) async fn read(State(app): State<App>, PathId(id): PathId, headers: HeaderMap) -> Answer {
     let (stale, found) = app.read(|repository| repository.get(id)).await?;
     let Stored { item, version } = found.ok_or_else(|| no_such_flow(id))?;
@@ -81,6 +105,13 @@ pub(super) async fn read(State(app): State<App>, PathId(id): PathId, headers: He
     Ok((stale, answer).into_response())
 }
 
+/// Replaces a flow.
+#[utoipa::path(
+    post, path = "/api/flows/{id}", tag = "flows", operation_id = "replace_flow",
+    params(openapi::Id, openapi::IfMatch, openapi::Merged),
+    request_body(content = schemas::Flow, example = json!(openapi::flow())),
+    responses(openapi::Saved, Problems<(OnFlow, Parameters, SameId, Conditional, Bodies, Writes)>),
+)]
 pub(super) async fn replace(
     State(app): State<App>,
     PathId(id): PathId,
@@ -94,7 +125,13 @@ pub(super) async fn replace(
     replace_if(&app, &parse_as(id, &text)?, &condition, merge, author, &headers).await
 }
 
-/// As [`replace`], and creates with `If-None-Match: *`.
+/// Replaces a flow, or creates it with `If-None-Match: *`.
+#[utoipa::path(
+    put, path = "/api/flows/{id}", tag = "flows", operation_id = "put_flow",
+    params(openapi::Id, openapi::IfMatch, openapi::IfNoneMatch, openapi::Merged),
+    request_body(content = schemas::Flow, example = json!(openapi::flow())),
+    responses(openapi::Saved, openapi::Created, Problems<(OnFlow, Parameters, SameId, Conditional, Bodies, Writes)>),
+)]
 pub(super) async fn put_flow(
     State(app): State<App>,
     PathId(id): PathId,
@@ -133,6 +170,12 @@ async fn replace_if(
     }
 }
 
+/// Deletes a flow. Its history is kept, and it can be restored.
+#[utoipa::path(
+    delete, path = "/api/flows/{id}", tag = "flows", operation_id = "delete_flow",
+    params(openapi::Id, openapi::DeleteIfMatch),
+    responses(openapi::Deleted, Problems<(OnFlow, Conditional, Writes)>),
+)]
 pub(super) async fn delete(
     State(app): State<App>,
     PathId(id): PathId,
@@ -146,10 +189,25 @@ pub(super) async fn delete(
     }
 }
 
-/// `start` and `stop`.
-pub(super) async fn run(State(app): State<App>, PathId(id): PathId) -> Answer {
+/// Starts a flow, where there is an engine.
+#[utoipa::path(
+    post, path = "/api/flows/{id}/start", tag = "flows", operation_id = "start_flow",
+    params(openapi::Id),
+    responses(Problems<(OnFlow, Engine, Reads)>),
+)]
+pub(super) async fn start(State(app): State<App>, PathId(id): PathId) -> Answer {
     app.flow(id).await?;
     Err(Problem::new(Kind::NoEngine, "flows are stored here; an engine starts and stops them"))
+}
+
+/// Stops a flow, where there is an engine.
+#[utoipa::path(
+    post, path = "/api/flows/{id}/stop", tag = "flows", operation_id = "stop_flow",
+    params(openapi::Id),
+    responses(Problems<(OnFlow, Engine, Reads)>),
+)]
+pub(super) async fn stop(app: State<App>, id: PathId) -> Answer {
+    start(app, id).await
 }
 
 fn parse_as(id: FlowId, text: &str) -> Result<Flow, Problem> {

@@ -5,14 +5,18 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::IntoResponse;
 use axum::{Extension, Json};
 use chrono::{DateTime, Utc};
+use serde::de::{Error, Unexpected};
 use serde::{Deserialize, Serialize};
+use serde_json::Number;
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
 use super::App;
 use super::answer::NO_STORE;
 use super::body::{self, JsonText};
 use super::condition::Condition;
 use super::flows::{Answer, PathId, created, no_such_flow, version};
+use super::openapi::{self, Bodies, Conditional, OnFlow, OnId, Parameters, Past, Problems, Reads, Writes, schemas};
 use super::problem::{Kind, Problem};
 use super::query::{number, parameters, unknown};
 use super::stale::Sent;
@@ -20,27 +24,34 @@ use crate::flow::{Flow, FlowId, Head};
 use crate::repository::{Author, Change, Outcome, Precondition, Record, Revision};
 
 /// The most revisions of one answer, and how many there are when nobody says.
-const LIMIT: (u32, u32) = (1_000, 50);
+pub(super) const LIMIT: (u32, u32) = (1_000, 50);
 
-#[derive(Serialize)]
+/// The revisions of a flow, newest first.
+#[derive(Serialize, ToSchema)]
 struct History<'a> {
     history: Vec<Entry<'a>>,
 }
 
-#[derive(Serialize)]
+/// One revision.
+#[derive(Serialize, ToSchema)]
+#[schema(as = HistoryEntry)]
 struct Entry<'a> {
     revision: u64,
+    #[schema(value_type = schemas::Operation)]
     op: &'static str,
     at: DateTime<Utc>,
+    /// Who or what made it: the name of a key, `anonymous`, `cli`, `sql`, `file`.
     author: &'a str,
+    /// Of its document, in bytes.
     size: u64,
     summary: Contents<'a>,
 }
 
 /// What a flow was like, as far as it may change from one revision to the next.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Contents<'a> {
     name: &'a str,
+    #[schema(value_type = schemas::GstState)]
     state: &'static str,
     auto_restart: bool,
     elements: u32,
@@ -75,6 +86,17 @@ impl<'a> Entry<'a> {
 }
 
 /// The revisions of a flow, there or deleted, newest first.
+#[utoipa::path(
+    get, path = "/api/flows/{id}/history", tag = "history", operation_id = "list_history",
+    params(openapi::Id, openapi::HistoryPart),
+    responses(
+        (status = 200, description = "Its revisions.", body = History, example = json!({ "history": [{
+            "revision": 3, "op": "update", "at": "2026-03-19T12:30:00Z", "author": "api", "size": 428,
+            "summary": openapi::contents(),
+        }] })),
+        Problems<(OnFlow, Parameters, Reads)>,
+    ),
+)]
 pub(super) async fn list(State(app): State<App>, PathId(id): PathId, RawQuery(query): RawQuery) -> Answer {
     let (mut before, mut limit) = (None, LIMIT.1);
     for (name, value) in &parameters(query.as_deref().unwrap_or_default())? {
@@ -93,16 +115,30 @@ pub(super) async fn list(State(app): State<App>, PathId(id): PathId, RawQuery(qu
     Ok(([NO_STORE], Json(history)).into_response())
 }
 
-#[derive(Serialize)]
+/// A revision and its document.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Revision)]
 struct OneRevision<'a> {
+    #[schema(value_type = schemas::Flow)]
     flow: &'a RawValue,
     revision: u64,
+    #[schema(value_type = schemas::Operation)]
     op: &'static str,
     at: DateTime<Utc>,
     author: &'a str,
 }
 
 /// One revision with its document.
+#[utoipa::path(
+    get, path = "/api/flows/{id}/history/{revision}", tag = "history", operation_id = "get_revision",
+    params(openapi::Id, openapi::OneRevision),
+    responses(
+        (status = 200, description = "The revision.", body = OneRevision, example = json!({
+            "flow": openapi::flow(), "revision": 3, "op": "update", "at": "2026-03-19T12:30:00Z", "author": "api",
+        })),
+        Problems<(OnId, Past, Reads)>,
+    ),
+)]
 pub(super) async fn read(
     State(app): State<App>,
     PathId(id): PathId,
@@ -121,14 +157,34 @@ pub(super) async fn read(
     Ok(([NO_STORE], Json(body)).into_response())
 }
 
-#[derive(Deserialize)]
+/// What a flow shall be again.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Restore {
+    /// One of its revisions.
+    #[schema(minimum = 1, maximum = 9223372036854775807_u64)]
+    #[serde(deserialize_with = "whole")]
     revision: u64,
 }
 
-/// Makes a flow what it was, which is a change like any other: 200, or 201 where it was deleted. With `If-None-Match: *` only
-/// where it is still deleted: of two who bring it back, the second does not undo what the first has done to it since.
+/// A number that is whole, also when it is written as `3.0`: JSON has one kind of numbers.
+fn whole<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    let number = Number::deserialize(deserializer)?;
+    let whole = number.as_f64().filter(|number| (0.0..9e15).contains(number) && number.fract() == 0.0);
+    let whole = number.as_u64().or(whole.map(|number| number as u64));
+    whole.ok_or_else(|| D::Error::invalid_value(Unexpected::Other(&number.to_string()), &"the number of a revision"))
+}
+
+/// Makes a flow what it was, which is a change like any other: 200, or 201 where it was deleted.
+///
+/// With `If-None-Match: *` only where it is still deleted: of two who bring it back, the second does not undo what the first
+/// has done to it since.
+#[utoipa::path(
+    post, path = "/api/flows/{id}/restore", tag = "history", operation_id = "restore_flow",
+    params(openapi::Id, openapi::IfMatch, openapi::IfNoneMatch),
+    request_body(content = Restore, example = json!({ "revision": 1 })),
+    responses(openapi::Saved, openapi::Created, Problems<(OnFlow, Past, Conditional, Bodies, Writes)>),
+)]
 pub(super) async fn restore(
     State(app): State<App>,
     PathId(id): PathId,
@@ -161,14 +217,17 @@ pub(super) async fn restore(
     })
 }
 
-#[derive(Serialize)]
+/// The deleted flows, the latest first.
+#[derive(Serialize, ToSchema)]
 struct Trash<'a> {
     flows: Vec<Deleted<'a>>,
 }
 
 /// A summary; when a deleted flow was created is not kept with its deletion.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = DeletedFlow)]
 struct Deleted<'a> {
+    #[schema(value_type = Uuid)]
     id: FlowId,
     /// Of the deletion. The one before it is what there is to restore.
     revision: u64,
@@ -180,6 +239,17 @@ struct Deleted<'a> {
 }
 
 /// The deleted flows that can be restored, the latest first.
+#[utoipa::path(
+    get, path = "/api/trash", tag = "history", operation_id = "list_trash",
+    responses(
+        (status = 200, description = "Their last summaries.", body = Trash, example = json!({ "flows": [{
+            "id": "00000000-0000-4000-8000-0000000000a1", "revision": 4, "deleted_at": "2026-03-20T09:00:00Z",
+            "author": "api", "size": 428, "name": "lifecycle test", "state": "Null", "auto_restart": false,
+            "elements": 2, "blocks": 0, "links": 1,
+        }] })),
+        Problems<Reads>,
+    ),
+)]
 pub(super) async fn trash(State(app): State<App>) -> Answer {
     let records = app.source.repository.deleted().await?;
     let flows = records.iter().map(Deleted::of).collect();

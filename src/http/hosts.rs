@@ -60,11 +60,14 @@ impl Hosts {
     }
 }
 
+/// What answers to every name.
+pub(super) const FREE: &str = "/health";
+
 /// Refuses what a page of a stranger may have sent. `/health` answers to every name: probes have theirs, and it tells
 /// nothing.
 pub(super) async fn guard(State(app): State<App>, request: Request, next: Next) -> Response {
     let checked = match request.uri().path() {
-        "/health" => Ok(()),
+        FREE => Ok(()),
         _ => app.hosts.check(&request).and_then(|()| match app.access {
             Access::Anonymous if !request.method().is_safe() => check_origin(request.headers()),
             _ => Ok(()),

@@ -18,7 +18,7 @@ use crate::flow::{Draft, Flow, FlowId, Runtime};
 use crate::repository::{Author, RepositoryError, Revision};
 
 /// The longest key, in bytes.
-const LONGEST: usize = 255;
+pub(super) const LONGEST: usize = 255;
 
 /// What a client calls one create, however often it sends it.
 #[derive(Debug)]

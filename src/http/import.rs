@@ -23,6 +23,7 @@ use super::App;
 use super::body::{check_encoding, check_type_of_many};
 use super::flows::Answer;
 use super::idempotency::Key;
+use super::openapi::{self, Imports, Parameters, Problems, Writes, schemas};
 use super::pieces::{PIECE, Pieces};
 use super::problem::{self, Kind, Problem};
 use super::query;
@@ -40,6 +41,19 @@ const STALLED: Duration = Duration::from_secs(30);
 /// How often the log is told how an import gets on.
 const NEWS: Duration = Duration::from_secs(5);
 
+/// Imports flows, all or none.
+#[utoipa::path(
+    post, path = "/api/flows/import", tag = "flows", operation_id = "import_flows",
+    params(openapi::Import, openapi::Once),
+    request_body(content(
+        (schemas::Import = "application/json", example = json!({ "version": 1, "flows": [openapi::flow()] })),
+        (String = "application/x-ndjson", example = json!(openapi::flow().to_string())),
+    )),
+    responses(
+        (status = 200, description = "What came of it.", body = schemas::ImportReport, example = json!(openapi::imported())),
+        Problems<(Parameters, Imports, Writes)>,
+    ),
+)]
 pub(super) async fn import(
     State(app): State<App>,
     Extension(author): Extension<Author>,

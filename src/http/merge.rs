@@ -5,8 +5,10 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
 use url::form_urlencoded;
+use utoipa::ToSchema;
 
 use super::condition::Condition;
+use super::openapi::schemas;
 use super::problem::Problem;
 use super::stale::{Sent, aside};
 use super::{App, answer};
@@ -35,7 +37,7 @@ pub(super) fn edited(query: Option<&str>, condition: &Condition) -> Result<Optio
 }
 
 /// What was merged, for the answer.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Merge {
     /// In a sentence.
     words: String,
@@ -44,8 +46,10 @@ pub(super) struct Merge {
     /// The one that others had made of it.
     current: u64,
     /// What they changed.
+    #[schema(value_type = schemas::Difference)]
     theirs: Difference,
     /// What the sender of the request did.
+    #[schema(value_type = schemas::Difference)]
     yours: Difference,
 }
 

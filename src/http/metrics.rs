@@ -13,6 +13,13 @@ use super::answer::NO_STORE;
 use crate::metrics::CONTENT_TYPE;
 
 /// Everything that is measured, in the Prometheus text format.
+#[utoipa::path(
+    get, path = "/metrics", tag = "service", operation_id = "metrics",
+    responses((
+        status = 200, description = "The measurements.", body = String, content_type = CONTENT_TYPE,
+        example = json!("# HELP …"),
+    )),
+)]
 pub(super) async fn read(State(app): State<App>) -> impl IntoResponse {
     let text = app.metrics.text(app.in_flight.get()).await;
     ([(header::CONTENT_TYPE, CONTENT_TYPE), NO_STORE], text)

@@ -11,6 +11,7 @@
 //! | `source` | the storage, and its last known flows while it is away |
 //! | `service` | health, readiness, version, whether a key is wanted |
 //! | `metrics` | what is measured |
+//! | `openapi` | the document of all this |
 //! | `access` | who may |
 //! | `hosts` | by which names, and not by pages of strangers |
 //! | `body`, `query`, `condition` | what comes in: documents, parameters, `If-Match` |
@@ -44,6 +45,7 @@ mod import;
 mod limits;
 mod merge;
 mod metrics;
+mod openapi;
 mod pieces;
 mod problem;
 mod query;
@@ -69,10 +71,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::body::Bytes;
 use axum::extract::{ConnectInfo, DefaultBodyLimit, Request};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, patch, post, put};
 use axum::{Router, middleware};
 use tokio::sync::Semaphore;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -83,6 +85,8 @@ use tower_http::metrics::in_flight_requests::InFlightRequestsCounter;
 use tower_http::trace::TraceLayer;
 use tracing::Span;
 use tracing::field::{Empty, display};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::metrics::Metrics;
 use hub::Hub;
@@ -104,6 +108,13 @@ struct App {
     imports: Arc<Semaphore>,
     hub: Arc<Hub>,
     streams: Streams,
+    /// The OpenAPI document, as text.
+    document: Bytes,
+}
+
+/// The OpenAPI document of a server that wants a key.
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    openapi::document([open(), greeting(), guarded()].map(OpenApiRouter::into_openapi), true)
 }
 
 /// All routes over this repository, or over this one with its last known flows. What each router measures is its own.
@@ -123,8 +134,12 @@ pub fn router_with(source: impl Into<Source>, access: Access, settings: Settings
     let imports = Arc::new(Semaphore::new(import::AT_ONCE));
     let hub = Hub::new(Arc::clone(&source.repository));
     let hosts = Arc::new(hosts);
-    let app = App { source, access, hosts, limits, metrics, in_flight, exports, imports, hub, streams };
-    let routes = open().merge(greeting(&app)).merge(guarded(&app)).with_state(app.clone());
+    let [open, greeting, guarded] = [open(), greeting(), guarded()].map(OpenApiRouter::split_for_parts);
+    let document = openapi::document([open.1, greeting.1, guarded.1], access.asks_for_a_key());
+    let document = document.to_json().expect("strings, numbers and lists become JSON").into();
+    let app = App { source, access, hosts, limits, metrics, in_flight, exports, imports, hub, streams, document };
+    let open = open.0.method_not_allowed_fallback(method_not_allowed);
+    let routes = open.merge(greet(greeting.0, &app)).merge(guard(guarded.0, &app)).with_state(app.clone());
     let routes = routes.layer(middleware::from_fn_with_state(app.clone(), hosts::guard));
     let routes = routes.layer(CatchPanicLayer::custom(panicked)).layer(CompressionLayer::new()).layer(
         TraceLayer::new_for_http()
@@ -150,46 +165,54 @@ pub fn router_with(source: impl Into<Source>, access: Access, settings: Settings
 }
 
 /// The routes that need no key. None of them shows what is stored.
-fn open() -> Router<App> {
-    Router::new()
-        .route("/health", get(service::health))
-        .route("/ready", get(service::ready))
-        .route("/metrics", get(metrics::read))
-        .method_not_allowed_fallback(method_not_allowed)
+fn open() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(service::health)).routes(routes!(service::ready)).routes(routes!(metrics::read))
 }
 
 /// Those of them that count as requests: programs that watch a server have no need of them.
-fn greeting(app: &App) -> Router<App> {
-    Router::new()
-        .route("/api/version", get(service::version))
-        .route("/api/auth/status", get(service::auth_status))
-        .method_not_allowed_fallback(method_not_allowed)
-        .layer(middleware::from_fn_with_state(app.clone(), access::greet))
+fn greeting() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(service::version))
+        .routes(routes!(service::auth_status))
+        .routes(routes!(openapi::read))
+        .routes(routes!(openapi::page::page))
+        .routes(routes!(openapi::page::page_with_slash))
+        .routes(routes!(openapi::page::file))
 }
 
-/// The routes that need the key where there is one; a path that does not exist is among them.
-fn guarded(app: &App) -> Router<App> {
-    let flow = get(flows::read).put(flows::put_flow).post(flows::replace).patch(edit::patch).delete(flows::delete);
-    Router::new()
-        .route("/api/flows", get(flows::list).post(flows::create))
-        .route("/api/flows/export", get(export::export))
-        .route("/api/flows/import", post(import::import))
-        .route("/api/flows/{id}", flow)
-        .route("/api/flows/{id}/properties", patch(edit::replace_properties))
-        .route("/api/flows/{id}/state", put(edit::report_state))
-        .route("/api/flows/{id}/history", get(history::list))
-        .route("/api/flows/{id}/history/{revision}", get(history::read))
-        .route("/api/flows/{id}/restore", post(history::restore))
-        .route("/api/trash", get(history::trash))
-        .route("/api/changes", get(changes::read))
-        .route("/api/ws", get(socket::connect))
-        .route("/api/flows/{id}/check", get(saved::check))
-        .route("/api/flows/{id}/start", post(flows::run))
-        .route("/api/flows/{id}/stop", post(flows::run))
-        .route("/api/elements", get(catalog::elements))
-        .route("/api/blocks", get(catalog::blocks))
-        .route("/api/sources", get(catalog::sources))
-        .route("/api/network/interfaces", get(catalog::network_interfaces))
+/// The routes that need the key where there is one.
+fn guarded() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(flows::list, flows::create))
+        .routes(routes!(export::export))
+        .routes(routes!(import::import))
+        .routes(routes!(flows::read, flows::put_flow, flows::replace, edit::patch, flows::delete))
+        .routes(routes!(edit::replace_properties))
+        .routes(routes!(edit::report_state))
+        .routes(routes!(history::list))
+        .routes(routes!(history::read))
+        .routes(routes!(history::restore))
+        .routes(routes!(history::trash))
+        .routes(routes!(changes::read))
+        .routes(routes!(socket::connect))
+        .routes(routes!(saved::check))
+        .routes(routes!(flows::start))
+        .routes(routes!(flows::stop))
+        .routes(routes!(catalog::elements))
+        .routes(routes!(catalog::blocks))
+        .routes(routes!(catalog::sources))
+        .routes(routes!(catalog::network_interfaces))
+}
+
+/// What stands before those that count.
+fn greet(routes: Router<App>, app: &App) -> Router<App> {
+    let counted = middleware::from_fn_with_state(app.clone(), access::greet);
+    routes.method_not_allowed_fallback(method_not_allowed).layer(counted)
+}
+
+/// What stands before those that need the key; a path that does not exist is behind it too.
+fn guard(routes: Router<App>, app: &App) -> Router<App> {
+    routes
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(no_such_route)
         // A body is limited as what becomes of it, not as what arrives.

@@ -10,7 +10,9 @@ use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
+use super::openapi::schemas;
 use super::stale::Divergence;
 use crate::flow::{Conflict, Flow, Head, MergeError, PatchError, Reason, Refusal};
 use crate::repository::{Record, RepositoryError, Stored, ViolationKind};
@@ -36,16 +38,17 @@ pub(super) struct Problem {
 }
 
 /// How a flow went that is not there.
-#[derive(Debug, Serialize)]
-struct Deletion {
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Deletion {
     revision: u64,
     at: DateTime<Utc>,
     author: String,
 }
 
 /// What stands in the way of a merge.
-#[derive(Debug, Serialize)]
-struct Conflicts {
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Conflicts {
+    #[schema(value_type = Vec<schemas::Conflict>)]
     list: Vec<Conflict>,
     /// How many more there are.
     more: usize,
@@ -133,6 +136,26 @@ impl Kind {
             Self::NoRoom => (StatusCode::INSUFFICIENT_STORAGE, "no-room", "no room for ephemeral flows"),
             Self::ReadOnlyInstance => (StatusCode::FORBIDDEN, "read-only-instance", "this instance only reads"),
         }
+    }
+}
+
+/// What the OpenAPI document says of them.
+impl Kind {
+    pub(super) fn status(self) -> StatusCode {
+        self.parts().0
+    }
+
+    pub(super) fn slug(self) -> &'static str {
+        self.parts().1
+    }
+
+    pub(super) fn title(self) -> &'static str {
+        self.parts().2
+    }
+
+    /// The member `type`.
+    pub(super) fn uri(self) -> String {
+        format!("urn:strom:problem:{}", self.slug())
     }
 }
 
@@ -299,32 +322,57 @@ impl Problem {
     }
 }
 
-#[derive(Serialize)]
-struct Body<'a> {
+/// What went wrong (RFC 9457).
+#[derive(Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub(super) struct Body<'a> {
+    /// What kind of problem it is, for people. The same as `title`, for clients that are older than the RFC.
     error: &'a str,
+    /// What it is this time. The same as `detail`, for clients that are older than the RFC.
     details: &'a str,
+    /// What kind of problem it is, for programs.
     r#type: String,
+    /// What kind of problem it is, for people.
     title: &'a str,
+    /// The status of the answer.
+    #[schema(minimum = 400, maximum = 599)]
     status: u16,
+    /// What it is this time.
     detail: &'a str,
+    /// The JSON path of the value that it is about.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     path: Option<&'a str>,
+    /// The flow as it is, when it is not as the request expects.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     current: Option<Current<'a>>,
+    /// What has changed since, and what was sent.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     difference: Option<&'a Divergence>,
+    /// What stands in the way of a merge.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     conflicts: Option<&'a Conflicts>,
+    /// How a flow went that is not there.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     deleted: Option<&'a Deletion>,
 }
 
-#[derive(Serialize)]
-struct Current<'a> {
+/// A flow as it is.
+#[derive(Serialize, ToSchema)]
+#[schema(as = CurrentFlow)]
+pub(super) struct Current<'a> {
+    /// Its revision.
+    #[schema(minimum = 1)]
     revision: u64,
     /// When that was made, and by whom.
     at: DateTime<Utc>,
     author: &'a str,
+    /// Its document.
+    #[schema(value_type = schemas::Flow)]
     flow: &'a RawValue,
 }
 
@@ -337,18 +385,18 @@ impl<'a> Current<'a> {
 
 impl Problem {
     pub(super) fn status(&self) -> StatusCode {
-        self.kind.parts().0
+        self.kind.status()
     }
 
     /// The document, an object.
     pub(super) fn document(&self) -> Vec<u8> {
-        let (status, slug, title) = self.kind.parts();
+        let title = self.kind.title();
         let body = Body {
             error: title,
             details: &self.detail,
-            r#type: format!("urn:strom:problem:{slug}"),
+            r#type: self.kind.uri(),
             title,
-            status: status.as_u16(),
+            status: self.kind.status().as_u16(),
             detail: &self.detail,
             path: self.path.as_deref(),
             current: self.current.as_deref().map(Current::of),

@@ -13,7 +13,7 @@ use crate::repository::{Containment, Filter, InvalidCursor, ListQuery, NamePart}
 use crate::transfer::Options;
 
 /// The most flows on one page. Without `limit` there is no page and all flows come.
-const MAX_LIMIT: u32 = 10_000;
+pub(super) const MAX_LIMIT: u32 = 10_000;
 
 /// What to list, and how much of each flow to show.
 #[derive(Debug, Default)]

@@ -5,8 +5,10 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::flows::{Answer, PathId, no_such_flow};
+use super::openapi::{self, OnFlow, Problems, Reads};
 use super::{App, answer, condition};
 use crate::flow::{Flow, Warning};
 use crate::repository::{Filter, ListQuery, Revision};
@@ -15,19 +17,34 @@ use crate::repository::{Filter, ListQuery, Revision};
 const COMPARED: u32 = 1_000;
 
 /// Something suspicious; the document is stored all the same.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Warning)]
 pub(super) struct Warned {
     /// The JSON path of the suspicious value.
     path: String,
+    /// What is suspicious about it.
     message: String,
 }
 
-#[derive(Serialize)]
+/// What is suspicious about a flow.
+#[derive(Serialize, ToSchema)]
 struct Check {
     warnings: Vec<Warned>,
 }
 
-/// `GET /api/flows/{id}/check`.
+/// Says what is suspicious about a flow, in itself and beside the others.
+#[utoipa::path(
+    get, path = "/api/flows/{id}/check", tag = "flows", operation_id = "check_flow",
+    params(openapi::Id),
+    responses(
+        (
+            status = 200, description = "What is suspicious; it may be nothing.", body = Check,
+            headers(("Strom-Stale" = u64, description = "The storage is away; this is as of at most so many seconds ago.")),
+            example = json!({ "warnings": [{ "path": "$.elements[0].position", "message": "the position is null" }] }),
+        ),
+        Problems<(OnFlow, Reads)>,
+    ),
+)]
 pub(super) async fn check(State(app): State<App>, PathId(id): PathId) -> Answer {
     let (stale, found) = app.read(|repository| repository.get(id)).await?;
     let flow = found.ok_or_else(|| no_such_flow(id))?.item;

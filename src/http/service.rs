@@ -6,6 +6,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, SecondsFormat, TimeDelta};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::App;
 use super::answer::NO_STORE;
@@ -14,45 +15,78 @@ use crate::last_known::{Extent, LastKnown};
 use crate::repository::Status;
 
 /// Alive. Never touches the storage: a server must not be killed because its database is away.
+#[utoipa::path(
+    get, path = "/health", tag = "service", operation_id = "health",
+    responses((status = 200, description = "Alive.", body = String, example = json!("OK"))),
+)]
 pub(super) async fn health() -> &'static str {
     "OK"
 }
 
-#[derive(Serialize)]
+/// Whether requests would be served.
+#[derive(Serialize, ToSchema)]
 struct Ready {
+    /// `json` or `postgres`.
     storage: &'static str,
     /// Where it is and why it fails: paths and hosts are for those who hold the key.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     location: Option<String>,
     reachable: bool,
     /// `null` while nobody can ask it.
+    #[schema(required)]
     migrated: Option<bool>,
+    /// For how long it has been so.
+    #[schema(value_type = DateTime<Utc>)]
     since: String,
     /// Told to read only: writes go to another instance.
     read_only: bool,
+    /// Not ready, or with faults.
     degraded: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     reason: Option<String>,
     /// What somebody should look at, for those who hold the key.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     faults: Vec<String>,
     /// What is read while the storage is away.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     last_known: Option<LastKnownFlows>,
 }
 
-#[derive(Serialize)]
+/// What is read while the storage is away.
+#[derive(Serialize, ToSchema)]
 struct LastKnownFlows {
     /// How many, for those who hold the key.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     flows: Option<usize>,
+    /// Whether it is all of them.
     complete: bool,
+    /// When they were what is stored.
+    #[schema(value_type = DateTime<Utc>)]
     as_of: String,
+    /// Whether they are read just now.
     served: bool,
 }
 
-/// Whether requests would be served. Load balancers ask this, and have no keys.
+/// Whether requests would be served.
+#[utoipa::path(
+    get, path = "/ready", tag = "service", operation_id = "ready",
+    responses(
+        (status = 200, description = "They would.", body = Ready, example = json!({
+            "storage": "postgres", "reachable": true, "migrated": true, "since": "2026-03-19T10:00:00.000Z",
+            "read_only": false, "degraded": false,
+        })),
+        (status = 503, description = "The storage is away.", body = Ready, example = json!({
+            "storage": "postgres", "reachable": false, "migrated": null, "since": "2026-03-19T10:00:00.000Z",
+            "read_only": false, "degraded": true,
+        })),
+    ),
+)]
 pub(super) async fn ready(State(app): State<App>, headers: HeaderMap) -> Response {
+    // Load balancers ask this, and have no keys.
     let health = app.source.repository.health().await;
     let ready = health.status == Status::Ready;
     let is_trusted = app.access.caller(&headers).is_some();
@@ -85,18 +119,30 @@ pub(super) async fn ready(State(app): State<App>, headers: HeaderMap) -> Respons
     (status, [NO_STORE], Json(body)).into_response()
 }
 
-#[derive(Serialize)]
+/// What this binary was built from.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Version)]
 pub(super) struct VersionInfo {
     version: &'static str,
     git_hash: &'static str,
     git_tag: &'static str,
     git_branch: &'static str,
     git_dirty: bool,
+    #[schema(value_type = DateTime<Utc>)]
     build_timestamp: String,
 }
 
-/// What this binary was built from. Clients expect strings and a boolean: what is not known is `unknown`, a commit
-/// without a tag has the tag `""`, and a tree that nobody could look at counts as clean.
+/// What this binary was built from.
+///
+/// Clients expect strings and a boolean: what is not known is `unknown`, a commit without a tag has the tag `""`, and a
+/// tree that nobody could look at counts as clean.
+#[utoipa::path(
+    get, path = "/api/version", tag = "service", operation_id = "version",
+    responses((status = 200, description = "The version.", body = VersionInfo, example = json!({
+        "version": "0.1.0", "git_hash": "0629e8a", "git_tag": "", "git_branch": "main", "git_dirty": false,
+        "build_timestamp": "2026-03-19T10:00:00Z",
+    }))),
+)]
 pub(super) async fn version() -> Json<VersionInfo> {
     let built = env!("STROM_BUILD_EPOCH").parse().ok().and_then(|seconds| DateTime::from_timestamp(seconds, 0));
     Json(VersionInfo {
@@ -109,19 +155,29 @@ pub(super) async fn version() -> Json<VersionInfo> {
     })
 }
 
-#[derive(Serialize)]
+/// Whether a key is wanted.
+#[derive(Serialize, ToSchema)]
 pub(super) struct AuthStatus {
     authenticated: bool,
     auth_required: bool,
     methods: &'static [&'static str],
     /// Of the key.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     name: Option<String>,
+    /// Whether it changes nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     read_only: Option<bool>,
 }
 
 /// Whether a key is wanted, whether this request has one that is right, and which.
+#[utoipa::path(
+    get, path = "/api/auth/status", tag = "service", operation_id = "auth_status",
+    responses((status = 200, description = "Who is asking.", body = AuthStatus, example = json!({
+        "authenticated": false, "auth_required": true, "methods": ["api_key"],
+    }))),
+)]
 pub(super) async fn auth_status(State(app): State<App>, headers: HeaderMap) -> Json<AuthStatus> {
     let auth_required = app.access.asks_for_a_key();
     let caller = app.access.caller(&headers);

@@ -19,6 +19,7 @@ use tokio::time::{Instant, interval, timeout};
 use super::App;
 use super::flows::Answer;
 use super::hub::{Change, Follower, Part};
+use super::openapi::{self, Problems, Reads, Sockets, Streams};
 use super::problem::{Kind, Problem};
 use crate::flow::{FlowId, GstState};
 use crate::metrics::StreamKind;
@@ -71,6 +72,14 @@ async fn came_back(change: &Change, app: &App) -> bool {
     }
 }
 
+/// What happens to flows, over a WebSocket.
+///
+/// `{"type":"Ping"}` comes first, then an event for each change from then on; a text `ping` is answered `pong`.
+#[utoipa::path(
+    get, path = "/api/ws", tag = "history", operation_id = "open_socket",
+    params(openapi::Handshake),
+    responses((status = 101, description = "A WebSocket."), Problems<(Sockets, Streams, Reads)>),
+)]
 pub(super) async fn connect(
     State(app): State<App>,
     headers: HeaderMap,

@@ -8,10 +8,12 @@ use std::panic::resume_unwind;
 
 use serde::Serialize;
 use tokio::task::spawn_blocking;
+use utoipa::ToSchema;
 
 use super::App;
 use super::condition::Condition;
 use super::flows::{is_only, no_such_flow};
+use super::openapi::schemas;
 use super::problem::Problem;
 use crate::flow::{Difference, Flow, FlowId};
 use crate::repository::{self, Operation, RepositoryError, Revision, Stored, Violation, ViolationKind};
@@ -38,19 +40,23 @@ impl Sent<'_> {
 }
 
 /// How two edits of a flow have gone apart.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, ToSchema)]
 pub(super) struct Divergence {
     /// The revision that both began with.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     base: Option<u64>,
     /// What others have changed since then.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schemas::Difference>, nullable = false)]
     theirs: Option<Difference>,
     /// What the sender has.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schemas::Difference>, nullable = false)]
     yours: Option<Difference>,
     /// From what was sent, or what a patch would make of it, to what is there; where it is not known what both began with.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schemas::Difference>, nullable = false)]
     between: Option<Difference>,
 }
 

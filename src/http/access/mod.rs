@@ -75,9 +75,16 @@ fn secrets(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
     bearer.chain(headers.get_all("x-api-key").into_iter().map(|value| value.as_bytes().trim_ascii()))
 }
 
+/// Whether browsers open this path without headers, so that the key may be in the address.
+pub(super) fn is_by_address(path: &str) -> bool {
+    matches!(path, "/api/changes" | "/api/ws")
+}
+
 /// The secret in the address, on the routes that browsers open without headers.
 fn secret_in_address(request: &Request) -> Option<String> {
-    let (&Method::GET, "/api/changes" | "/api/ws") = (request.method(), request.uri().path()) else { return None };
+    if request.method() != Method::GET || !is_by_address(request.uri().path()) {
+        return None;
+    }
     let mut parameters = form_urlencoded::parse(request.uri().query()?.as_bytes());
     parameters.find(|(name, _)| name == "auth_token").map(|(_, secret)| secret.into_owned())
 }

@@ -59,6 +59,14 @@ impl Client {
         }
     }
 
+    /// The status and the bytes that are at a path.
+    pub(crate) async fn bytes(&self, path: &str) -> (u16, Vec<u8>) {
+        let request = Request::get(path).body(Body::empty()).unwrap();
+        let response = self.0.clone().oneshot(request).await.unwrap();
+        let status = response.status().as_u16();
+        (status, to_bytes(response.into_body(), usize::MAX).await.unwrap().to_vec())
+    }
+
     /// The answer without a body and headers of its own, as text.
     pub(crate) async fn shown(&self, line: &str) -> String {
         self.send(line, &[], "").await.shown()
