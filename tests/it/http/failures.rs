@@ -89,7 +89,7 @@ impl FlowRepository for Failing {
     async fn close(&self) {}
 }
 
-fn client(error: Option<RepositoryError>) -> Client {
+pub(super) fn client(error: Option<RepositoryError>) -> Client {
     Client::new(Arc::new(Failing(Mutex::new(error))))
 }
 

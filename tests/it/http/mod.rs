@@ -7,6 +7,7 @@ pub(crate) mod client;
 mod conditions;
 mod crowd;
 mod editors;
+mod document;
 mod encodings;
 mod ephemeral;
 mod exports;
@@ -19,6 +20,7 @@ mod limits;
 mod lists;
 mod merges;
 mod metrics;
+mod openapi;
 mod routes;
 mod saves;
 mod sockets;
@@ -137,4 +139,9 @@ over_both_backends! {
     ephemeral::an_import_keeps_ephemeral_flows_in_memory,
     ephemeral::an_ephemeral_create_that_is_sent_twice_creates_once,
     ephemeral::too_large_ephemeral_flows_are_told_so,
+    openapi::every_answer_is_declared,
+    openapi::keys_are_wanted_where_it_is_declared,
+    openapi::nothing_else_is_answered,
+    openapi::parameters_are_as_declared,
+    openapi::every_operation_is_told,
 }

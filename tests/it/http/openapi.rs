@@ -1,0 +1,347 @@
+//! The OpenAPI document is what the server does.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use strom::flow::MAX_SIZE;
+use strom::http::{Access, ApiKey};
+use strom::{FlowRepository, RepositoryError};
+
+use super::client::{Answer, Client, ID, OTHER_ID, document};
+use super::document::{Document, METHODS, Operation, Seen, request};
+use super::failures;
+
+type Repository = Arc<dyn FlowRepository>;
+
+const UNKNOWN: &str = "57130000-0000-4000-8000-0000000000ff";
+const KEY: (&str, &str) = ("x-api-key", "a key");
+const MINIMAL: (&str, &str) = ("prefer", "return=minimal");
+const MERGE: (&str, &str) = ("content-type", "application/merge-patch+json");
+const JSON_PATCH: (&str, &str) = ("content-type", "application/json-patch+json");
+
+/// Sends requests and holds the answers to the document.
+struct Script {
+    client: Client,
+    document: Document,
+    seen: Seen,
+}
+
+impl Script {
+    async fn new(repository: Repository) -> Self {
+        let client = Client::with(repository, Access::Key(ApiKey::new(KEY.1)));
+        let document = Document::of(&client).await;
+        Self { client, document, seen: Seen::default() }
+    }
+
+    async fn send(&mut self, status: u16, line: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+        let answer = self.client.request(request(line, &[headers, &[KEY]].concat(), body)).await;
+        assert_eq!(answer.status, status, "{line} {headers:?}: {:.500}", answer.body);
+        self.document.check(line, &answer);
+        self.seen.add(&self.document.operation(line), status);
+        answer
+    }
+
+    async fn get(&mut self, status: u16, path: &str) -> Answer {
+        self.send(status, &format!("GET {path}"), &[], "").await
+    }
+}
+
+/// Each operation with each status that it can be brought to without a storage that fails.
+pub(super) async fn every_answer_is_declared(repository: Repository) {
+    let mut script = Script::new(repository).await;
+    let flow = format!("/api/flows/{ID}");
+    for path in ["/health", "/ready", "/metrics", "/api/version", "/api/auth/status", "/api-docs/openapi.json"] {
+        script.get(200, path).await;
+    }
+    for path in ["/swagger-ui", "/swagger-ui/", "/swagger-ui/index.css", "/swagger-ui/swagger-ui-bundle.js"] {
+        script.get(200, path).await;
+    }
+    script.get(404, "/swagger-ui/index.html").await;
+    for path in ["/api/elements", "/api/blocks", "/api/network/interfaces"] {
+        script.get(200, path).await;
+    }
+
+    let large = " ".repeat(MAX_SIZE + 1);
+    let block = r#"{"id":"out","block_definition_id":"builtin.inter_output","properties":{"description":"d"}}"#;
+    let blocks = format!(r#"{{"id":"{ID}","name":"a","blocks":[{block}],"links":[{{"from":"out","to":"x"}}]}}"#);
+    script.send(201, "POST /api/flows", &[("idempotency-key", "one")], &blocks).await;
+    script.send(201, "POST /api/flows", &[("idempotency-key", "one")], &blocks).await;
+    script.send(201, "POST /api/flows", &[MINIMAL], r#"{"name":"b"}"#).await;
+    for (status, headers, body) in [
+        (400, &[][..], "{"),
+        (400, &[("idempotency-key", "")], &blocks),
+        (409, &[], &blocks),
+        (413, &[], &large),
+        (415, &[("content-encoding", "br")], &blocks),
+        (422, &[], "{}"),
+    ] {
+        script.send(status, "POST /api/flows", headers, body).await;
+    }
+    script.get(200, "/api/sources").await;
+    for query in
+        ["", "?view=summary&limit=1&count=true&sort=-name", "?state=Null&auto_restart=false&name=A&contains={}"]
+    {
+        script.get(200, &format!("/api/flows{query}")).await;
+    }
+    script.get(400, "/api/flows?limit=0").await;
+    script.get(200, "/api/flows/export?secrets=redacted").await;
+    script.send(200, "GET /api/flows/export", &[("accept", "application/x-ndjson")], "").await;
+    script.get(400, "/api/flows/export?limit=1").await;
+
+    let line = format!("GET {flow}");
+    script.send(304, &line, &[("if-none-match", "*")], "").await;
+    script.send(400, &line, &[("if-none-match", "1")], "").await;
+    script.send(201, &format!("PUT /api/flows/{OTHER_ID}"), &[("if-none-match", "*")], &other()).await;
+    for (method, part, headers, body) in [
+        ("PUT", "", &[][..], document("a")),
+        ("POST", "", &[], document("b")),
+        ("PATCH", "", &[MERGE], r#"{"name":"c"}"#.to_owned()),
+        ("PATCH", "", &[JSON_PATCH], r#"[{"op":"add","path":"/x","value":1}]"#.to_owned()),
+        ("PATCH", "/properties", &[], r#"{"properties":{}}"#.to_owned()),
+        ("PUT", "/state", &[], r#"{"state":"Playing"}"#.to_owned()),
+        ("POST", "/restore", &[], r#"{"revision":1.0}"#.to_owned()),
+    ] {
+        let line = format!("{method} {flow}{part}");
+        let unknown = (line.replace(ID, UNKNOWN), body.replace(ID, UNKNOWN));
+        script.send(200, &line, headers, &body).await;
+        script.send(204, &line, &[headers, &[MINIMAL]].concat(), &body).await;
+        script.send(400, &line, headers, "{").await;
+        script.send(400, &line.replace(ID, "x"), headers, &body).await;
+        script.send(404, &unknown.0, headers, &unknown.1).await;
+        script.send(412, &line, &[headers, &[("if-match", "\"999\"")]].concat(), &body).await;
+        script.send(413, &line, headers, &large).await;
+        script.send(415, &line, &[headers, &[("content-encoding", "br")]].concat(), &body).await;
+        script.send(422, &line, headers, "7").await;
+    }
+    let unfit = r#"[{"op":"remove","path":"/nothing"}]"#;
+    script.send(409, &format!("PATCH {flow}"), &[JSON_PATCH], unfit).await;
+
+    for part in ["", "/check", "/history", "/history/1"] {
+        script.get(200, &format!("{flow}{part}")).await;
+        script.get(400, &format!("/api/flows/x{part}")).await;
+        script.get(404, &format!("/api/flows/{UNKNOWN}{part}")).await;
+    }
+    script.get(404, &format!("{flow}/history/999")).await;
+    script.get(400, &format!("{flow}/history?limit=0")).await;
+    for part in ["start", "stop"] {
+        script.send(501, &format!("POST {flow}/{part}"), &[], "").await;
+        script.send(400, &format!("POST /api/flows/x/{part}"), &[], "").await;
+        script.send(404, &format!("POST /api/flows/{UNKNOWN}/{part}"), &[], "").await;
+    }
+    let line = format!("DELETE {flow}");
+    script.send(412, &line, &[("if-match", "\"999\"")], "").await;
+    script.send(204, &line, &[], "").await;
+    script.send(404, &line, &[], "").await;
+    script.send(400, "DELETE /api/flows/x", &[], "").await;
+    assert_eq!(script.get(200, "/api/trash").await.json()["flows"][0]["id"], ID);
+    script.send(201, &format!("POST {flow}/restore"), &[], r#"{"revision":1}"#).await;
+
+    let changes = script.get(200, "/api/changes?since=0&documents=true").await.json();
+    assert!(changes["changes"].as_array().unwrap().len() > 5, "{changes}");
+    script.get(400, "/api/changes?since=x").await;
+    script.get(410, "/api/changes?since=7.7.7").await;
+    script.get(400, "/api/ws").await;
+    script.send(403, "GET /api/ws", &[("origin", "https://elsewhere.example"), ("host", "here.example")], "").await;
+
+    // 101 needs a connection and 408 a minute; what a storage that fails is answered with is below.
+    let missing = script.seen.missing(&script.document, &["101", "401", "403", "408", "500", "503"]);
+    assert!(missing.is_empty(), "never seen: {missing:#?}");
+}
+
+fn other() -> String {
+    document("other").replace(ID, OTHER_ID)
+}
+
+/// A line that reaches the operation, and a body for it: its own examples.
+fn example(operation: &Operation<'_>) -> (String, Vec<(&'static str, &'static str)>, String) {
+    let path = operation.path.replace("{id}", ID).replace("{revision}", "1").replace("{file}", "index.css");
+    let line = format!("{} {path}", operation.method);
+    let content = &operation.told["requestBody"]["content"];
+    if content["application/merge-patch+json"].is_object() {
+        return (line, vec![MERGE], "{}".to_owned());
+    }
+    let mut body = content["application/json"]["example"].clone();
+    if body["id"].is_string() {
+        body["id"] = json!(ID);
+    }
+    (line, Vec::new(), if body.is_null() { String::new() } else { body.to_string() })
+}
+
+/// Who has no key is told so wherever the document says that one is wanted, and only there.
+pub(super) async fn keys_are_wanted_where_it_is_declared(repository: Repository) {
+    let keyed = Script::new(repository.clone()).await;
+    let anonymous = Client::new(repository);
+    let free = Document::of(&anonymous).await;
+    for operation in keyed.document.operations() {
+        let (line, headers, body) = example(&operation);
+        let answer = keyed.client.request(request(&line, &headers, &body)).await;
+        keyed.document.check(&line, &answer);
+        assert_eq!(answer.status == 401, operation.told["security"].is_array(), "{line}");
+        let by_address = operation.told["security"].to_string().contains("address");
+        let address = format!("{line}?auth_token=a%20key");
+        let answer = keyed.client.request(request(&address, &headers, &body)).await;
+        assert_eq!(answer.status != 401, by_address || operation.told["security"].is_null(), "{address}");
+    }
+    for operation in free.operations() {
+        assert!(operation.told["security"].is_null() && !operation.responses().contains_key("401"));
+    }
+}
+
+/// What the document does not have is 404 or 405, and `Allow` has what it has.
+pub(super) async fn nothing_else_is_answered(repository: Repository) {
+    let client = Client::new(repository);
+    let document = Document::of(&client).await;
+    let paths: HashSet<_> = document.operations().map(|operation| operation.path.to_owned()).collect();
+    for path in &paths {
+        let declared: Vec<_> = document.operations().filter(|operation| operation.path == path).collect();
+        let here = |method: &str| declared.iter().any(|operation| operation.method == method);
+        let address = path.replace("{id}", ID).replace("{revision}", "1").replace("{file}", "index.css");
+        for method in METHODS.into_iter().chain(["OPTIONS", "TRACE", "QUERY"]).filter(|method| !here(method)) {
+            let answer = client.send(&format!("{method} {address}"), &[], "").await;
+            let allowed: HashSet<_> = answer.headers["allow"].to_str().unwrap().split(',').collect();
+            let mut expected: HashSet<_> = declared.iter().map(|operation| operation.method).collect();
+            expected.extend(here("GET").then_some("HEAD"));
+            assert_eq!((answer.status, allowed), (405, expected), "{method} {address}");
+        }
+        for beside in [format!("{address}/more"), format!("{address}x"), format!("{address}/")] {
+            // `/api/flowsx/export` is nothing, `/api/flows/exportx` may be an id.
+            let may_be_an_id = beside.starts_with("/api/flows/") && !beside.ends_with('/');
+            if !paths.contains(&beside) && !may_be_an_id {
+                assert_eq!(client.send(&format!("GET {beside}"), &[], "").await.status, 404, "{beside}");
+            }
+        }
+    }
+}
+
+/// The bounds of numbers, and the values of the rest, are those of the server.
+pub(super) async fn parameters_are_as_declared(repository: Repository) {
+    let client = super::client::edited(repository).await;
+    let document = Document::of(&client).await;
+    let mut numbers = 0;
+    for operation in document.operations().filter(|operation| operation.method == "GET") {
+        let (line, ..) = example(&operation);
+        for parameter in operation.parameters().iter().filter(|parameter| parameter["in"] == "query") {
+            let (name, schema) = (parameter["name"].as_str().unwrap(), &parameter["schema"]);
+            let status = async |value: &str| client.send(&format!("{line}?{name}={value}"), &[], "").await.status;
+            if let (Some(least), Some(most)) = (schema["minimum"].as_u64(), schema["maximum"].as_u64()) {
+                numbers += 1;
+                // Who may wait for long does not have to.
+                let most_here = if name == "wait" { least } else { most };
+                for (value, expected) in [(least as i128, 200), (most_here as i128, 200)] {
+                    assert_eq!(status(&value.to_string()).await, expected, "{line} {name}={value}");
+                }
+                for value in [least as i128 - 1, most as i128 + 1] {
+                    assert_eq!(status(&value.to_string()).await, 400, "{line} {name}={value}");
+                }
+            } else if let Some(values) = schema["enum"].as_array() {
+                for value in values {
+                    assert_eq!(status(value.as_str().unwrap()).await, 200, "{line} {name}={value}");
+                }
+                assert_eq!(status("other").await, 400, "{line} {name}");
+            } else if schema["type"] == "boolean" {
+                for (value, expected) in [("true", 200), ("false", 200), ("1", 400)] {
+                    assert_eq!(status(value).await, expected, "{line} {name}={value}");
+                }
+            }
+        }
+        assert_eq!(client.send(&format!("{line}?_=1"), &[], "").await.status, client.send(&line, &[], "").await.status);
+    }
+    assert!(numbers >= 5);
+}
+
+/// Each operation is told in words and by examples that are what they are examples of.
+pub(super) async fn every_operation_is_told(repository: Repository) {
+    let client = Client::with(repository, Access::Key(ApiKey::new(KEY.1)));
+    let document = Document::of(&client).await;
+    let mut ids = HashSet::new();
+    for operation in document.operations() {
+        let (name, told) = (operation.name(), operation.told);
+        assert!(told["summary"].as_str().is_some_and(|summary| summary.ends_with('.')), "{name}");
+        assert!(ids.insert(told["operationId"].as_str().unwrap()), "{name}");
+        assert!(operation.responses().keys().any(|status| status.starts_with(['4', '5'])), "{name}");
+        for parameter in operation.parameters() {
+            assert!(parameter["description"].is_string(), "{name}: {parameter}");
+            let schema = parameter.get("schema").unwrap_or(&parameter["content"]["application/json"]["schema"]);
+            let example = parameter.get("example").unwrap_or(&parameter["content"]["application/json"]["example"]);
+            document.validate(schema, example).unwrap_or_else(|error| panic!("{name}: {parameter}: {error}"));
+        }
+        let bodies = operation.responses().values().chain([&told["requestBody"]]);
+        for (media_type, content) in bodies.filter_map(|body| body["content"].as_object()).flatten() {
+            let examples = content["examples"].as_object().into_iter().flat_map(|examples| examples.values());
+            let examples: Vec<_> = examples.map(|example| &example["value"]).chain(content.get("example")).collect();
+            assert!(!examples.is_empty(), "{name}: {media_type}");
+            for example in examples {
+                document.validate(&content["schema"], example).unwrap_or_else(|error| panic!("{name}: {error}"));
+            }
+        }
+    }
+    let text = document.raw().to_string();
+    for (_, reference) in text.match_indices("\"#/components/schemas/").map(|(at, _)| text[at + 22..].split_at(0)) {
+        let name = reference.split('"').next().unwrap();
+        assert!(document.raw()["components"]["schemas"][name].is_object(), "{name}");
+    }
+}
+
+/// Whatever a storage fails with is declared wherever one is asked.
+#[tokio::test]
+async fn failures_are_declared() {
+    let reason = || "gone".to_owned();
+    let retry_after = Duration::from_secs(1);
+    let errors: [fn() -> RepositoryError; 2] =
+        [|| RepositoryError::ReadOnlyInstance, || RepositoryError::Corrupt("x".to_owned())];
+    let unavailable = move || RepositoryError::Unavailable { reason: reason(), retry_after, is_open: true };
+    let document = Document::of(&failures::client(None)).await;
+    let mut seen = Seen::default();
+    for operation in document.operations() {
+        let (line, headers, body) = example(&operation);
+        let asks = operation.responses().contains_key("503") && operation.path != "/ready";
+        let writes = asks && operation.told["requestBody"].is_object() || operation.method == "DELETE";
+        let errors = [Some(unavailable()), writes.then(errors[0]), Some(errors[1]()), None];
+        for (error, status) in errors.into_iter().zip([503, 403, 500, 500]) {
+            if status == 403 && error.is_none() {
+                continue;
+            }
+            let client = failures::client(error);
+            let answer = client.request(request(&line, &headers, &body)).await;
+            document.check(&line, &answer);
+            // An export reads another way, and a WebSocket needs a connection before anything is asked.
+            if asks && !["/api/flows/export", "/api/ws"].contains(&operation.path) {
+                assert_eq!(answer.status, status, "{line}");
+            }
+            seen.add(&operation, answer.status);
+        }
+    }
+    let missing = seen.missing(&document, &[]);
+    let missing: Vec<_> = missing.iter().filter(|missing| missing.ends_with("503")).collect();
+    assert_eq!(missing, ["GET /api/flows/export 503", "GET /api/ws 503"], "exports.rs and last_known have those");
+}
+
+/// The page asks nobody else for anything.
+#[tokio::test]
+async fn the_page_is_whole() {
+    let client = failures::client(None);
+    let page = client.send("GET /swagger-ui", &[], "").await;
+    let policy = page.headers["content-security-policy"].to_str().unwrap();
+    assert!(policy.contains("default-src 'none'") && policy.contains("script-src 'self';"), "{policy}");
+    assert!(!page.body.contains("://"), "{}", page.body);
+    let files = page.body.split('"').filter(|part| part.starts_with("/swagger-ui/"));
+    let mut found = 0;
+    for file in files {
+        assert_eq!(client.bytes(file).await.0, 200, "{file}");
+        found += 1;
+    }
+    assert_eq!(found, 7, "{}", page.body);
+    let start = client.send("GET /swagger-ui/swagger-initializer.js", &[], "").await.body;
+    assert!(start.contains(r#""url": "/api-docs/openapi.json""#) && start.contains(r#""validatorUrl": "none""#));
+    assert!(!start.contains("://"), "{start}");
+}
+
+/// The document for those who have no server.
+#[test]
+fn the_document_can_be_had_without_a_server() {
+    let document: Value = serde_json::from_str(&strom::http::openapi().to_json().unwrap()).unwrap();
+    assert_eq!(document["openapi"], "3.1.0");
+    assert!(document["paths"]["/api/flows"]["get"]["security"].is_array());
+}
