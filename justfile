@@ -40,6 +40,10 @@ test-pgbouncer *args:
 outages seconds="300":
     STROM_OUTAGE_SECONDS={{ seconds }} cargo test --locked --test it -- no_series_of_faults --nocapture
 
+# Hold the program to its OpenAPI document with schemathesis, on both backends: `just schemathesis [--examples N]`
+schemathesis *args:
+    cargo build --locked
+    tests/throwaway-postgres tests/schemathesis/run {{ args }} target/debug/strom
 # A thousand streams of changes on the real program, over PostgreSQL and a file: how late they are, what they cost
 streams *args:
     cargo test --locked --test it -- a_thousand_streams --ignored --nocapture --test-threads 1 {{ args }}
@@ -99,6 +103,7 @@ forbid:
     forbid 'sqlx belongs in src/postgres' '\bsqlx::' 'src/postgres/'
     forbid 'axum belongs in src/http' '\baxum::' 'src/http/'
     forbid 'clap belongs in src/cli and src/config.rs' '\bclap::' 'src/cli/|src/config'
+    forbid 'routes are registered with what the OpenAPI document says of them: routes!' '\.route\(' 'none'
     forbid 'the clock and new ids belong in src/clock.rs' '(Utc|Local|SystemTime)::now|Uuid::(new_v4|now_v7)' 'src/clock.rs'
     forbid 'both backends are named in src/storage.rs only' 'JsonRepository|PostgresRepository' 'src/(storage|lib).rs|src/json/|src/postgres/|src/testkit/'
     forbid 'SQL is checked by macros: query!, query_as!, query_scalar!' 'sqlx::(query|query_as|query_scalar|raw_sql)(::<|\()|AssertSqlSafe' 'none'

@@ -66,7 +66,7 @@ impl Format {
             headers(("Content-Disposition" = String, description = "What to call the file.")),
             content(
                 (schemas::FlowsFile = "application/json", example = json!({ "version": 1, "flows": [openapi::flow()] })),
-                (String = "application/x-ndjson", example = json!(openapi::flow().to_string())),
+                (Vec<schemas::Flow> = "application/x-ndjson", example = json!([openapi::flow()])),
             ),
         ),
         Problems<(Parameters, Reads)>,

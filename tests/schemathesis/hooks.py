@@ -1,6 +1,6 @@
 """What OpenAPI cannot say about requests, so that schemathesis sends those that are meant to be right.
 
-Nothing here changes a request that is meant to be wrong.
+Of requests that are meant to be wrong only the waiting and the dry runs are taken.
 """
 
 import base64
@@ -24,12 +24,21 @@ _number = st.integers(0, 2**63 - 1).map(str)
 schemathesis.openapi.format("feed-cursor", st.sampled_from(["", "0"]) | st.tuples(_number, _number, _number).map(".".join))
 
 
+@schemathesis.serializer("application/x-ndjson")
+def _lines(context, value):
+    return "\n".join(map(json.dumps, value if isinstance(value, list) else [value])).encode()
+
+
 @schemathesis.hook
 def before_call(context, case, kwargs):
     headers, query = case.headers or {}, case.query or {}
     # So that no run takes minutes for waiting.
     if str(query.get("wait")).isdigit() and int(query["wait"]) <= 60:
         query["wait"] = min(int(query["wait"]), 1)
+    # What is refused by a dry run is told and not refused.
+    if case.operation.definition.raw["operationId"] == "import_flows" and "dry_run" in query:
+        if case.meta is None or case.meta.generation.mode == GenerationMode.NEGATIVE:
+            query["dry_run"] = "false" if str(query["dry_run"]).lower() == "true" else query["dry_run"]
     if case.meta is None or case.meta.generation.mode != GenerationMode.POSITIVE:
         return
     # schemathesis 4.32.5 takes the number 0, which is no text in quotes, for a right value in one of its scenarios.
@@ -51,6 +60,13 @@ def before_call(context, case, kwargs):
     # A cursor belongs to one order.
     if "cursor" in query:
         query.pop("sort", None)
+    # No flow is twice in an import.
+    if case.operation.definition.raw["operationId"] == "import_flows":
+        flows, seen = case.body.get("flows") if isinstance(case.body, dict) else case.body, set()
+        for flow in flows if isinstance(flows, list) else []:
+            if flow["id"] in seen:
+                flow["id"] = str(uuid.uuid4())
+            seen.add(flow["id"])
     # The body has the id of the path.
     flow_id = (case.path_parameters or {}).get("id")
     if flow_id and isinstance(case.body, dict) and "id" in case.body:

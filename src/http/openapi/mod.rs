@@ -13,7 +13,8 @@
 //! the program can do and nothing that is stored, and who wants a key learns here how to send it.
 //!
 //! It promises no more than the server keeps: a member of a flow has whatever shape somebody has stored, because the
-//! store refuses nothing for being unknown. The usual shape stands beside "anything".
+//! store refuses nothing for being unknown. The usual shape stands beside "anything". What NDJSON holds is told as an array
+//! of what its lines hold, as OpenAPI 3.2 does.
 
 mod answers;
 mod examples;

@@ -71,7 +71,7 @@ parameters! {
         header(
             "Idempotency-Key",
             "A name for this create: sent again under it, it creates nothing again.",
-            matching("^[!-~]+$").max_length(Some(idempotency::LONGEST)),
+            text().min_length(Some(1)).max_length(Some(idempotency::LONGEST)),
             "c0ffee".into(),
         ),
         prefer(),

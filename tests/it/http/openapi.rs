@@ -90,6 +90,25 @@ pub(super) async fn every_answer_is_declared(repository: Repository) {
     script.send(200, "GET /api/flows/export", &[("accept", "application/x-ndjson")], "").await;
     script.get(400, "/api/flows/export?limit=1").await;
 
+    let line = "POST /api/flows/import";
+    for (status, headers, body) in [
+        (200, &[][..], &*blocks),
+        (200, &[("content-type", "application/x-ndjson"), MINIMAL], &*blocks),
+        (400, &[], "{"),
+        (400, &[("idempotency-key", "")], "[]"),
+        (409, &[], &*document("another content")),
+        (409, &[MINIMAL], &*document("another content")),
+        (413, &[], &*format!("[{large}{large}")),
+        (415, &[("content-type", "text/plain")], "[]"),
+        (422, &[], r#"[{"id":7,"name":"\u0000"},{}]"#),
+    ] {
+        script.send(status, line, headers, body).await;
+    }
+    for query in ["?dry_run=true&on_conflict=replace", "?dry_run=true&on_conflict=clone", "?on_conflict=skip"] {
+        script.send(200, &format!("{line}{query}"), &[], &document("another content")).await;
+    }
+    script.send(400, &format!("{line}?on_conflict=x"), &[], "[]").await;
+
     let line = format!("GET {flow}");
     script.send(304, &line, &[("if-none-match", "*")], "").await;
     script.send(400, &line, &[("if-none-match", "1")], "").await;
@@ -115,6 +134,17 @@ pub(super) async fn every_answer_is_declared(repository: Repository) {
         script.send(415, &line, &[headers, &[("content-encoding", "br")]].concat(), &body).await;
         script.send(422, &line, headers, "7").await;
     }
+    // An edit of the first revision that goes together with those since, and one that does not.
+    let edit = |member: &str, value: &str| format!(r#"{{"{member}":"{value}"}}"#);
+    let (merged, first) = (format!("PATCH {flow}?merge=auto"), ("if-match", "\"1\""));
+    let answer = script.send(200, &merged, &[MERGE, first], &edit("more", "x")).await;
+    assert!(answer.json()["merge"].is_object(), "{}", answer.body);
+    let answer = script.send(412, &merged, &[MERGE, first], &edit("more", "y")).await;
+    assert!(answer.json()["conflicts"].is_object() && answer.json()["difference"].is_object(), "{}", answer.body);
+    for (method, body) in [("PUT", document("z")), ("POST", document("z"))] {
+        script.send(400, &format!("{method} {flow}?merge=x"), &[first], &body).await;
+        script.send(412, &format!("{method} {flow}"), &[first], &body).await;
+    }
     let unfit = r#"[{"op":"remove","path":"/nothing"}]"#;
     script.send(409, &format!("PATCH {flow}"), &[JSON_PATCH], unfit).await;
 
@@ -134,6 +164,8 @@ pub(super) async fn every_answer_is_declared(repository: Repository) {
     script.send(412, &line, &[("if-match", "\"999\"")], "").await;
     script.send(204, &line, &[], "").await;
     script.send(404, &line, &[], "").await;
+    let answer = script.send(404, &line, &[first], "").await;
+    assert!(answer.json()["deleted"].is_object(), "{}", answer.body);
     script.send(400, "DELETE /api/flows/x", &[], "").await;
     assert_eq!(script.get(200, "/api/trash").await.json()["flows"][0]["id"], ID);
     script.send(201, &format!("POST {flow}/restore"), &[], r#"{"revision":1}"#).await;
@@ -143,10 +175,11 @@ pub(super) async fn every_answer_is_declared(repository: Repository) {
     script.get(400, "/api/changes?since=x").await;
     script.get(410, "/api/changes?since=7.7.7").await;
     script.get(400, "/api/ws").await;
+    // With a key this is all that pages of strangers are kept from.
     script.send(403, "GET /api/ws", &[("origin", "https://elsewhere.example"), ("host", "here.example")], "").await;
 
-    // 101 needs a connection and 408 a minute; what a storage that fails is answered with is below.
-    let missing = script.seen.missing(&script.document, &["101", "401", "403", "408", "500", "503"]);
+    // 101 needs a connection and 408 a minute; what keys, layers and a storage that fails are answered with is below.
+    let missing = script.seen.missing(&script.document, &["101", "401", "403", "408", "421", "429", "500", "503", "507"]);
     assert!(missing.is_empty(), "never seen: {missing:#?}");
 }
 
