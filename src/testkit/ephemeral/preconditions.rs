@@ -171,7 +171,7 @@ pub async fn one_of_many_wins_wherever_the_flow_goes(store: Arc<dyn FlowReposito
         let seen = found(&*both, 1).await.map(|stored| stored.version.revision);
         let contender = |task: u32| {
             let both = Arc::clone(&both);
-            let flow = if task % 2 == 0 { scratch } else { kept }(1, "contended", round * 100 + task);
+            let flow = if task.is_multiple_of(2) { scratch } else { kept }(1, "contended", round * 100 + task);
             tokio::spawn(async move {
                 let precondition = seen.map_or(Precondition::Absent, Precondition::At);
                 both.apply(vec![Change::Put(flow, precondition)], stamp(0)).await
