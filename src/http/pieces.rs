@@ -1,7 +1,7 @@
 //! Long answers, piece by piece, as fast as they are taken.
 //!
-//! A connection keeps what its client has not taken, for as long as the client likes; there is no way to have it back. So it
-//! is given copies of few bytes, and what they are copied from is let go when nobody has taken a piece for [`STALLED`].
+//! A connection keeps what its client has not taken; there is no way to have it back. So it is given copies of few bytes, and
+//! what they are copied from is let go when nobody has taken a piece for [`STALLED`], whatever becomes of the connection.
 
 use std::time::Duration;
 use std::{io, iter};

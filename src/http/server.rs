@@ -30,6 +30,12 @@ pub const GRACE: Duration = Duration::from_secs(10);
 /// idle. Longer than the 60 seconds for which proxies keep theirs; if ours ended first, requests would meet a closed door.
 const PATIENCE: Duration = Duration::from_secs(75);
 
+/// How long a client may take nothing of an answer before its connection is cut.
+const STALLED: Duration = Duration::from_secs(60);
+
+/// Bytes that a connection keeps for a client that is slow, and of the head of a request, at most.
+const BUFFER: usize = 64 * 1024;
+
 /// The most connections, WebSockets and streams among them; fewer where the process may not open so many files. Who comes
 /// when all are taken waits in the system's queue and is not turned away.
 const CONNECTIONS: usize = 4096;
@@ -39,7 +45,7 @@ const CONNECTIONS: usize = 4096;
 ///
 /// Requests that take longer, and WebSockets, are still running when this returns, and end with the runtime.
 pub async fn serve(listener: TcpListener, routes: Router, stop: impl Future<Output = ()> + Send + 'static) {
-    serve_within(PATIENCE, CONNECTIONS.min(affordable()), listener, routes, stop).await;
+    serve_within(PATIENCE, STALLED, CONNECTIONS.min(affordable()), listener, routes, stop).await;
 }
 
 /// A quarter of the descriptors is for others: a store that cannot open a file cannot save.
@@ -58,6 +64,7 @@ fn affordable() -> usize {
 
 async fn serve_within(
     patience: Duration,
+    stalled: Duration,
     connections: usize,
     listener: TcpListener,
     routes: Router,
@@ -66,7 +73,7 @@ async fn serve_within(
     let places = Arc::new(Semaphore::new(connections));
     let running = GracefulShutdown::new();
     let mut http = auto::Builder::new(TokioExecutor::new()).http1_only();
-    http.http1().timer(TokioTimer::new()).header_read_timeout(patience);
+    http.http1().timer(TokioTimer::new()).header_read_timeout(patience).max_buf_size(BUFFER);
     // Once, and not for every request.
     let routes = routes.with_state(());
     let mut stop = pin!(stop);
@@ -82,7 +89,7 @@ async fn serve_within(
         // An answer, and an event, is sent when it is there. A socket that cannot do so is a slow one and no more.
         let _ = stream.set_nodelay(true);
         let routes = TowerToHyperService::new(AddExtension::new(routes.clone(), ConnectInfo(peer)));
-        let stream = TokioIo::new(Connection { stream, _place: place });
+        let stream = TokioIo::new(Connection::new(stream, stalled, place));
         let connection = running.watch(http.serve_connection_with_upgrades(stream, routes).into_owned());
         tokio::spawn(async move {
             if let Err(error) = connection.await {
@@ -126,11 +133,12 @@ mod tests {
     use super::*;
 
     /// Routes on a socket of their own.
-    async fn served(patience: Duration, connections: usize) -> SocketAddr {
+    async fn served(patience: Duration, stalled: Duration, connections: usize) -> SocketAddr {
         let routes = Router::new().route("/", get(async |ConnectInfo(peer): ConnectInfo<SocketAddr>| peer.to_string()));
+        let routes = routes.route("/long", get(async || vec![b'x'; 16 << 20]));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        tokio::spawn(serve_within(patience, connections, listener, routes, pending()));
+        tokio::spawn(serve_within(patience, stalled, connections, listener, routes, pending()));
         address
     }
 
@@ -152,7 +160,7 @@ mod tests {
     #[tokio::test]
     async fn half_a_head_and_silence_are_cut_off() {
         let patience = Duration::from_millis(400);
-        let address = served(patience, 10).await;
+        let address = served(patience, STALLED, 10).await;
         let mut drips = TcpStream::connect(address).await.unwrap();
         drips.write_all(&REQUEST[..20]).await.unwrap();
         let mut idle = TcpStream::connect(address).await.unwrap();
@@ -168,7 +176,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_comes_when_all_places_are_taken_waits() {
-        let address = served(PATIENCE, 1).await;
+        let address = served(PATIENCE, STALLED, 1).await;
         let mut first = TcpStream::connect(address).await.unwrap();
         first.write_all(REQUEST).await.unwrap();
         answer(&mut first).await;
@@ -178,5 +186,27 @@ mod tests {
         assert!(early.is_err(), "there is one place");
         drop(first);
         assert!(answer(&mut second).await.starts_with("HTTP/1.1 200 "));
+    }
+    #[tokio::test]
+    async fn who_takes_nothing_is_cut_off_and_who_is_slow_is_not() {
+        let address = served(PATIENCE, Duration::from_millis(400), 1).await;
+        let long = b"GET /long HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+        let mut stalled = TcpStream::connect(address).await.unwrap();
+        stalled.write_all(long).await.unwrap();
+        let mut slow = TcpStream::connect(address).await.unwrap();
+        slow.write_all(long).await.unwrap();
+        // There is one place, so the second is answered when the first is cut off.
+        let (mut buffer, mut taken) = (vec![0; 1 << 20], 0);
+        loop {
+            let length = timeout(Duration::from_secs(30), slow.read(&mut buffer)).await.expect("it is served").unwrap();
+            if length == 0 {
+                break;
+            }
+            taken += length;
+            sleep(Duration::from_millis(10)).await;
+        }
+        assert!(taken > 16 << 20, "all of it: {taken}");
+        let (cut, _) = rest(&mut stalled).await;
+        assert!(cut.len() < 16 << 20, "{}", cut.len());
     }
 }
