@@ -9,12 +9,14 @@
 use std::iter;
 use std::time::Duration;
 
+use axum::Extension;
 use axum::body::Bytes;
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use tokio::time::{Instant, timeout_at};
 
+use super::access::Standing;
 use super::answer::{NO_STORE, accepts};
 use super::flows::Answer;
 use super::hub::{Page, Part};
@@ -89,7 +91,12 @@ fn since(name: &str, value: &str) -> Result<Since, Problem> {
         Problems<(Parameters, Place, Streams, Reads)>,
     ),
 )]
-pub(super) async fn read(State(app): State<App>, RawQuery(query): RawQuery, headers: HeaderMap) -> Answer {
+pub(super) async fn read(
+    State(app): State<App>,
+    Extension(standing): Extension<Standing>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Answer {
     let Request { mut part, wait } = Request::parse(query.as_deref().unwrap_or_default())?;
     if accepts(&headers, "text/event-stream") {
         let last = headers.get("last-event-id").and_then(|value| value.to_str().ok());
@@ -97,7 +104,7 @@ pub(super) async fn read(State(app): State<App>, RawQuery(query): RawQuery, head
         if let Some(last) = last.filter(|last| !last.trim().is_empty()) {
             part.since = since("Last-Event-ID", last)?;
         }
-        return events::stream(app, part).await;
+        return events::stream(app, standing, part).await;
     }
     let page = if wait.is_zero() { app.hub.read_in_time(part).await? } else { wait_for_page(&app, part, wait).await? };
     Ok(shown(page))

@@ -15,6 +15,7 @@ use axum::response::IntoResponse;
 use tokio::time::timeout;
 
 use super::App;
+use super::access::Standing;
 use super::answer::NO_STORE;
 use super::flows::Answer;
 use super::hub::{Change, Follower, Page, Part};
@@ -30,7 +31,7 @@ const RETRY: u32 = 2_000;
 const PAGE: (u32, u64) = (100, 1 << 20);
 
 /// A stream of the changes from here on.
-pub(super) async fn stream(app: App, part: Part) -> Answer {
+pub(super) async fn stream(app: App, standing: Standing, part: Part) -> Answer {
     let open = app.open_stream(StreamKind::Events)?;
     let (limit, bytes) = PAGE;
     let (follower, first) = app.hub.follow(Part { limit, bytes, ..part }).await?;
@@ -41,6 +42,7 @@ pub(super) async fn stream(app: App, part: Part) -> Answer {
             _ = write(follower, first, &pieces) => {}
             () = pieces.left() => {}
             () = app.streams.ending() => {}
+            () = standing.lost() => {}
         }
     });
     // The last one is for proxies that would rather collect the answer first.

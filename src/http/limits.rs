@@ -59,7 +59,7 @@ impl Limits {
     /// A request of this caller, or of somebody without a key.
     pub(super) fn request(&self, request: &Request, caller: Option<&Caller>) -> Result<(), Problem> {
         let Some(limiter) = &self.0.requests else { return Ok(()) };
-        let holder = caller.filter(|caller| caller.has_key).map(|caller| Client::Key(caller.name.clone()));
+        let holder = caller.filter(|caller| caller.has_key()).map(|caller| Client::Key(caller.name.clone()));
         match holder.or_else(|| Client::at(request)) {
             Some(client) => limiter.count(&client, "requests"),
             None => Ok(()),

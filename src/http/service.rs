@@ -181,7 +181,7 @@ pub(super) struct AuthStatus {
 pub(super) async fn auth_status(State(app): State<App>, headers: HeaderMap) -> Json<AuthStatus> {
     let auth_required = app.access.asks_for_a_key();
     let caller = app.access.caller(&headers);
-    let holder = caller.as_ref().filter(|caller| caller.has_key);
+    let holder = caller.as_ref().filter(|caller| caller.has_key());
     Json(AuthStatus {
         authenticated: caller.is_some(),
         auth_required,

@@ -6,6 +6,7 @@
 use std::pin::pin;
 use std::time::Duration;
 
+use axum::Extension;
 use axum::extract::State;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
@@ -17,6 +18,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, interval, timeout};
 
 use super::App;
+use super::access::Standing;
 use super::flows::Answer;
 use super::hub::{Change, Follower, Part};
 use super::openapi::{self, Problems, Reads, Sockets, Streams};
@@ -82,6 +84,7 @@ async fn came_back(change: &Change, app: &App) -> bool {
 )]
 pub(super) async fn connect(
     State(app): State<App>,
+    Extension(standing): Extension<Standing>,
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Answer {
@@ -94,7 +97,7 @@ pub(super) async fn connect(
     Ok(upgrade.max_message_size(LONGEST).on_upgrade(async move |socket| {
         let _open = open;
         // However it ends, there is nobody left to tell.
-        if let Err(error) = serve(socket, follower, &app).await {
+        if let Err(error) = serve(socket, follower, &app, &standing).await {
             tracing::debug!(%error, "a WebSocket has ended");
         }
     }))
@@ -113,13 +116,14 @@ fn check_origin(headers: &HeaderMap) -> Result<(), Problem> {
 }
 
 /// Hears and tells at the same time, so that whoever takes long to take what he is told is still heard.
-async fn serve(socket: WebSocket, follower: Follower, app: &App) -> Result<(), axum::Error> {
+async fn serve(socket: WebSocket, follower: Follower, app: &App, standing: &Standing) -> Result<(), axum::Error> {
     let (mut sink, mut stream) = socket.split();
     let (heard, last_heard) = watch::channel(Instant::now());
     let (ping, pings) = mpsc::channel(PINGS);
     let (code, reason) = tokio::select! {
         ended = hear(&mut stream, &heard, &ping) => return ended,
         ended = tell(&mut sink, follower, app, last_heard, pings) => ended?,
+        () = standing.lost() => (close_code::POLICY, "the key was withdrawn"),
     };
     send(&mut sink, Message::Close(Some(CloseFrame { code, reason: reason.into() }))).await?;
     // The other end closes too (RFC 6455, section 7.1.1). Who hangs up on it may take away what it has not read yet.

@@ -1,10 +1,11 @@
 //! Keys: a name, what it opens, and the hash of a secret.
 
 use std::fmt;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 use subtle::{ConditionallySelectable, ConstantTimeEq};
+use tokio::sync::watch;
 
 use super::Caller;
 use crate::repository::Author;
@@ -49,23 +50,29 @@ impl fmt::Debug for ApiKey {
 
 /// Several keys, and the same ones in every clone: they can be replaced while a server asks for them.
 #[derive(Debug, Clone)]
-pub struct Keys(Arc<RwLock<Arc<[ApiKey]>>>);
+pub struct Keys(Arc<watch::Sender<Arc<[ApiKey]>>>);
 
 impl FromIterator<ApiKey> for Keys {
     fn from_iter<I: IntoIterator<Item = ApiKey>>(keys: I) -> Self {
-        Self(Arc::new(RwLock::new(keys.into_iter().collect())))
+        Self(Arc::new(watch::Sender::new(keys.into_iter().collect())))
     }
 }
 
 impl Keys {
-    /// From now on these are the keys, and no others. Requests that have begun, and streams, go on.
+    /// From now on these are the keys, and no others. Requests that have begun are finished; the streams of keys that are
+    /// not among them end.
     pub fn replace(&self, keys: impl IntoIterator<Item = ApiKey>) {
-        let keys = keys.into_iter().collect();
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = keys;
+        self.0.send_replace(keys.into_iter().collect());
     }
 
     pub(super) fn now(&self) -> Arc<[ApiKey]> {
-        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.0.borrow())
+    }
+
+    /// Returns when the keys are so.
+    pub(super) async fn until(&self, are_so: impl Fn(&[ApiKey]) -> bool) {
+        // The other end is here, and is not dropped meanwhile.
+        let _ = self.0.subscribe().wait_for(|keys| are_so(keys)).await;
     }
 }
 
@@ -78,7 +85,7 @@ pub(super) fn holder(keys: &[ApiKey], secret: &[u8]) -> Option<Caller> {
         found.conditional_assign(&place, key.digest.ct_eq(&digest));
     }
     let key = keys.get(usize::try_from(found).ok()?)?;
-    Some(Caller { name: key.name.clone(), is_read_only: key.is_read_only, has_key: true })
+    Some(Caller { name: key.name.clone(), is_read_only: key.is_read_only, digest: Some(key.digest) })
 }
 
 #[cfg(test)]

@@ -6,9 +6,11 @@
 
 mod key;
 mod keys_file;
+mod standing;
 
 pub use key::{ApiKey, Keys};
 pub use keys_file::{KeysFile, KeysFileError};
+pub(super) use standing::Standing;
 
 use std::slice;
 
@@ -40,13 +42,27 @@ pub enum Access {
 pub(super) struct Caller {
     pub(super) name: Author,
     pub(super) is_read_only: bool,
-    /// And is known by it, not by where it comes from.
-    pub(super) has_key: bool,
+    /// Of the secret. Who has none is known by where it comes from.
+    digest: Option<[u8; 32]>,
+}
+
+impl Caller {
+    pub(super) fn has_key(&self) -> bool {
+        self.digest.is_some()
+    }
 }
 
 impl Access {
     pub(super) fn asks_for_a_key(&self) -> bool {
         !matches!(self, Self::Anonymous)
+    }
+
+    /// How long this caller may stay.
+    fn standing(&self, caller: &Caller) -> Standing {
+        match (self, caller.digest) {
+            (Self::Keys(keys), Some(digest)) => Standing::of(keys, digest),
+            _ => Standing::default(),
+        }
     }
 
     /// Who sends these headers; `None` is somebody who may not.
@@ -57,7 +73,7 @@ impl Access {
     /// Who holds one of these secrets. Without keys it is anybody.
     fn first_holder<'a>(&self, mut secrets: impl Iterator<Item = &'a [u8]>) -> Option<Caller> {
         match self {
-            Self::Anonymous => Some(Caller { name: Author::new("anonymous"), is_read_only: false, has_key: false }),
+            Self::Anonymous => Some(Caller { name: Author::new("anonymous"), is_read_only: false, digest: None }),
             Self::Key(key) => secrets.find_map(|secret| holder(slice::from_ref(key), secret)),
             Self::Keys(keys) => {
                 let keys = keys.now();
@@ -126,6 +142,7 @@ pub(super) async fn require(State(app): State<App>, mut request: Request, next: 
         let detail = format!("the key `{name}` only reads; send changes with a key that is not read-only");
         return Problem::new(Kind::ReadOnlyKey, detail).into_response();
     }
+    request.extensions_mut().insert(app.access.standing(&caller));
     request.extensions_mut().insert(caller.name);
     next.run(request).await
 }

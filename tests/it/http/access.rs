@@ -1,12 +1,18 @@
 //! Keys.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use futures::SinkExt;
 use serde_json::json;
 use strom::FlowRepository;
-use strom::http::{Access, ApiKey, Keys};
+use strom::http::{Access, ApiKey, Keys, router};
+use tokio::time::timeout;
+use tokio_tungstenite::connect_async;
+use tokio_tungstenite::tungstenite::Message;
 
 use super::client::{Client, ID, document, problem};
+use super::sockets;
 
 pub(super) async fn without_the_key_nothing_is_shown(repository: Arc<dyn FlowRepository>) {
     let client = Client::with(repository.clone(), Access::Key(ApiKey::new("secret")));
@@ -120,4 +126,30 @@ pub(super) async fn a_read_only_key_changes_nothing(repository: Arc<dyn FlowRepo
     assert_eq!((&status["name"], &status["read_only"]), (&json!("wall"), &json!(true)));
     let stored = repository.get(ID.parse().unwrap()).await.unwrap().unwrap();
     assert_eq!((stored.version.revision.number(), stored.item.head().name.as_str()), (1, "one"));
+}
+
+pub(super) async fn the_streams_of_a_withdrawn_key_end(repository: Arc<dyn FlowRepository>) {
+    let keys = keys();
+    let address = sockets::listening(router(repository, Access::Keys(keys.clone()))).await;
+    let events = async |secret: &str| {
+        let request = reqwest::Client::new().get(format!("http://{address}/api/changes")).bearer_auth(secret);
+        request.header("accept", "text/event-stream").send().await.unwrap()
+    };
+    let socket = async |secret: &str| {
+        let url = format!("ws://{address}/api/ws?auth_token={}", secret.replace(' ', "+"));
+        let mut socket = connect_async(url).await.unwrap().0;
+        assert_eq!(sockets::next(&mut socket).await, json!({ "type": "Ping" }));
+        socket
+    };
+    let (withdrawn, mut stays) = (events("of studio a").await, events("of the wall").await);
+    let (closes, mut open) = (socket("of studio a").await, socket("of the wall").await);
+    assert!(stays.chunk().await.unwrap().is_some());
+
+    keys.replace([ApiKey::named("wall", "of the wall").read_only()]);
+    timeout(Duration::from_secs(30), withdrawn.bytes()).await.expect("it ends").unwrap();
+    assert_eq!(sockets::closed(closes).await, 1008);
+
+    open.send(Message::text("ping")).await.unwrap();
+    assert_eq!(sockets::next(&mut open).await, json!("pong"), "the other key is as it was");
+    assert!(timeout(Duration::from_millis(100), stays.chunk()).await.is_err(), "nothing has happened");
 }

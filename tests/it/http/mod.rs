@@ -127,6 +127,7 @@ over_both_backends! {
     access::a_key_in_the_address_opens_the_streams_alone,
     access::each_key_writes_under_its_name,
     access::a_read_only_key_changes_nothing,
+    access::the_streams_of_a_withdrawn_key_end,
     limits::an_address_has_a_limit_of_its_own,
     limits::a_key_has_a_limit_of_its_own,
     limits::who_guesses_shuts_nobody_out,
