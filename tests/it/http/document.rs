@@ -112,7 +112,9 @@ impl Document {
                 let (_, told) = told.unwrap_or_else(|| panic!("{line}: {content_type} is not declared"));
                 let body = match essence(content_type).rsplit(['/', '+']).next() {
                     Some("json") => answer.json(),
-                    Some("x-ndjson") => answer.body.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()).collect(),
+                    Some("x-ndjson") => {
+                        answer.body.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()).collect()
+                    }
                     _ => Value::from(answer.body.as_str()),
                 };
                 self.validate(&told["schema"], &body).unwrap_or_else(|error| panic!("{line}: {error}\n{body}"));

@@ -179,7 +179,8 @@ pub(super) async fn every_answer_is_declared(repository: Repository) {
     script.send(403, "GET /api/ws", &[("origin", "https://elsewhere.example"), ("host", "here.example")], "").await;
 
     // 101 needs a connection and 408 a minute; what keys, layers and a storage that fails are answered with is below.
-    let missing = script.seen.missing(&script.document, &["101", "401", "403", "408", "421", "429", "500", "503", "507"]);
+    let missing =
+        script.seen.missing(&script.document, &["101", "401", "403", "408", "421", "429", "500", "503", "507"]);
     assert!(missing.is_empty(), "never seen: {missing:#?}");
 }
 
