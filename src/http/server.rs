@@ -127,15 +127,18 @@ mod tests {
     use std::future::pending;
     use std::time::Instant;
 
-    use axum::routing::get;
+    use axum::http::Uri;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
 
     /// Routes on a socket of their own.
     async fn served(patience: Duration, stalled: Duration, connections: usize) -> SocketAddr {
-        let routes = Router::new().route("/", get(async |ConnectInfo(peer): ConnectInfo<SocketAddr>| peer.to_string()));
-        let routes = routes.route("/long", get(async || vec![b'x'; 16 << 20]));
+        let routes =
+            Router::new().fallback(async |ConnectInfo(peer): ConnectInfo<SocketAddr>, uri: Uri| match uri.path() {
+                "/long" => vec![b'x'; 16 << 20],
+                _ => peer.to_string().into_bytes(),
+            });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(serve_within(patience, stalled, connections, listener, routes, pending()));
