@@ -35,6 +35,7 @@ mod reading_postgres;
 mod retention_postgres;
 mod samples;
 mod serve;
+mod serve_access;
 mod sqlx_cache;
 mod standby_postgres;
 mod support;
