@@ -47,7 +47,7 @@ const NEWS: Duration = Duration::from_secs(5);
     params(openapi::Import, openapi::Once),
     request_body(content(
         (schemas::Import = "application/json", example = json!({ "version": 1, "flows": [openapi::flow()] })),
-        (Vec<schemas::Flow> = "application/x-ndjson", example = json!([openapi::flow()])),
+        (schemas::ImportLines = "application/x-ndjson", example = json!([openapi::flow()])),
     )),
     responses(
         (status = 200, description = "What came of it.", body = schemas::ImportReport, example = json!(openapi::imported())),

@@ -1,6 +1,6 @@
 """What OpenAPI cannot say about requests, so that schemathesis sends those that are meant to be right.
 
-Of requests that are meant to be wrong only the waiting and the dry runs are taken.
+Of requests that are meant to be wrong only the waiting, the dry runs and the WebSockets are taken.
 """
 
 import base64
@@ -29,12 +29,20 @@ def _lines(context, value):
     return "\n".join(map(json.dumps, value if isinstance(value, list) else [value])).encode()
 
 
+@schemathesis.deserializer("application/x-ndjson")
+def _read_lines(context, response):
+    return [json.loads(line) for line in response.content.splitlines()]
+
+
 @schemathesis.hook
 def before_call(context, case, kwargs):
     headers, query = case.headers or {}, case.query or {}
     # So that no run takes minutes for waiting.
     if str(query.get("wait")).isdigit() and int(query["wait"]) <= 60:
         query["wait"] = min(int(query["wait"]), 1)
+    # What is a handshake is made none (see schemathesis.toml).
+    if case.operation.definition.raw["operationId"] == "open_socket":
+        headers.pop("Upgrade", None)
     # What is refused by a dry run is told and not refused.
     if case.operation.definition.raw["operationId"] == "import_flows" and "dry_run" in query:
         if case.meta is None or case.meta.generation.mode == GenerationMode.NEGATIVE:
@@ -48,6 +56,11 @@ def before_call(context, case, kwargs):
     # Tags at random match nothing; some stay, so that 412 is seen too.
     if "If-Match" in headers and len(headers["If-Match"]) % 4:
         headers["If-Match"] = "*"
+    # A merge needs the one revision that was edited.
+    if "merge" in query:
+        headers["If-Match"] = '"1"'
+        headers.pop("If-None-Match", None)
+        case.headers = headers
     # A key names one create: with another body it is refused, as it has to be.
     if "Idempotency-Key" in headers:
         headers["Idempotency-Key"] = str(uuid.uuid4())
@@ -55,7 +68,7 @@ def before_call(context, case, kwargs):
     if headers.get("Prefer") and case.operation.definition.raw["operationId"] in ("create_flow", "put_flow", "restore_flow"):
         del headers["Prefer"]
     # Two headers that exclude each other.
-    if "If-Match" in headers and case.method.upper() == "PUT":
+    if "If-Match" in headers and case.method != "GET":
         headers.pop("If-None-Match", None)
     # A cursor belongs to one order.
     if "cursor" in query:

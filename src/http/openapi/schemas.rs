@@ -48,6 +48,7 @@ schemas! {
     JsonPatch,
     FlowsFile,
     Import,
+    ImportLines,
     ImportReport,
     GstState,
     Changes,

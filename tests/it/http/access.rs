@@ -70,7 +70,7 @@ pub(super) async fn a_key_in_the_address_opens_the_streams_alone(repository: Arc
     }
 }
 
-fn keys() -> Keys {
+pub(super) fn keys() -> Keys {
     [ApiKey::named("Studio A", "of studio a"), ApiKey::named("wall", "of the wall").read_only()].into_iter().collect()
 }
 

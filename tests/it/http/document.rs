@@ -127,7 +127,9 @@ impl Document {
     pub(super) fn validate(&self, schema: &Value, value: &Value) -> Result<(), String> {
         let mut schema = schema.as_object().cloned().unwrap_or_default();
         schema.insert("components".into(), self.0["components"].clone());
-        schema.insert("unevaluatedProperties".into(), json!(false));
+        if !schema.contains_key("type") {
+            schema.insert("unevaluatedProperties".into(), json!(false));
+        }
         let validator = validator(&Value::Object(schema));
         let errors: Vec<_> = validator.iter_errors(value).map(|error| error.to_string()).collect();
         if errors.is_empty() { Ok(()) } else { Err(errors.join("; ")) }

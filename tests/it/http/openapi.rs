@@ -1,17 +1,18 @@
 //! The OpenAPI document is what the server does.
 
 use std::collections::HashSet;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use strom::flow::MAX_SIZE;
-use strom::http::{Access, ApiKey};
+use strom::http::{Access, ApiKey, Hosts, Settings};
 use strom::{FlowRepository, RepositoryError};
 
 use super::client::{Answer, Client, ID, OTHER_ID, document};
 use super::document::{Document, METHODS, Operation, Seen, request};
-use super::failures;
+use super::{access, failures};
 
 type Repository = Arc<dyn FlowRepository>;
 
@@ -220,6 +221,36 @@ pub(super) async fn keys_are_wanted_where_it_is_declared(repository: Repository)
     }
     for operation in free.operations() {
         assert!(operation.told["security"].is_null() && !operation.responses().contains_key("401"));
+    }
+}
+
+/// What the layers before the routes refuse is declared too.
+pub(super) async fn refusals_of_layers_are_declared(repository: Repository) {
+    let hosts = Hosts::Loopback(Vec::new());
+    let local = Settings { hosts, ..Settings::default() };
+    let local = Client::with_settings(repository.clone(), Access::Anonymous, local);
+    let limited = Settings { rate_limit: NonZeroU32::new(1), ..Settings::default() };
+    let limited = Client::with_settings(repository.clone(), Access::Key(ApiKey::new(KEY.1)), limited);
+    let named = Client::with(repository, Access::Keys(access::keys()));
+    let document = Document::of(&named).await;
+    for operation in document.operations() {
+        let (line, headers, body) = example(&operation);
+        let send = async |client: &Client, header: &[(&str, &str)]| {
+            let answer = client.request(request(&line, &[&headers, header].concat(), &body)).await;
+            document.check(&line, &answer);
+            answer.status
+        };
+        let counts = !["/health", "/ready", "/metrics"].contains(&operation.path);
+        assert_eq!(send(&local, &[("host", "elsewhere.example")]).await == 421, operation.path != "/health", "{line}");
+        if operation.method != "GET" {
+            assert_eq!(send(&local, &[("host", "localhost"), ("sec-fetch-site", "cross-site")]).await, 403, "{line}");
+            assert_eq!(send(&named, &[("x-api-key", "of the wall")]).await, 403, "{line}");
+        }
+        let mut is_limited = false;
+        for _ in 0..10 {
+            is_limited |= send(&limited, &[KEY]).await == 429;
+        }
+        assert_eq!(is_limited, counts, "{line}");
     }
 }
 
