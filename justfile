@@ -44,6 +44,7 @@ outages seconds="300":
 schemathesis *args:
     cargo build --locked
     tests/throwaway-postgres tests/schemathesis/run {{ args }} target/debug/strom
+
 # A thousand streams of changes on the real program, over PostgreSQL and a file: how late they are, what they cost
 streams *args:
     cargo test --locked --test it -- a_thousand_streams --ignored --nocapture --test-threads 1 {{ args }}
