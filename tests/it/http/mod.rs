@@ -26,6 +26,7 @@ mod saves;
 mod sockets;
 mod streams;
 mod streams_program;
+mod swagger;
 
 /// Runs each function over an empty repository of each backend.
 macro_rules! over_both_backends {
