@@ -108,10 +108,13 @@ fn check_type(headers: &HeaderMap) -> Result<(), Problem> {
 
 /// As [`check_type`], or a type of documents that follow each other, which no page of a stranger may send either.
 pub(super) fn check_type_of_many(headers: &HeaderMap) -> Result<(), Problem> {
-    match essence(headers).as_deref() {
-        Some("application/x-ndjson" | "application/ndjson" | "application/jsonl") => Ok(()),
-        _ => check_type(headers),
-    }
+    if is_of_many(headers) { Ok(()) } else { check_type(headers) }
+}
+
+/// Whether the body says that it is documents that follow each other (<https://github.com/ndjson/ndjson-spec>).
+pub(super) fn is_of_many(headers: &HeaderMap) -> bool {
+    let types = ["application/x-ndjson", "application/ndjson", "application/jsonl"];
+    essence(headers).is_some_and(|essence| types.contains(&essence.as_str()))
 }
 
 /// The media type without its parameters, in lower case.

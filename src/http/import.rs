@@ -20,7 +20,7 @@ use tokio::time::timeout;
 use tokio_util::io::{StreamReader, SyncIoBridge};
 
 use super::App;
-use super::body::{check_encoding, check_type_of_many};
+use super::body::{check_encoding, check_type_of_many, is_of_many};
 use super::flows::Answer;
 use super::idempotency::Key;
 use super::openapi::{self, Imports, Parameters, Problems, Writes, schemas};
@@ -72,7 +72,11 @@ pub(super) async fn import(
     // A client who leaves does not end the reading at once.
     let read = spawn_blocking(move || (Import::read(input, Arc::new(News::default())), running)).await;
     let (import, _running) = read.map_err(|panicked| RepositoryError::Failed(panicked.into()))?;
-    let import = import?;
+    let import = match import {
+        // An export of no flows as NDJSON.
+        Err(InputError::Empty) if is_of_many(&headers) => Import::none()?,
+        import => import?,
+    };
     let clone_id = |id| key.as_ref().map_or_else(clock::new_id, |key| key.id_of_clone(id));
     let stamp = Stamp::new(clock::now(), author);
     let report = import.run(&*app.source.repository, options, clone_id, stamp).await?;
@@ -95,6 +99,7 @@ fn incoming(body: Body) -> impl Stream<Item = io::Result<Bytes>> + Send {
 impl From<InputError> for Problem {
     fn from(error: InputError) -> Self {
         match error {
+            InputError::Empty => Self::new(Kind::InvalidBody, "the body is empty"),
             InputError::Malformed(detail) => Self::new(Kind::InvalidBody, detail),
             InputError::TooLarge(detail) => Self::new(Kind::TooLarge, detail),
             InputError::Broken(error) => match error.kind() {

@@ -46,6 +46,9 @@ impl Place {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum InputError {
+    /// There is nothing in it: no flows where documents follow each other, and no JSON where there should be one.
+    #[error("the input is empty")]
+    Empty,
     /// It is no JSON, or has none of the shapes that are understood.
     #[error("{0}")]
     Malformed(String),
@@ -76,8 +79,9 @@ fn read_within(
     input: impl Read,
     mut take: impl FnMut(&str, Place) -> Result<(), InputError>,
 ) -> Result<(), InputError> {
-    let left = Rc::new(Cell::new(longest));
-    let mut input = BufReader::with_capacity(1 << 16, Bounded { input, left: Rc::clone(&left) });
+    let (left, is_blank) = (Rc::new(Cell::new(longest)), Rc::new(Cell::new(true)));
+    let mut input =
+        BufReader::with_capacity(1 << 16, Bounded { input, left: Rc::clone(&left), is_blank: Rc::clone(&is_blank) });
     if input.fill_buf().map_err(InputError::Broken)?.starts_with(BYTE_ORDER_MARK) {
         input.consume(BYTE_ORDER_MARK.len());
     }
@@ -99,6 +103,7 @@ fn read_within(
             Err(error) => Err(error),
         });
         let is_over = is_over.map_err(|error| match left.get() {
+            _ if error.is_eof() && is_blank.get() => InputError::Empty,
             0 => InputError::TooLarge(format!("a document has over {longest} bytes")),
             _ if error.is_io() => InputError::Broken(error.into()),
             _ => InputError::Malformed(format!("not the JSON of flows: {error}")),
@@ -114,6 +119,8 @@ fn read_within(
 struct Bounded<R> {
     input: R,
     left: Rc<Cell<u64>>,
+    /// Whether only white space has been read.
+    is_blank: Rc<Cell<bool>>,
 }
 
 impl<R: Read> Read for Bounded<R> {
@@ -121,6 +128,11 @@ impl<R: Read> Read for Bounded<R> {
         let count = self.input.read(buffer)?;
         let left = self.left.get().saturating_sub(count as u64);
         self.left.set(left);
+        if self.is_blank.get() {
+            let bytes = &buffer[..count];
+            let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
+            self.is_blank.set(bytes.iter().all(u8::is_ascii_whitespace));
+        }
         if left == 0 { Err(io::Error::other("too long")) } else { Ok(count) }
     }
 }
@@ -268,7 +280,6 @@ mod tests {
     #[test]
     fn what_is_none_of_them_is_refused() {
         for (input, problem) in [
-            ("", "EOF while parsing a value at line 1"),
             ("{\"id\":1}\n{\"id\":", "EOF while parsing a value at line 2 column 6"),
             ("[{}", "EOF while parsing a list at line 1"),
             (
@@ -286,6 +297,14 @@ mod tests {
             let error = shown(input).unwrap_err();
             assert!(error.starts_with(&format!("not the JSON of flows: {problem}")), "{input}: {error}");
         }
+    }
+
+    #[test]
+    fn what_is_blank_is_told_from_what_is_cut_off() {
+        for blank in ["", " \r\n\t", "\u{feff}\n"] {
+            assert!(matches!(read(blank.as_bytes(), |_, _| Ok(())), Err(InputError::Empty)), "{blank:?}");
+        }
+        assert_eq!(documents("[]\n"), [""; 0]);
     }
 
     /// However long an input is, one document must not fill the memory.

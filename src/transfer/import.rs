@@ -172,6 +172,14 @@ impl Import {
         Ok(Self { spool: Arc::new(spool.finish()?), progress, items })
     }
 
+    /// An import of no flows.
+    ///
+    /// # Errors
+    /// When there can be no temporary file.
+    pub fn none() -> std::result::Result<Self, InputError> {
+        Self::read("[]".as_bytes(), Arc::new(()))
+    }
+
     /// How many documents there are.
     pub fn len(&self) -> usize {
         self.items.len()

@@ -227,6 +227,10 @@ pub(super) async fn a_dry_run_tells_and_writes_nothing(repository: Repository) {
 
 pub(super) async fn an_export_imports_as_unchanged(repository: Repository) {
     let client = Client::new(repository);
+    let none = client.send("POST /api/flows/import", &NDJSON, "").await;
+    assert_eq!((none.status, none.json()), (200, report(false, [0; 6], &json!([]))), "an export of nothing");
+    let blank = client.send("POST /api/flows/import", &[], " ").await;
+    assert_eq!(blank.shown(), problem(400, "invalid-body", "the body is not JSON", "the body is empty"));
     let exact = r#"{"id":"57130000-0000-4000-8000-000000000001","name":"ä","n":18446744073709551617,"d":1.10}"#;
     import(&client, "", &json!([flow(OTHER_ID, "b")])).await;
     client.send("POST /api/flows/import", &[], exact).await;
