@@ -74,7 +74,7 @@ pub(crate) async fn deep_nesting(server: &Server) -> String {
 
 /// In the head, in the body, and before the answer.
 pub(crate) async fn hang_ups(server: &Server) -> String {
-    const CLIENTS: usize = 2_000;
+    const CLIENTS: usize = 1_000;
     let begin = "POST /api/flows HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n";
     let body = r#"{"name":"by one who left"}"#;
     let whole = format!("{begin}Content-Length: {}\r\n\r\n{body}", body.len());

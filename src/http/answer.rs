@@ -1,19 +1,18 @@
 //! Flows on their way out. Documents are copied as they are stored, never parsed again.
 
-use std::convert::Infallible;
 use std::{iter, mem};
 
-use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
-use futures::stream;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::condition;
 use super::merge::Merge;
 use super::openapi::schemas;
+use super::pieces::{self, PIECE};
+use super::room::Place;
 use super::saved::Warned;
 use crate::flow::{Flow, FlowId, GstState, Head};
 use crate::repository::{Page, Revision, Stored};
@@ -83,13 +82,13 @@ pub(super) fn not_modified(revision: Revision) -> Response {
 }
 
 /// `{"flows": […]}` with whole documents.
-pub(super) fn flows(page: Page<Stored<Flow>>) -> Response {
-    list(page, |piece, stored| piece.extend_from_slice(stored.item.document().get().as_bytes()))
+pub(super) fn flows(page: Page<Stored<Flow>>, place: Place) -> Response {
+    list(page, place, |piece, stored| piece.extend_from_slice(stored.item.document().get().as_bytes()))
 }
 
 /// `{"flows": […]}` with summaries.
-pub(super) fn summaries(page: Page<Stored<Head>>) -> Response {
-    list(page, |piece, stored| {
+pub(super) fn summaries(page: Page<Stored<Head>>, place: Place) -> Response {
+    list(page, place, |piece, stored| {
         serde_json::to_writer(piece, &Summary::of(stored)).expect("a summary becomes JSON, and memory takes it");
     })
 }
@@ -131,10 +130,9 @@ impl<'a> Summary<'a> {
 }
 
 /// Sends the list piece by piece, letting go of each flow behind it: never the list twice in memory.
-fn list<T: Send + 'static>(page: Page<T>, write: fn(&mut Vec<u8>, &T)) -> Response {
-    const PIECE: usize = 64 * 1024;
+fn list<T: Send + 'static>(page: Page<T>, place: Place, write: fn(&mut Vec<u8>, &T)) -> Response {
     let mut opening = br#"{"flows":["#.to_vec();
-    let mut closing = Some(closing(&page));
+    let mut closing = Some((closing(&page), place));
     let mut items = page.items.into_iter();
     let mut separator = "";
     let pieces = iter::from_fn(move || {
@@ -142,16 +140,17 @@ fn list<T: Send + 'static>(page: Page<T>, write: fn(&mut Vec<u8>, &T)) -> Respon
         let mut piece = mem::take(&mut opening);
         while piece.len() < PIECE {
             let Some(item) = items.next() else {
-                piece.extend(closing.take().unwrap_or_default().into_bytes());
+                let (closing, _place) = closing.take()?;
+                piece.extend(closing.into_bytes());
                 break;
             };
             piece.extend_from_slice(mem::replace(&mut separator, ",").as_bytes());
             write(&mut piece, &item);
         }
-        Some(Ok::<_, Infallible>(Bytes::from(piece)))
+        Some(piece.into())
     });
     let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, CACHE_CONTROL)];
-    (headers, Body::from_stream(stream::iter(pieces))).into_response()
+    (headers, pieces::body(pieces)).into_response()
 }
 
 /// What follows the last flow. A cursor is URL-safe text and needs no escapes.

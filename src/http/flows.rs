@@ -24,6 +24,9 @@ use crate::repository::{
 
 pub(super) type Answer = Result<Response, Problem>;
 
+/// Bytes of a flow in a list, about, besides its document.
+const HELD: u64 = 256;
+
 /// The id in a path: a UUID in any of its spellings.
 pub(super) struct PathId(pub(super) FlowId);
 
@@ -47,12 +50,17 @@ pub(super) async fn list(State(app): State<App>, RawQuery(query): RawQuery) -> A
     let Listing { query, view } = Listing::parse(query.as_deref().unwrap_or_default())?;
     Ok(match view {
         View::Full => {
-            let (stale, page) = app.read(|repository| repository.list(&query)).await?;
-            (stale, answer::flows(page)).into_response()
+            let load = app.read(|repository| repository.list(&query));
+            let size = |flow: &Stored<Flow>| HELD + flow.item.document().get().len() as u64;
+            let ((stale, page), place) =
+                app.room.load(query.limit, load, |(_, page)| page.items.iter().map(size).sum()).await?;
+            (stale, answer::flows(page, place)).into_response()
         }
         View::Summary => {
-            let (stale, page) = app.read(|repository| repository.summaries(&query)).await?;
-            (stale, answer::summaries(page)).into_response()
+            let load = app.read(|repository| repository.summaries(&query));
+            let ((stale, page), place) =
+                app.room.load(query.limit, load, |(_, page)| page.items.len() as u64 * HELD).await?;
+            (stale, answer::summaries(page, place)).into_response()
         }
     })
 }

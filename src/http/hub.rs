@@ -46,8 +46,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
+use super::room::kibibytes;
 use crate::repository::{FeedCursor, FlowRepository, Operation, RepositoryError, Result, Since};
-use page::kibibytes;
 use recent::Recent;
 
 /// So many reads of the feed run at a time, besides the task's own.

@@ -17,7 +17,7 @@
 //! | `body`, `query`, `condition` | what comes in: documents, parameters, `If-Match` |
 //! | `answer`, `saved`, `problem` | what goes out: flows, what is suspicious about them, errors |
 //! | `stale`, `merge` | edits of what is no longer current: what has changed, and edits that go together |
-//! | `pieces` | long answers, as fast as they are taken |
+//! | `pieces`, `room` | long answers, as fast as they are taken; memory for those that wait |
 //! | `idempotency` | creates that are sent twice |
 //! | `request_id` | the name of a request in the logs |
 //! | `limits` | how many requests |
@@ -50,6 +50,7 @@ mod pieces;
 mod problem;
 mod query;
 mod request_id;
+mod room;
 mod saved;
 mod server;
 mod service;
@@ -92,6 +93,7 @@ use crate::metrics::Metrics;
 use hub::Hub;
 use limits::Limits;
 use problem::{Kind, Problem};
+use room::Room;
 
 /// What every handler can reach.
 #[derive(Clone)]
@@ -104,6 +106,7 @@ struct App {
     in_flight: InFlightRequestsCounter,
     /// How many more exports may run.
     exports: Arc<Semaphore>,
+    room: Room,
     /// How many more imports may run.
     imports: Arc<Semaphore>,
     hub: Arc<Hub>,
@@ -132,12 +135,13 @@ pub fn router_with(source: impl Into<Source>, access: Access, settings: Settings
     let (in_flight_layer, in_flight) = InFlightRequestsLayer::pair();
     let exports = Arc::new(Semaphore::new(export::AT_ONCE));
     let imports = Arc::new(Semaphore::new(import::AT_ONCE));
+    let room = Room::default();
     let hub = Hub::new(Arc::clone(&source.repository));
     let hosts = Arc::new(hosts);
     let [open, greeting, guarded] = [open(), greeting(), guarded()].map(OpenApiRouter::split_for_parts);
     let document = openapi::document([open.1, greeting.1, guarded.1], access.asks_for_a_key());
     let document = document.to_json().expect("strings, numbers and lists become JSON").into();
-    let app = App { source, access, hosts, limits, metrics, in_flight, exports, imports, hub, streams, document };
+    let app = App { source, access, hosts, limits, metrics, in_flight, exports, imports, room, hub, streams, document };
     let open = open.0.method_not_allowed_fallback(method_not_allowed);
     let routes = open.merge(greet(greeting.0, &app)).merge(guard(guarded.0, &app)).with_state(app.clone());
     let routes = routes.layer(middleware::from_fn_with_state(app.clone(), hosts::guard));

@@ -8,6 +8,7 @@ use serde::Serialize;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::flow::{Flow, FlowId, GstState, Head};
+use crate::http::room::kibibytes;
 use crate::repository::{Feed, FeedCursor, Operation, Record, Revision};
 
 /// One change. Its texts are shared by all copies of it.
@@ -140,9 +141,4 @@ impl AsRef<[u8]> for Held {
     fn as_ref(&self) -> &[u8] {
         self.flow.document().get().as_bytes()
     }
-}
-
-/// The unit in which room is counted, so that it fits into a semaphore.
-pub(super) fn kibibytes(bytes: u64) -> u32 {
-    u32::try_from(bytes.div_ceil(1_024)).unwrap_or(u32::MAX)
 }

@@ -85,7 +85,7 @@ mod tests {
     use super::{CHANGES, DOCUMENTS, Recent};
     use crate::flow::Flow;
     use crate::http::hub::Page;
-    use crate::http::hub::page::kibibytes;
+    use crate::http::room::kibibytes;
     use crate::repository::{Author, Feed, FeedCursor, Operation, Record, Revision};
 
     /// Places have gaps, as they have in PostgreSQL.
