@@ -183,11 +183,42 @@ impl Flow {
     /// # Errors
     /// A [`Refusal`] for a document that somebody wrote by SQL and that [`Flow::parse`] would have refused.
     pub fn canonical(&self, runtime: Runtime) -> Result<String, Refusal> {
+        Ok(self.content(runtime)?.to_canonical())
+    }
+
+    fn content(&self, runtime: Runtime) -> Result<Node<'_>, Refusal> {
         let mut node = self.node()?;
         if runtime == Runtime::Left {
             node.strip_runtime();
         }
-        Ok(node.to_canonical())
+        Ok(node)
+    }
+
+    /// The document for people, indented by two blanks; everything else as it is written.
+    ///
+    /// # Errors
+    /// As [`Flow::canonical`].
+    pub fn pretty(&self) -> Result<String, Refusal> {
+        let mut out = String::new();
+        self.node()?.write_pretty(&mut out, 0);
+        Ok(out)
+    }
+
+    /// The canonical text indented by two blanks, so that a comparison line by line shows what has changed and no more.
+    ///
+    /// # Errors
+    /// As [`Flow::canonical`].
+    ///
+    /// ```
+    /// # use strom::Flow;
+    /// # use strom::flow::Runtime;
+    /// let text = r#"{"name": "a", "running": true, "id": "6f1d3c5e-0000-4000-8000-000000000001"}"#;
+    /// let pretty = "{\n  \"id\": \"6f1d3c5e-0000-4000-8000-000000000001\",\n  \"name\": \"a\"\n}";
+    /// assert_eq!(Flow::parse(text)?.canonical_pretty(Runtime::Left)?, pretty);
+    /// # Ok::<(), strom::Refusal>(())
+    /// ```
+    pub fn canonical_pretty(&self, runtime: Runtime) -> Result<String, Refusal> {
+        Ok(self.content(runtime)?.to_canonical_pretty())
     }
 
     /// SHA-256 of the canonical text.

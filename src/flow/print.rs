@@ -20,7 +20,14 @@ impl Node<'_> {
     /// values are equal exactly when their canonical texts are.
     pub(crate) fn to_canonical(&self) -> String {
         let mut out = String::new();
-        self.write_canonical(&mut out);
+        self.write_canonical(&mut out, None);
+        out
+    }
+
+    /// The same, indented as [`write_pretty`](Self::write_pretty) does it.
+    pub(crate) fn to_canonical_pretty(&self) -> String {
+        let mut out = String::new();
+        self.write_canonical(&mut out, Some(0));
         out
     }
 
@@ -42,17 +49,20 @@ impl Node<'_> {
         }
     }
 
-    fn write_canonical(&self, out: &mut String) {
+    fn write_canonical(&self, out: &mut String, level: Option<usize>) {
+        let inner = level.map(|level| level + 1);
         match self {
             Self::Number(text) => Decimal::new(text).write_canonical(out),
-            Self::Array(items) => surround(out, '[', ']', None, items, |out, item| item.write_canonical(out)),
-            Self::Object(members) => {
+            Self::Array(items) if !items.is_empty() => {
+                surround(out, '[', ']', level, items, |out, item| item.write_canonical(out, inner));
+            }
+            Self::Object(members) if !members.is_empty() => {
                 let mut sorted: Vec<_> = members.iter().collect();
                 sorted.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
-                surround(out, '{', '}', None, sorted, |out, (name, value)| {
+                surround(out, '{', '}', level, sorted, |out, (name, value)| {
                     write_string(out, name);
-                    out.push(':');
-                    value.write_canonical(out);
+                    out.push_str(if level.is_some() { ": " } else { ":" });
+                    value.write_canonical(out, inner);
                 });
             }
             simple => simple.write_simple(out),
@@ -143,6 +153,13 @@ mod tests {
     fn canonical_sorts_members_and_trims_zeros() {
         let canonical = Node::parse(TEXT).unwrap().to_canonical();
         assert_eq!(canonical, r#"{"":null,"a":"\u0007\"é😀/","b":[1.1,{"x":{},"y":[]}]}"#);
+    }
+
+    #[test]
+    fn canonical_is_indented_alike() {
+        let canonical = Node::parse(TEXT).unwrap().to_canonical_pretty();
+        let expected = "{\n  \"\": null,\n  \"a\": \"\\u0007\\\"é😀/\",\n  \"b\": [\n    1.1,\n    {\n      \"x\": {},\n      \"y\": []\n    }\n  ]\n}";
+        assert_eq!(canonical, expected);
     }
 
     #[test]
