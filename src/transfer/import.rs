@@ -5,6 +5,7 @@
 //! the revisions that it has seen. Where another writer was in between it looks again.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry::{Occupied, Vacant};
 use std::fmt::Debug;
 use std::io::{self, Read};
 use std::str::FromStr;
@@ -16,7 +17,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::changes::Changes;
-use super::documents::{self, InputError};
+use super::documents::{self, InputError, Place};
 use super::report::{About, Counts, Entry, FlowWarning, Outcome, Report};
 use super::rivals;
 use super::spool::{Filling, Slot, Spool};
@@ -145,31 +146,9 @@ impl Import {
     /// When there is no telling where its documents begin and end, when they are too many, or when it broke off. That a
     /// document cannot be stored is part of the report.
     pub fn read(input: impl Read, progress: Arc<dyn Progress>) -> std::result::Result<Self, InputError> {
-        let mut spool = Filling::begin()?;
-        let mut items = Vec::new();
-        let mut places = HashMap::new();
-        documents::read(input, |text, place| {
-            if items.len() == MAX_FLOWS {
-                return Err(InputError::TooLarge(format!("there are over {MAX_FLOWS} flows")));
-            }
-            let item = match Flow::parse_hashed(text) {
-                Ok((flow, hash)) => match places.get(&flow.id()) {
-                    None => {
-                        places.insert(flow.id(), place);
-                        good(&mut spool, &flow, hash)?
-                    }
-                    Some(first) => {
-                        let (here, there) = (place.at(Path::member("id")), first.at(Path::default()));
-                        bad(&mut spool, text, format!("{here}: the flow {} is there already, as {there}", flow.id()))?
-                    }
-                },
-                Err(Refusal { path, reason }) => bad(&mut spool, text, format!("{}: {reason}", place.at(path)))?,
-            };
-            items.push(item);
-            progress.read(items.len());
-            Ok(())
-        })?;
-        Ok(Self { spool: Arc::new(spool.finish()?), progress, items })
+        let mut reading = Reading::begin(progress)?;
+        reading.add(None, input)?;
+        reading.finish()
     }
 
     /// An import of no flows.
@@ -277,6 +256,69 @@ impl Import {
         }
         let has_bad_documents = decisions.contains(&Decision::Bad);
         Report { dry_run, counts, has_bad_documents, spool: self.spool, entries }
+    }
+}
+
+/// An import of several inputs, while they are read.
+#[derive(Debug)]
+pub struct Reading {
+    spool: Filling,
+    progress: Arc<dyn Progress>,
+    items: Vec<Item>,
+    /// What is said before a place in each of the inputs.
+    within: Vec<String>,
+    /// In which input and where in it each flow stands that can be stored.
+    places: HashMap<FlowId, (usize, Place)>,
+}
+
+impl Reading {
+    /// Begins with none.
+    ///
+    /// # Errors
+    /// When there is no temporary file to be had.
+    pub fn begin(progress: Arc<dyn Progress>) -> std::result::Result<Self, InputError> {
+        Ok(Self { spool: Filling::begin()?, progress, items: Vec::new(), within: Vec::new(), places: HashMap::new() })
+    }
+
+    /// Reads and checks the documents of one more input; its name is told with what is wrong in it.
+    ///
+    /// # Errors
+    /// As [`Import::read`]. The import is of no use then.
+    pub fn add(&mut self, name: Option<&str>, input: impl Read) -> std::result::Result<(), InputError> {
+        let this = self.within.len();
+        self.within.push(name.map(|name| format!("{name}: ")).unwrap_or_default());
+        documents::read(input, |text, place| {
+            let Self { spool, progress, items, within, places } = self;
+            if items.len() == MAX_FLOWS {
+                return Err(InputError::TooLarge(format!("there are over {MAX_FLOWS} flows")));
+            }
+            let at = |(input, place): (usize, Place), path| format!("{}{}", within[input], place.at(path));
+            let here = (this, place);
+            let item = match Flow::parse_hashed(text) {
+                Ok((flow, hash)) => match places.entry(flow.id()) {
+                    Vacant(free) => {
+                        free.insert(here);
+                        good(spool, &flow, hash)?
+                    }
+                    Occupied(first) => {
+                        let (here, there) = (at(here, Path::member("id")), at(*first.get(), Path::default()));
+                        bad(spool, text, format!("{here}: the flow {} is there already, as {there}", flow.id()))?
+                    }
+                },
+                Err(Refusal { path, reason }) => bad(spool, text, format!("{}: {reason}", at(here, path)))?,
+            };
+            items.push(item);
+            progress.read(items.len());
+            Ok(())
+        })
+    }
+
+    /// What was read.
+    ///
+    /// # Errors
+    /// When the temporary file cannot be written.
+    pub fn finish(self) -> std::result::Result<Import, InputError> {
+        Ok(Import { spool: Arc::new(self.spool.finish()?), progress: self.progress, items: self.items })
     }
 }
 

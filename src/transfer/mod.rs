@@ -41,5 +41,5 @@ mod rivals;
 mod spool;
 
 pub use documents::InputError;
-pub use import::{Import, MAX_FLOWS, OnConflict, Options, Progress, UnknownPolicy};
+pub use import::{Import, MAX_FLOWS, OnConflict, Options, Progress, Reading, UnknownPolicy};
 pub use report::{Counts, FlowReport, FlowWarning, Outcome, Report};
