@@ -59,6 +59,17 @@ impl Storage {
     }
 }
 
+/// What concerns files alone.
+impl Storage {
+    /// Whether there is a file, or what a file can be put together from. Of a database it is true: whoever opens it is told.
+    pub fn may_exist(&self) -> bool {
+        match self {
+            Self::Postgres(_) => true,
+            Self::Json(path) => json::may_exist(path),
+        }
+    }
+}
+
 /// What concerns databases alone. To a file it is `None`.
 impl Storage {
     /// Which migrations the database has and which it lacks. Only reads.

@@ -88,6 +88,13 @@ use crate::repository::{
     Record, RepositoryError, Result, Revision, Since, Stamp, Status, Stored,
 };
 
+/// Whether a store may be there: its file, or the journal or history that it is put together from. Looks, and makes nothing.
+pub(crate) fn may_exist(path: &Path) -> bool {
+    // A symbolic link that leads nowhere may have them beside what it leads to.
+    let paths = [path.to_owned(), journal::path_beside(path), history::path_beside(path)];
+    paths.iter().any(|path| path.symlink_metadata().is_ok())
+}
+
 /// Flows in one JSON file, and a journal beside it.
 #[derive(Debug)]
 pub struct JsonRepository(Arc<Shared>);

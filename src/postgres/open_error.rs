@@ -131,8 +131,8 @@ impl Problem {
                 "Run `strom migrate` with a direct URL once, or name one with --migrate-database-url.".to_owned()
             }
             (Self::NoSchema | Self::OlderSchema(_), _) => {
-                "Start a Strom of this version without `--read-only` on the primary once, which migrates; then start \
-                 again."
+                "Run `strom migrate` on the primary, or start a Strom of this version without `--read-only` there, which \
+                 migrates; then start again."
                     .to_owned()
             }
             (_, Some("28P01" | "28000")) => {

@@ -107,8 +107,8 @@ async fn tables(connection: &mut PgConnection) -> i64 {
 async fn a_schema_that_is_not_there_or_older_is_refused_and_left_alone() {
     let database = Database::empty().await;
     let mut psql = database.connect().await;
-    let remedy =
-        "Start a Strom of this version without `--read-only` on the primary once, which migrates; then start again.";
+    let remedy = "Run `strom migrate` on the primary, or start a Strom of this version without `--read-only` there, which migrates; \
+         then start again.";
     let problem = "no Strom has migrated it yet, and a read-only instance does not";
     assert_eq!(refused(&database).await, (problem.to_owned(), remedy.to_owned()));
     assert_eq!(tables(&mut psql).await, 0);
