@@ -15,40 +15,43 @@ use strom::postgres::DatabaseUrl;
 use strom::repository::Retention;
 use strom::storage::Storage;
 
+const STORAGE: &str = "Storage";
+const SERVER: &str = "Server";
+
 /// The flags that every command takes.
 #[derive(Debug, Default, clap::Args)]
 pub(crate) struct Flags {
     /// Keep the flows in this PostgreSQL database; wins over --flows-path [env: STROM_DATABASE_URL,
     /// STROM_STORAGE_DATABASE_URL]
-    #[arg(long, global = true, value_name = "URL")]
+    #[arg(long, help_heading = STORAGE, global = true, value_name = "URL")]
     database_url: Option<Secret>,
 
     /// Migrate the database by this URL: past a pooler, or as the owner of the tables [env: STROM_MIGRATE_DATABASE_URL]
     /// [default: the database URL]
-    #[arg(long, global = true, value_name = "URL")]
+    #[arg(long, help_heading = STORAGE, global = true, value_name = "URL")]
     migrate_database_url: Option<Secret>,
 
     /// Keep the flows in this JSON file [env: STROM_FLOWS_PATH, STROM_STORAGE_FLOWS_PATH] [default: flows.json in the
     /// data directory]
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, help_heading = STORAGE, global = true, value_name = "FILE")]
     flows_path: Option<OsString>,
 
     /// The data directory [env: STROM_DATA_DIR, STROM_STORAGE_DATA_DIR] [default: the platform's, and in it `strom`]
-    #[arg(long, global = true, value_name = "DIR")]
+    #[arg(long, help_heading = STORAGE, global = true, value_name = "DIR")]
     data_dir: Option<OsString>,
 
     /// Keep at least so many of the last revisions of every flow [env: STROM_HISTORY_REVISIONS] [default: 50]
-    #[arg(long, global = true, value_name = "NUMBER")]
+    #[arg(long, help_heading = STORAGE, global = true, value_name = "NUMBER")]
     history_revisions: Option<String>,
 
     /// Keep all changes for at least so many days [env: STROM_HISTORY_DAYS] [default: 90]
-    #[arg(long, global = true, value_name = "DAYS")]
+    #[arg(long, help_heading = STORAGE, global = true, value_name = "DAYS")]
     history_days: Option<String>,
 
     /// Only read a database, which may be a standby, and refuse every change; the schema must be there. For instances beside
     /// one that writes; not for a JSON file [env: STROM_READ_ONLY] [default: false]
     #[arg(
-        long,
+        long, help_heading = STORAGE,
         global = true,
         value_name = "BOOL",
         num_args = 0..=1,
@@ -59,40 +62,40 @@ pub(crate) struct Flags {
 
     /// Keep the flows of the database in memory and in the data directory up to so many MiB, besides all that start by
     /// themselves, and serve them while it is away; 0 keeps none [env: STROM_LAST_KNOWN_MIB] [default: 64]
-    #[arg(long, global = true, value_name = "MIB")]
+    #[arg(long, help_heading = SERVER, global = true, value_name = "MIB")]
     last_known_mib: Option<String>,
 
     /// The address or host name to listen on [env: STROM_HOST] [default: 127.0.0.1]
-    #[arg(long, global = true, value_name = "HOST")]
+    #[arg(long, help_heading = SERVER, global = true, value_name = "HOST")]
     host: Option<String>,
 
     /// The port to listen on; 0 takes a free one [env: STROM_PORT, STROM_SERVER_PORT] [default: 8080]
-    #[arg(long, global = true, value_name = "PORT")]
+    #[arg(long, help_heading = SERVER, global = true, value_name = "PORT")]
     port: Option<String>,
 
     /// Serve only those who send this key; in the environment it is hidden from other users of the machine [env:
     /// STROM_API_KEY]
-    #[arg(long, global = true, value_name = "KEY")]
+    #[arg(long, help_heading = SERVER, global = true, value_name = "KEY")]
     api_key: Option<Secret>,
 
     /// Serve those as well who send one of the keys in this file: TOML, for each key a table of its name with `secret` or
     /// `sha256`, and `read-only = true` if it only reads; read again when it changes [env: STROM_API_KEYS_FILE]
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, help_heading = SERVER, global = true, value_name = "FILE")]
     api_keys_file: Option<OsString>,
 
     /// Answer to these names alone, and to those of this machine; several with commas between, a port is none of them [env:
     /// STROM_ALLOWED_HOSTS] [default: those of this machine on a loopback address without a key, else any]
-    #[arg(long, global = true, value_name = "NAMES")]
+    #[arg(long, help_heading = SERVER, global = true, value_name = "NAMES")]
     allowed_hosts: Option<String>,
 
     /// Take so many requests a second from one client, known by its key, else by its address; 0 takes any number [env:
     /// STROM_RATE_LIMIT] [default: 1000; any number where only this machine is served without a key]
-    #[arg(long, global = true, value_name = "REQUESTS")]
+    #[arg(long, help_heading = SERVER, global = true, value_name = "REQUESTS")]
     rate_limit: Option<String>,
 
     /// Without a key, listen on other addresses than loopback all the same [env: STROM_ALLOW_ANONYMOUS] [default: false]
     #[arg(
-        long,
+        long, help_heading = SERVER,
         global = true,
         value_name = "BOOL",
         num_args = 0..=1,

@@ -12,7 +12,7 @@ const FAILED: u8 = 2;
 
 fn main() -> ExitCode {
     let cli = cli::Cli::from_arguments();
-    telemetry::start();
+    telemetry::start(if cli.is_long() { telemetry::OF_SERVER } else { telemetry::OF_COMMAND });
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error),

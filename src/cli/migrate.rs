@@ -1,11 +1,10 @@
 //! `strom migrate` and `strom migrate status`.
 
-use std::io::{self, ErrorKind, Write};
-
 use clap::{Args, Subcommand};
 use serde_json::json;
 use strom::storage::{Settings, Storage};
 
+use super::output::say;
 use super::{Answer, Failure};
 use crate::config::Flags;
 
@@ -65,12 +64,4 @@ async fn status(storage: &Storage, for_machines: bool) -> Result<Answer, Failure
     }
     status.as_ref().map_or(Ok(()), |status| status.verify())?;
     Ok(if is_up_to_date { Answer::Done } else { Answer::No })
-}
-
-/// On stdout; a reader who has gone is no failure.
-fn say(text: &str) -> Result<(), Failure> {
-    match writeln!(io::stdout().lock(), "{text}") {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Failure::Output(error)),
-        _ => Ok(()),
-    }
 }

@@ -1,18 +1,37 @@
 //! The command line: one file per subcommand.
 
+mod completions;
+mod delete;
 mod descriptors;
+mod diff;
+mod directory;
+mod export;
+mod failure;
+mod get;
+mod history;
+mod import;
+mod list;
 mod migrate;
+mod openapi;
+mod opening;
+mod output;
+mod progress;
+mod put;
+mod restore;
 mod serve;
 mod signals;
+mod summary;
+mod watch;
 
-use std::net::SocketAddr;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use strom::http::KeysFileError;
-use strom::repository::OpenError;
+use strom::flow::FlowId;
+use strom::repository::Revision;
 
-use crate::config::{ConfigError, Flags};
+pub(crate) use self::failure::Failure;
+use crate::config::Flags;
 
 /// Strom's flow store
 #[derive(Debug, Parser)]
@@ -29,8 +48,32 @@ pub(crate) struct Cli {
 enum Command {
     /// Run the server; what `strom` does without a command
     Serve,
+    /// Show flows in a table
+    List(list::Arguments),
+    /// Print the document of a flow
+    Get(get::Arguments),
+    /// Store a flow, new or in place of what it was
+    Put(put::Arguments),
+    /// Delete flows; their history stays
+    Delete(delete::Arguments),
+    /// Store the flows of files, all or none
+    Import(import::Arguments),
+    /// Write all flows, as of one moment and in an order that stays
+    Export(export::Arguments),
+    /// Show the revisions of a flow, there or deleted
+    History(history::Arguments),
+    /// Make a flow what it was at a revision
+    Restore(restore::Arguments),
+    /// Say in words what has changed between two revisions
+    Diff(diff::Arguments),
+    /// Follow the changes of all flows
+    Watch(watch::Arguments),
     /// Bring the schema of the database up to date, which a start does by itself
     Migrate(migrate::Arguments),
+    /// Print a script that completes command lines
+    Completions(completions::Arguments),
+    /// Print the OpenAPI document of the server
+    Openapi,
 }
 
 impl Cli {
@@ -39,11 +82,28 @@ impl Cli {
         Self::parse()
     }
 
+    /// Whether it runs for long, so that its log is what tells of it.
+    pub(crate) fn is_long(&self) -> bool {
+        matches!(self.command, None | Some(Command::Serve | Command::Migrate(_)))
+    }
+
     /// Does what the command says.
     pub(crate) async fn run(self) -> Result<Answer, Failure> {
         match self.command {
             None | Some(Command::Serve) => serve::run(&self.flags).await,
+            Some(Command::List(arguments)) => list::run(&self.flags, arguments).await,
+            Some(Command::Get(arguments)) => get::run(&self.flags, arguments).await,
+            Some(Command::Put(arguments)) => put::run(&self.flags, arguments).await,
+            Some(Command::Delete(arguments)) => delete::run(&self.flags, arguments).await,
+            Some(Command::Import(arguments)) => import::run(&self.flags, arguments).await,
+            Some(Command::Export(arguments)) => export::run(&self.flags, arguments).await,
+            Some(Command::History(arguments)) => history::run(&self.flags, arguments).await,
+            Some(Command::Restore(arguments)) => restore::run(&self.flags, arguments).await,
+            Some(Command::Diff(arguments)) => diff::run(&self.flags, arguments).await,
+            Some(Command::Watch(arguments)) => watch::run(&self.flags, arguments).await,
             Some(Command::Migrate(arguments)) => migrate::run(&self.flags, &arguments).await,
+            Some(Command::Completions(arguments)) => completions::run(&arguments),
+            Some(Command::Openapi) => openapi::run(),
         }
     }
 }
@@ -65,28 +125,22 @@ impl From<Answer> for ExitCode {
     }
 }
 
-/// Why a command failed: what happened, and on the next line what to do about it.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Failure {
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    #[error(transparent)]
-    Keys(#[from] KeysFileError),
-    #[error(transparent)]
-    Open(#[from] OpenError),
-    #[error("a database to migrate is not named\nname it with --database-url or STROM_DATABASE_URL as well")]
-    NoDatabase,
-    #[error("the result cannot be written: {0}")]
-    Output(std::io::Error),
-    #[error("the host `{host}` has no address: {source}\nname another one with --host or STROM_HOST")]
-    Resolve { host: String, source: std::io::Error },
-    #[error(
-        "without a key only loopback addresses are served, and {0} is none\nset STROM_API_KEY or STROM_API_KEYS_FILE, or \
-         give --allow-anonymous to serve everybody who can reach it"
-    )]
-    NotLoopback(SocketAddr),
-    #[error("cannot listen on `{host}`, port {port}: {source}\nchoose others with --host and --port")]
-    Listen { host: String, port: u16, source: std::io::Error },
-    #[error("cannot wait for signals: {0}")]
-    Signals(std::io::Error),
+/// Reads the number of a revision.
+fn revision(text: &str) -> Result<Revision, &'static str> {
+    let number = text.parse().ok().filter(|number| (1..=i64::MAX as u64).contains(number));
+    number.map(Revision::new).ok_or("a revision is a number from 1")
+}
+
+fn no_such_revision(id: FlowId, revision: Revision) -> String {
+    format!("the flow {id} has no revision {revision}, or it is no longer kept")
+}
+
+/// Whether an input is stdin.
+fn is_stdin(file: &Path) -> bool {
+    file.as_os_str() == "-"
+}
+
+/// How an input is called.
+fn name_of(file: &Path) -> String {
+    if is_stdin(file) { "stdin".to_owned() } else { file.display().to_string() }
 }

@@ -1,0 +1,79 @@
+//! How a command opens the storage, and lets go of it.
+//!
+//! Commands work beside a server. They let go of no history, since how much is kept is for the server to say; a database is
+//! neither migrated nor written by those who only read; and a file is not made by those who expect one.
+
+use std::sync::Arc;
+
+use chrono::TimeDelta;
+use strom::FlowRepository;
+use strom::clock;
+use strom::repository::{Author, Retention, Stamp};
+use strom::storage::{Settings, Storage};
+use tempfile::TempDir;
+
+use super::output::tell;
+use super::{Answer, Failure};
+use crate::config::Flags;
+
+/// What a command wants of the storage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// To look at it.
+    Read,
+    /// To look at it before it may be there.
+    Rehearse,
+    /// To change what is there.
+    Change,
+    /// To put something there, for the first time perhaps.
+    Fill,
+}
+
+/// More than anybody asks for.
+const EVERYTHING: Retention = Retention { revisions: 1_000_000, age: TimeDelta::days(1_000_000) };
+
+/// Opens the storage, does the work, and closes it whatever came of it.
+pub(super) async fn with_storage(
+    flags: &Flags,
+    purpose: Purpose,
+    work: impl AsyncFnOnce(&dyn FlowRepository) -> Result<Answer, Failure>,
+) -> Result<Answer, Failure> {
+    let (repository, _empty) = open(flags, purpose).await?;
+    for fault in repository.health().await.faults {
+        tell(&format!("warning: {fault}"));
+    }
+    let done = work(&*repository).await;
+    repository.close().await;
+    done
+}
+
+/// The directory is that of a file which is there for the rehearsal alone.
+async fn open(flags: &Flags, purpose: Purpose) -> Result<(Arc<dyn FlowRepository>, Option<TempDir>), Failure> {
+    let env = |name: &str| std::env::var_os(name);
+    let mut storage = flags.storage(env)?;
+    let mut empty = None;
+    if !storage.may_exist() {
+        match purpose {
+            Purpose::Fill => {}
+            Purpose::Read | Purpose::Change => return Err(Failure::NoFile(storage.to_string())),
+            Purpose::Rehearse => {
+                let directory = tempfile::tempdir().map_err(Failure::NoRehearsal)?;
+                storage = Storage::Json(directory.path().join("flows.json"));
+                empty = Some(directory);
+            }
+        }
+    }
+    let only_reads = matches!(purpose, Purpose::Read | Purpose::Rehearse) && matches!(storage, Storage::Postgres(_));
+    let settings = Settings {
+        retention: EVERYTHING,
+        migrations: flags.migrations(env)?,
+        read_only: only_reads || flags.read_only(env)?,
+        opens_while_away: false,
+    };
+    Ok((storage.open_with(clock::now(), settings).await?, empty))
+}
+
+/// Now, by the command line.
+pub(super) fn stamp() -> Stamp {
+    Stamp::new(clock::now(), Author::new("cli"))
+}

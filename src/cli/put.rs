@@ -1,0 +1,95 @@
+//! `strom put`: stores one document, new or in place of another.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::PathBuf;
+
+use clap::Args;
+use strom::flow::MAX_SIZE;
+use strom::repository::{Change, Outcome, Precondition, RepositoryError, Revision};
+use strom::{Draft, clock};
+
+use super::opening::{Purpose, stamp, with_storage};
+use super::output::{say, tell, visible};
+use super::{Answer, Failure};
+use crate::config::Flags;
+
+/// White space included.
+const LONGEST: usize = 2 * MAX_SIZE;
+
+const EXAMPLES: &str = "Examples:
+  strom put studio.json
+  strom put --if-revision 3 studio.json
+  echo '{\"name\": \"Studio 1\"}' | strom put -";
+
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Arguments {
+    /// A file with one flow, `-` for stdin; a flow without an id gets one
+    file: PathBuf,
+
+    /// Only if no flow has its id
+    #[arg(long)]
+    new: bool,
+
+    /// Only if the flow is still at this revision
+    #[arg(long, value_name = "NUMBER", value_parser = super::revision, conflicts_with = "new")]
+    if_revision: Option<Revision>,
+}
+
+pub(super) async fn run(flags: &Flags, Arguments { file, new, if_revision }: Arguments) -> Result<Answer, Failure> {
+    let text = read(&file).map_err(|source| Failure::Input { file: super::name_of(&file), source })?;
+    let flow = Draft::parse(&text).and_then(|draft| draft.into_flow(clock::new_id()));
+    let flow = flow.map_err(|refusal| Failure::Refused { file: super::name_of(&file), refusal })?;
+    let precondition = match if_revision {
+        Some(revision) => Precondition::At(revision),
+        None if new => Precondition::Absent,
+        None => Precondition::Any,
+    };
+    let purpose = if if_revision.is_some() { Purpose::Change } else { Purpose::Fill };
+    with_storage(flags, purpose, async |repository| {
+        let applied = repository.apply(vec![Change::Put(flow.clone(), precondition)], stamp()).await;
+        let applied = match applied {
+            Err(RepositoryError::Conflict(violations)) => {
+                violations.iter().for_each(|violation| tell(&violation.to_string()));
+                return Ok(Answer::No);
+            }
+            applied => applied?,
+        };
+        for warning in flow.warnings().unwrap_or_default() {
+            tell(&format!("warning: `{}`: {}", warning.path, visible(&warning.suspicion.to_string())));
+        }
+        if flow.is_ephemeral() {
+            tell("warning: `$.properties.ephemeral`: it is stored all the same; servers alone keep flows in memory");
+        }
+        for applied in applied {
+            say(&shown(applied.outcome, applied.id, applied.version.map(|version| version.revision)))?;
+        }
+        Ok(Answer::Done)
+    })
+    .await
+}
+
+/// What came of a change.
+pub(super) fn shown(outcome: Outcome, id: strom::FlowId, revision: Option<Revision>) -> String {
+    let outcome = match outcome {
+        Outcome::Created => "created",
+        Outcome::Replaced => "replaced",
+        Outcome::Unchanged => "unchanged",
+        Outcome::Deleted => "deleted",
+        Outcome::Absent => "absent",
+    };
+    let revision = revision.map(|revision| format!("  revision {revision}")).unwrap_or_default();
+    format!("{outcome}  {id}{revision}")
+}
+
+fn read(file: &PathBuf) -> io::Result<String> {
+    let mut text = String::new();
+    let input: Box<dyn Read> = if super::is_stdin(file) { Box::new(io::stdin()) } else { Box::new(File::open(file)?) };
+    input.take(LONGEST as u64 + 1).read_to_string(&mut text)?;
+    if text.len() > LONGEST {
+        return Err(io::Error::other(format!("it has over {LONGEST} bytes, and a flow has {MAX_SIZE} at most")));
+    }
+    let start = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
+    Ok(text.split_off(start))
+}

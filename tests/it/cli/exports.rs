@@ -1,0 +1,149 @@
+//! `strom export`.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+
+use super::{Store, document, id};
+
+/// Members, numbers and flows out of order.
+fn fill(store: &Store) {
+    let second = format!(
+        r#"{{"name":"b","z":[1.50,1e2,18446744073709551616],"running":true,"a":{{"y":"é\n","x":{{}}}},"id":"{}"}}"#,
+        id(1)
+    );
+    let (code, _, stderr) = store.run_with(&["import", "-"], &format!("{second}\n{}", document(2, "a")));
+    assert_eq!((code, stderr.as_str()), (Some(0), ""));
+}
+
+fn expected(runtime: &str) -> String {
+    format!(
+        r#"{{
+  "version": 1,
+  "flows": [
+    {{
+      "id": "00000000-0000-4000-8000-000000000002",
+      "name": "a"
+    }},
+    {{
+      "a": {{
+        "x": {{}},
+        "y": "é\n"
+      }},
+      "id": "00000000-0000-4000-8000-000000000001",
+      "name": "b",
+{runtime}      "z": [
+        1.5,
+        100,
+        18446744073709551616
+      ]
+    }}
+  ]
+}}
+"#
+    )
+}
+
+pub(super) fn a_file_is_canonical(store: &Store) {
+    fill(store);
+    assert_eq!(store.done(&["export"]), expected("      \"running\": true,\n"));
+    assert_eq!(store.done(&["export", "--without-runtime"]), expected(""));
+    let lines = format!(
+        "{}\n{{\"a\":{{\"x\":{{}},\"y\":\"é\\n\"}},\"id\":\"{}\",\"name\":\"b\",\"z\":[1.5,100,18446744073709551616]}}\n",
+        document(2, "a"),
+        id(1)
+    );
+    assert_eq!(store.done(&["export", "--format", "ndjson", "--without-runtime"]), lines);
+    store.done(&["delete", &id(1), &id(2)]);
+    assert_eq!(store.done(&["export"]), "{\n  \"version\": 1,\n  \"flows\": []\n}\n");
+    assert_eq!(store.done(&["export", "--format", "ndjson"]), "");
+}
+
+pub(super) fn what_came_out_goes_in_again(store: &Store) {
+    fill(store);
+    let before = store.done(&["export"]);
+    for format in ["json", "ndjson", "dir"] {
+        let place = format!("exported.{format}");
+        assert_eq!(store.done(&["export", "--format", format, "-o", &place]), "");
+        store.done(&["delete", &id(1), &id(2)]);
+        let imported = store.done(&["import", &place]);
+        assert_eq!(imported, "created 2, replaced 0, unchanged 0, skipped 0, cloned 0, refused 0\n", "{format}");
+        assert_eq!(store.done(&["export"]), before);
+    }
+}
+
+/// A link stays one, who may read it stays so, and nothing is left beside it.
+pub(super) fn a_file_is_replaced_at_once(store: &Store) {
+    fill(store);
+    let file = store.file("out/flows.json", "older");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
+    symlink(&file, store.path("link.json")).unwrap();
+    store.done(&["export", "-o", "link.json"]);
+    assert!(store.path("link.json").symlink_metadata().unwrap().is_symlink());
+    assert_eq!(fs::read_to_string(&file).unwrap(), store.done(&["export"]));
+    assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o640);
+    assert_eq!(file.parent().unwrap().read_dir().unwrap().count(), 1);
+    assert_eq!(store.done(&["export", "-o", "/dev/stdout"]), store.done(&["export"]));
+    store.done(&["export", "-o", "new.json"]);
+    assert_eq!(store.path("new.json").metadata().unwrap().permissions().mode() & 0o777, 0o600, "flows hold secrets");
+}
+
+pub(super) fn a_directory_has_a_file_per_flow(store: &Store) {
+    store.fill(&["Studio 1: news", "студия"]);
+    store.file("flows/readme.md", "mine");
+    store.file("flows/mine.json", "mine");
+    let files = || {
+        let entries = fs::read_dir(store.path("flows")).unwrap();
+        let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort_unstable();
+        names
+    };
+    let export = || store.done(&["export", "--format", "dir", "-o", "flows"]);
+    assert_eq!(export(), "");
+    let (first, second) = (format!("studio-1-news-{}.json", id(1)), format!("{}.json", id(2)));
+    assert_eq!(files(), [".strom-export", &second, "mine.json", "readme.md", &first]);
+    let text = format!("{{\n  \"id\": \"{}\",\n  \"name\": \"Studio 1: news\"\n}}\n", id(1));
+    assert_eq!(fs::read_to_string(store.path("flows").join(&first)).unwrap(), text);
+
+    // What has not changed is not written anew; what was renamed or is gone goes; what is somebody else's stays.
+    let written = store.path("flows").join(&first).metadata().unwrap().modified().unwrap();
+    store.done(&["delete", &id(2)]);
+    export();
+    assert_eq!(files(), [".strom-export", "mine.json", "readme.md", &first]);
+    assert_eq!(store.path("flows").join(&first).metadata().unwrap().modified().unwrap(), written);
+    store.run_with(&["put", "-"], &document(1, "Gallery"));
+    export();
+    let renamed = format!("gallery-{}.json", id(1));
+    assert_eq!(files(), [".strom-export", renamed.as_str(), "mine.json", "readme.md"]);
+
+    // The list of what was written names nothing outside.
+    let outside = store.file(&format!("a-{}.json", id(9)), "mine");
+    store.file("flows/.strom-export", &format!("../a-{}.json\nreadme.md\nmine.json\n", id(9)));
+    export();
+    assert!(outside.exists());
+    assert_eq!(files().len(), 4);
+}
+
+pub(super) fn outputs_that_cannot_be_written_are_named(store: &Store) {
+    fill(store);
+    fs::create_dir(store.path("directory")).unwrap();
+    store.file("file", "mine");
+    for (arguments, expected) in [
+        (&["--format", "dir"] as &[&str], "error: a directory is to be written, and none is named\nname it with -o\n"),
+        (
+            &["-o", "directory"],
+            "error: directory is a directory\nwrite one file per flow with --format dir, or name a file with -o\n",
+        ),
+        (&["-o", "missing/flows.json"], "error: cannot write missing/flows.json: No such file or directory "),
+        (&["-o", "/dev/full"], "error: cannot write /dev/full: No space left on device (os error 28)\n"),
+        (&["-o", "file", "--format", "dir"], "error: cannot write file: File exists (os error 17)\n"),
+        (
+            &["--format", "x"],
+            "error: invalid value 'x' for '--format <FORMAT>'\n  [possible values: json, ndjson, dir]\n",
+        ),
+    ] {
+        let (code, stdout, stderr) = store.run(&[&["export"], arguments].concat());
+        assert_eq!((code, stdout.as_str()), (Some(2), ""), "{arguments:?}");
+        assert!(stderr.starts_with(expected), "{stderr}");
+    }
+    assert_eq!(fs::read_to_string(store.path("file")).unwrap(), "mine");
+}

@@ -1,0 +1,48 @@
+//! `strom watch`.
+
+use std::io::{BufRead, BufReader};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+use super::{Store, document, id, timeless};
+
+pub(super) fn changes_that_were_made_are_shown(store: &Store) {
+    store.fill(&["a", "b"]);
+    store.done(&["delete", &id(1)]);
+    let rows = [
+        format!("…  create   {}      1  cli         a\n", id(1)),
+        format!("…  create   {}      1  cli         b\n", id(2)),
+        format!("…  delete   {}      2  cli         a\n", id(1)),
+    ];
+    assert_eq!(timeless(&store.done(&["watch", "--since", "0", "--until-now"])), rows.concat());
+    assert_eq!(store.done(&["watch", "--until-now"]), "");
+
+    let all = store.done(&["watch", "--since", "0", "--until-now", "--json"]);
+    let changes: Vec<Value> = all.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(changes.len(), 3);
+    let mut members: Vec<_> = changes[0].as_object().unwrap().keys().map(String::as_str).collect();
+    members.sort_unstable();
+    assert_eq!(members, ["at", "author", "cursor", "flow_id", "name", "op", "revision"], "as of the API");
+    let cursor = changes[1]["cursor"].as_str().unwrap();
+    assert_eq!(timeless(&store.done(&["watch", "--since", cursor, "--until-now"])), rows[2]);
+    let (code, stdout, stderr) = store.run(&["watch", "--since", "99.99.99", "--until-now"]);
+    assert_eq!((code, stdout.as_str()), (Some(2), ""));
+    assert!(stderr.starts_with("error: the changes behind this place are no longer kept\n"), "{stderr}");
+}
+
+/// In a file nobody else can store anything meanwhile; there what was there is shown, and the signal ends it.
+pub(super) fn changes_are_followed_until_a_signal(store: &Store) {
+    store.fill(&["a"]);
+    let mut child = store.command(&["watch", "--since", "0"]).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut next = || timeless(&lines.next().unwrap().unwrap());
+    assert_eq!(next(), format!("…  create   {}      1  cli         a", id(1)));
+    if store.flags()[0] == "--database-url" {
+        store.run_with(&["put", "-"], &document(2, "b"));
+        assert_eq!(next(), format!("…  create   {}      1  cli         b", id(2)));
+    }
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    let ended = child.wait_with_output().unwrap();
+    assert_eq!((ended.status.code(), String::from_utf8(ended.stderr).unwrap().as_str()), (Some(0), ""));
+}
