@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use rpds::HashTrieMapSync;
 
 use super::file::{Member, Quarantined};
-use crate::flow::{Flow, FlowId, Runtime};
+use crate::flow::{Flow, FlowId, Refusal, Runtime};
 use crate::repository::{
     Applied, Author, Change, ChangeList, Operation, Outcome, RepositoryError, Result, Revision, Stamp, Stored, Version,
     Violation, check_ids,
@@ -209,6 +209,7 @@ impl State {
                 Change::Put(flow, _) => plan.put(&flow, Operation::Update, stamp)?,
                 Change::Restore(flow, _) => plan.put(&flow, Operation::Restore, stamp)?,
                 Change::Delete(id, _) => plan.delete(id, stamp),
+                Change::Adopt(stored) => plan.adopt(&stored)?,
             };
             plan.applied.push(applied);
         }
@@ -220,7 +221,6 @@ impl Plan {
     /// The document is checked again: one that comes from a database may have been written by SQL, and a file with it
     /// would not open any more.
     fn put(&mut self, flow: &Flow, operation: Operation, stamp: &Stamp) -> Result<Applied> {
-        let refused = |refusal| RepositoryError::Failed(Box::new(refusal));
         let (flow, hash) = Flow::parse_hashed(flow.document().get()).map_err(refused)?;
         let id = flow.id();
         let made =
@@ -250,6 +250,19 @@ impl Plan {
         Ok(Applied { id, outcome: Outcome::Unchanged, version: Some(before.clone()) })
     }
 
+    /// A flow of another store, whose id is free.
+    fn adopt(&mut self, stored: &Stored<Flow>) -> Result<Applied> {
+        let (flow, hash) = Flow::parse_hashed(stored.item.document().get()).map_err(refused)?;
+        let id = flow.id();
+        let last = self.state.deleted.get(&id).map(|deletion| deletion.revision);
+        let version = stored.version.adopted(last)?;
+        let Version { revision, created_at, updated_at: at, author } = version.clone();
+        let facts = Facts { operation: Operation::Create, revision, at, author, created_at, hash };
+        self.made.push(Made { facts, flow: flow.clone() });
+        self.state.insert_last(flow, version.clone(), hash);
+        Ok(Applied { id, outcome: Outcome::Created, version: Some(version) })
+    }
+
     fn delete(&mut self, id: FlowId, stamp: &Stamp) -> Applied {
         let Some(old) = self.state.get(id).cloned() else {
             return Applied { id, outcome: Outcome::Absent, version: None };
@@ -262,6 +275,10 @@ impl Plan {
     }
 }
 
-fn same_value(a: &Flow, b: &Flow) -> std::result::Result<bool, crate::flow::Refusal> {
+fn refused(refusal: Refusal) -> RepositoryError {
+    RepositoryError::Failed(Box::new(refusal))
+}
+
+fn same_value(a: &Flow, b: &Flow) -> std::result::Result<bool, Refusal> {
     Ok(a.document().get() == b.document().get() || a.canonical(Runtime::Kept)? == b.canonical(Runtime::Kept)?)
 }

@@ -17,7 +17,7 @@ use super::get;
 use super::pool::Pool;
 use super::row;
 use crate::repository::{
-    self, Applied, Change, ChangeList, Outcome, Precondition, RepositoryError, Stamp, Violation, ViolationKind,
+    self, Applied, Change, ChangeList, Outcome, Precondition, RepositoryError, Stamp, Stored, Violation, ViolationKind,
     check_ids,
 };
 
@@ -89,6 +89,7 @@ async fn write(connection: &mut PgConnection, call: &Call) -> Result<Attempt> {
         delete(connection, &batch, &mut done).await?;
         update(connection, &batch, &mut done).await?;
         insert(connection, &batch, &mut done).await?;
+        adopt(connection, &batch, &mut done).await?;
         match judge(connection, &batch, &mut done).await? {
             Some(more) => violations.extend(more),
             None => return Ok(Attempt::Raced),
@@ -177,8 +178,8 @@ fn note(done: &mut Done, rows: Vec<Written>, outcome: impl Fn(&Written) -> Outco
 async fn insert(connection: &mut PgConnection, batch: &Batch<'_>, done: &mut Done) -> Result<()> {
     let (mut ids, mut names, mut documents) = (Vec::new(), Vec::new(), Vec::new());
     for change in batch.changes {
-        if let Some(flow) = change.flow()
-            && matches!(change.precondition(), Precondition::Absent | Precondition::Any)
+        if let Change::Put(flow, precondition) | Change::Restore(flow, precondition) = change
+            && matches!(precondition, Precondition::Absent | Precondition::Any)
             && !done.contains_key(&flow.id().as_uuid())
         {
             ids.push(flow.id().as_uuid());
@@ -213,6 +214,56 @@ async fn insert(connection: &mut PgConnection, batch: &Batch<'_>, done: &mut Don
     )
     .fetch_all(connection)
     .await?;
+    note(done, rows, |_| Outcome::Created)
+}
+
+/// Flows of other stores. The triggers keep the author and the revision that an insert brings along where the transaction
+/// names no author, as in a restored dump; they count on from a tombstone.
+async fn adopt(connection: &mut PgConnection, batch: &Batch<'_>, done: &mut Done) -> Result<()> {
+    let (mut ids, mut names, mut documents) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut revisions, mut created, mut updated, mut authors) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for change in batch.changes {
+        if let Change::Adopt(Stored { item: flow, version }) = change {
+            let version = version.adopted(None)?;
+            ids.push(flow.id().as_uuid());
+            names.push(flow.head().name.clone());
+            documents.push(Json(flow.document()));
+            revisions.push(i64::try_from(version.revision.number()).unwrap_or(i64::MAX));
+            created.push(version.created_at);
+            updated.push(version.updated_at);
+            authors.push(version.author.as_str().to_owned());
+        }
+    }
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let rows = sqlx::query_as!(
+        Written,
+        r#"
+        WITH stamp AS MATERIALIZED (SELECT set_config('strom.author', '', TRUE))
+        INSERT INTO flows (id, name, data, revision, created_at, updated_at, author)
+        SELECT change.id, change.name, change.data, change.revision, change.created_at, change.updated_at, change.author
+        FROM stamp, UNNEST(
+            $1::UUID[], $2::TEXT[], $3::JSONB[], $4::BIGINT[], $5::TIMESTAMPTZ[], $6::TIMESTAMPTZ[], $7::TEXT[]
+        ) AS change (id, name, data, revision, created_at, updated_at, author)
+        ORDER BY change.id
+        ON CONFLICT (id) DO NOTHING
+        RETURNING id, NULL::BIGINT AS before, revision, created_at, updated_at, author
+        "#,
+        &ids,
+        &names,
+        &documents as &[Json<&RawValue>],
+        &revisions,
+        &created,
+        &updated,
+        &authors,
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    // The other changes of the transaction are recorded at its end, under the name of who makes them.
+    sqlx::query!(r#"SELECT set_config('strom.author', $1, TRUE) AS "author!""#, batch.stamp.author.as_str())
+        .fetch_one(connection)
+        .await?;
     note(done, rows, |_| Outcome::Created)
 }
 

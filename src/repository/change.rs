@@ -16,6 +16,10 @@ impl Revision {
     /// The revision of a flow whose id never existed before.
     pub const FIRST: Self = Self(1);
 
+    /// The highest that a store takes from another one; beyond it somebody has played with the number. As many are left to
+    /// count on before JavaScript cannot tell them apart.
+    pub const HIGHEST_ADOPTED: Self = Self(1 << 52);
+
     /// The revision with this number.
     pub fn new(number: u64) -> Self {
         Self(number)
@@ -83,6 +87,10 @@ pub enum Change {
     Restore(Flow, Precondition),
     /// Take the flow away.
     Delete(FlowId, Precondition),
+    /// Store a flow that moves here from another store, with the version that it had there: its revision, times and
+    /// author, not those of the stamp. Its id must be free. Where this store has given that revision to the id before, the
+    /// flow gets the one after the last that was given.
+    Adopt(Stored<Flow>),
 }
 
 impl Change {
@@ -110,6 +118,7 @@ impl Change {
     pub fn flow(&self) -> Option<&Flow> {
         match self {
             Self::Put(flow, _) | Self::Restore(flow, _) => Some(flow),
+            Self::Adopt(stored) => Some(&stored.item),
             Self::Delete(..) => None,
         }
     }
@@ -118,16 +127,18 @@ impl Change {
     pub fn id(&self) -> FlowId {
         match self {
             Self::Put(flow, _) | Self::Restore(flow, _) => flow.id(),
+            Self::Adopt(stored) => stored.item.id(),
             Self::Delete(id, _) => *id,
         }
     }
 
-    /// The same under another condition.
+    /// The same under another condition; an adoption has but one.
     pub(crate) fn under(self, precondition: Precondition) -> Self {
         match self {
             Self::Put(flow, _) => Self::Put(flow, precondition),
             Self::Restore(flow, _) => Self::Restore(flow, precondition),
             Self::Delete(id, _) => Self::Delete(id, precondition),
+            Self::Adopt(stored) => Self::Adopt(stored),
         }
     }
 
@@ -137,6 +148,7 @@ impl Change {
             Self::Put(_, precondition) | Self::Restore(_, precondition) | Self::Delete(_, precondition) => {
                 *precondition
             }
+            Self::Adopt(_) => Precondition::Absent,
         }
     }
 }

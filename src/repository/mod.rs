@@ -8,12 +8,13 @@
 //! 2. **No transactions, preconditions.** Several changes are one [`apply`](FlowRepository::apply), all or nothing; who
 //!    must not overwrite says what he expects to find with a [`Precondition`], checked under the same lock as the write.
 //! 3. **Revisions.** A flow's [`Revision`] grows by one with each change to what people wrote, its deletion included,
-//!    and never starts again for an id that existed before. A change to runtime members alone is stored and makes none.
+//!    and never starts again for an id that existed before. A change to runtime members alone is stored and makes none. A
+//!    flow that [moves here](Change::Adopt) from another store goes on from the revision that it had there.
 //! 4. **Documents come back equal**: every member and every number, known or not, in any order.
 //! 5. **Order is total** and the same everywhere: names compare by bytes (UTF-8), equal keys by id; see
 //!    [`Sort`].
 //! 6. **No clock, no chance.** Times and ids are arguments; times have microseconds. `created_at` is set once,
-//!    `updated_at` moves with the revision.
+//!    `updated_at` moves with the revision. A flow that moves here keeps both.
 //! 7. **Absent is `None`**, errors are outcomes a caller can act on; see [`RepositoryError`].
 //! 8. **Nothing is forgotten.** Every change leaves a [`Record`] with its document: one per revision in the
 //!    [`history`](FlowRepository::history) of its flow, deleted or not, as long as [`Retention`] keeps it; and one more
@@ -53,7 +54,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SubsecRound, Utc};
 use futures::stream::BoxStream;
 
 use crate::flow::{Flow, FlowId, Head};
@@ -188,6 +189,22 @@ pub struct Version {
     pub updated_at: DateTime<Utc>,
     /// Who made it.
     pub author: Author,
+}
+
+impl Version {
+    /// The version of a flow that moves here from another store, where its id is free and `last` is the last revision that
+    /// was given to it.
+    ///
+    /// # Errors
+    /// [`RepositoryError::Failed`] for a revision that is none: 0, or one above [`Revision::HIGHEST_ADOPTED`].
+    pub(crate) fn adopted(&self, last: Option<Revision>) -> Result<Self> {
+        let Self { revision, created_at, updated_at, author } = self.clone();
+        if !(Revision::FIRST..=Revision::HIGHEST_ADOPTED).contains(&revision) {
+            return Err(RepositoryError::Failed(format!("{revision} is not the revision of a flow").into()));
+        }
+        let revision = last.map_or(revision, |last| revision.max(last.next()));
+        Ok(Self { revision, created_at: created_at.trunc_subsecs(6), updated_at: updated_at.trunc_subsecs(6), author })
+    }
 }
 
 /// How a storage is.

@@ -21,6 +21,7 @@
 //! # fn main() {}
 //! ```
 
+pub mod adoption;
 pub mod atomicity;
 pub mod bulk;
 pub mod chance;
@@ -61,6 +62,11 @@ macro_rules! contract_tests {
             revisions::runtime_changes_are_stored_without_a_revision,
             revisions::the_same_content_makes_no_revision,
             revisions::times_have_microseconds,
+            adoption::a_flow_keeps_the_version_that_it_had,
+            adoption::revisions_that_were_given_are_not_given_again,
+            adoption::only_free_ids_are_adopted,
+            adoption::adoptions_stand_beside_other_changes,
+            adoption::impossible_revisions_are_refused,
             atomicity::several_changes_are_made_at_once,
             atomicity::one_violation_stops_every_change,
             atomicity::a_large_call_is_all_or_nothing,

@@ -130,6 +130,10 @@ impl Model {
                 let revision = self.gone.remove(&number).map_or(Revision::FIRST, Revision::next);
                 (Outcome::Created, Some(Version { revision, created_at: at, updated_at: at, author }))
             }
+            (Change::Adopt(Stored { version, .. }), _) => {
+                let least = self.gone.remove(&number).map_or(Revision::FIRST, Revision::next);
+                (Outcome::Created, Some(Version { revision: version.revision.max(least), ..version.clone() }))
+            }
             (Change::Put(flow, _) | Change::Restore(flow, _), Some(Stored { item, version })) => {
                 let content = |flow: &Flow| flow.canonical(Runtime::Left).unwrap();
                 if content(flow) == content(&item) {
