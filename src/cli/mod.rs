@@ -21,6 +21,7 @@ mod restore;
 mod serve;
 mod signals;
 mod summary;
+mod switch;
 mod watch;
 
 use std::path::Path;
@@ -74,6 +75,8 @@ enum Command {
     Completions(completions::Arguments),
     /// Print the OpenAPI document of the server
     Openapi,
+    /// Move every flow of one storage into another, with its id, times and revision; all or none
+    Switch(switch::Arguments),
 }
 
 impl Cli {
@@ -104,6 +107,7 @@ impl Cli {
             Some(Command::Migrate(arguments)) => migrate::run(&self.flags, &arguments).await,
             Some(Command::Completions(arguments)) => completions::run(&arguments),
             Some(Command::Openapi) => openapi::run(),
+            Some(Command::Switch(arguments)) => switch::run(&self.flags, &arguments).await,
         }
     }
 }

@@ -92,6 +92,11 @@ pub trait Progress: Debug + Send + Sync + 'static {
     fn handed_over(&self, flows: usize, of: usize) {
         let _ = (flows, of);
     }
+
+    /// So many flows were read from the storage again and compared.
+    fn read_back(&self, flows: usize, of: usize) {
+        let _ = (flows, of);
+    }
 }
 
 /// For those who do not want to know.

@@ -1,4 +1,5 @@
-//! Moving flows in: imports of files, arrays, single flows and NDJSON, all or nothing.
+//! Moving flows: imports of files, arrays, single flows and NDJSON, and all flows of one storage into another; all or
+//! nothing.
 //!
 //! | file | what |
 //! |---|---|
@@ -8,6 +9,7 @@
 //! | `changes` | what the repository is asked to do |
 //! | `rivals` | flows that cannot run beside each other |
 //! | `report` | what came of each flow |
+//! | `switch` | from one storage into another, with times and revisions |
 //!
 //! ```
 //! use std::sync::Arc;
@@ -39,6 +41,7 @@ mod import;
 mod report;
 mod rivals;
 mod spool;
+pub mod switch;
 
 pub use documents::InputError;
 pub use import::{Import, MAX_FLOWS, OnConflict, Options, Progress, Reading, UnknownPolicy};

@@ -10,7 +10,7 @@ use strom::{Flow, FlowRepository};
 use crate::support::{json, postgres};
 
 /// Every flow of every file, with the name of its file. Some share an id.
-fn all() -> Vec<(String, Flow)> {
+pub(crate) fn all() -> Vec<(String, Flow)> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/flows");
     let files = directory.read_dir().unwrap().map(|entry| entry.unwrap().path());
     let json = files.filter(|path| path.extension().is_some_and(|extension| extension == "json"));

@@ -1,0 +1,316 @@
+//! `strom switch`: every flow of one storage into another.
+
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, SubsecRound, Utc};
+use clap::Args;
+use serde::Serialize;
+use strom::clock;
+use strom::postgres::MigrationState;
+use strom::repository::{Author, FlowRepository, OpenError, Stamp};
+use strom::storage::{Settings, Storage};
+use strom::transfer::switch::{Existing, Report, Switch, SwitchError};
+use strom::transfer::{Progress, UnknownPolicy};
+
+use super::{Answer, Failure};
+use crate::config::Flags;
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// The storage that has the flows: a PostgreSQL URL or the path of a JSON file
+    #[arg(long, value_name = "STORAGE")]
+    from: String,
+
+    /// The storage that they are to move to
+    #[arg(long, value_name = "STORAGE")]
+    to: String,
+
+    /// Say what would be done, and what stands in the way; write nothing
+    #[arg(long)]
+    dry_run: bool,
+
+    /// Where the target has flows already: `fail`, unless they are the same in the same versions; `skip` those whose ids
+    /// are taken; or `replace` what has their ids, as new revisions
+    #[arg(long, value_name = "POLICY", default_value = "fail", value_parser = policy)]
+    on_conflict: Existing,
+
+    /// Move what can be read of a source that has faults, and into a target that has some
+    #[arg(long)]
+    despite_faults: bool,
+
+    /// Write the receipt here [default: beside the JSON file of the source, else of the target, else here]
+    #[arg(long, value_name = "FILE")]
+    receipt: Option<PathBuf>,
+
+    /// Print the receipt as JSON, for machines
+    #[arg(long)]
+    json: bool,
+}
+
+fn policy(name: &str) -> Result<Existing, String> {
+    name.parse().map_err(|_: UnknownPolicy| "`fail`, `skip` or `replace`".to_owned())
+}
+
+/// Why a switch failed, and what to do about it.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SwitchFailure {
+    #[error("`{0}` is the source and the target\nname two storages")]
+    SameStorage(String),
+    #[error("{0}\nmake the same switch again when that is mended: it finds what has moved already, or moves all of it")]
+    Failed(#[from] SwitchError),
+    #[error(
+        "the flows have moved, but the receipt cannot be written to `{path}`: {source}\nmake the same switch again with \
+         --receipt and another place: it finds the flows there and writes it"
+    )]
+    Receipt { path: String, source: io::Error },
+}
+
+/// What was done, for whoever has to prove it.
+#[derive(Debug, Serialize)]
+struct Receipt<'a> {
+    strom: &'static str,
+    from: String,
+    to: String,
+    dry_run: bool,
+    begun_at: DateTime<Utc>,
+    ended_at: DateTime<Utc>,
+    /// What somebody should look at in one of the storages.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    faults: Vec<String>,
+    /// Whether somebody has changed the source meanwhile.
+    source_has_changed: bool,
+    #[serde(flatten)]
+    report: &'a Report,
+}
+
+pub(super) async fn run(flags: &Flags, arguments: &Arguments) -> Result<Answer, Failure> {
+    let begun_at = clock::now();
+    let (from, to) = (Storage::parse(&arguments.from)?, Storage::parse(&arguments.to)?);
+    if is_same(&from, &to) {
+        return Err(SwitchFailure::SameStorage(from.to_string()).into());
+    }
+    let env = |name: &str| std::env::var_os(name);
+    let settings =
+        Settings { retention: flags.retention(env)?, migrations: flags.migrations(env)?, ..Settings::default() };
+    let source = open_source(&from).await?;
+    let done = switch(&*source, &to, settings, arguments).await;
+    source.close().await;
+    let Done { report, faults, source_has_changed, is_hindered } = done?;
+
+    let receipt = Receipt {
+        strom: env!("CARGO_PKG_VERSION"),
+        from: from.to_string(),
+        to: to.to_string(),
+        dry_run: arguments.dry_run,
+        begun_at,
+        ended_at: clock::now(),
+        faults,
+        source_has_changed,
+        report: &report,
+    };
+    let written = match arguments.dry_run || is_hindered {
+        true => None,
+        false => Some(receipt.write(arguments.receipt.clone().unwrap_or_else(|| place(&from, &to, begun_at)))?),
+    };
+    receipt.print(arguments.json, is_hindered, written.as_deref())?;
+    let is_good = !is_hindered && report.is_good() && !source_has_changed;
+    Ok(if is_good { Answer::Done } else { Answer::No })
+}
+
+struct Done {
+    report: Report,
+    faults: Vec<String>,
+    source_has_changed: bool,
+    /// Whether something stands in the way, so that nothing was done.
+    is_hindered: bool,
+}
+
+async fn switch(
+    source: &dyn FlowRepository,
+    to: &Storage,
+    settings: Settings,
+    arguments: &Arguments,
+) -> Result<Done, Failure> {
+    let progress = Terminal::new();
+    let switch = Switch::read(source, progress.clone()).await.map_err(SwitchFailure::from)?;
+    let mut faults: Vec<_> = switch.faults().iter().map(|fault| format!("the source: {fault}")).collect();
+    // A target is opened, and by that made, when it is known that the flows can move.
+    let is_hindered = switch.is_refused() || !faults.is_empty() && !arguments.despite_faults;
+    let target = match arguments.dry_run || is_hindered {
+        true => open_to_look(to).await?,
+        false => Some(to.open_with(clock::now(), settings).await?),
+    };
+    let done = async {
+        if let Some(target) = &target {
+            let found = target.health().await.faults;
+            faults.extend(found.iter().map(|fault| format!("the target: {fault}")));
+        }
+        let mut is_hindered = switch.is_refused() || !faults.is_empty() && !arguments.despite_faults;
+        let report = match &target {
+            Some(target) if !arguments.dry_run && !is_hindered => {
+                let stamp = Stamp::new(clock::now(), Author::new("cli"));
+                switch.make(&**target, arguments.on_conflict, stamp).await?
+            }
+            _ => switch.plan(target.as_deref(), arguments.on_conflict).await?,
+        };
+        is_hindered |= !report.obstacles.is_empty();
+        let source_has_changed = switch.source_has_changed(source).await?;
+        Ok::<_, SwitchError>(Done { report, faults, source_has_changed, is_hindered })
+    };
+    let done = done.await;
+    progress.clear();
+    if let Some(target) = target {
+        target.close().await;
+    }
+    Ok(done.map_err(SwitchFailure::from)?)
+}
+
+/// A database is only read; a file is opened as by any Strom.
+async fn open_source(from: &Storage) -> Result<Arc<dyn FlowRepository>, OpenError> {
+    let read_only = matches!(from, Storage::Postgres(_));
+    from.open_with(clock::now(), Settings { read_only, ..Settings::default() }).await
+}
+
+/// The target as it is; `None` where there is none yet. A schema is not made for a look.
+async fn open_to_look(to: &Storage) -> Result<Option<Arc<dyn FlowRepository>>, OpenError> {
+    match to {
+        Storage::Json(path) if !path.exists() && !path.with_added_extension("journal").exists() => return Ok(None),
+        Storage::Json(_) => {}
+        Storage::Postgres(_) => {
+            let status = to.migrations().await?;
+            let mut migrations = status.iter().flat_map(|status| &status.migrations);
+            if migrations.all(|migration| migration.state == MigrationState::Pending) {
+                eprintln!("note: {to} has no schema yet; flows that an older Strom has in it were not looked at");
+                return Ok(None);
+            }
+        }
+    }
+    open_source(to).await.map(Some)
+}
+
+fn is_same(from: &Storage, to: &Storage) -> bool {
+    match (from, to) {
+        (Storage::Json(from), Storage::Json(to)) => {
+            let place = |path: &Path| fs::canonicalize(path).or_else(|_| std::path::absolute(path)).ok();
+            place(from) == place(to)
+        }
+        _ => from.to_string() == to.to_string(),
+    }
+}
+
+/// Where the receipt is written when nobody says.
+fn place(from: &Storage, to: &Storage, at: DateTime<Utc>) -> PathBuf {
+    let ending = format!("switch-{}.json", at.format("%Y%m%dT%H%M%S%6fZ"));
+    match (from, to) {
+        (Storage::Json(path), _) | (_, Storage::Json(path)) => path.with_added_extension(ending),
+        _ => format!("strom-{ending}").into(),
+    }
+}
+
+impl Receipt<'_> {
+    /// Never over another file.
+    fn write(&self, path: PathBuf) -> Result<PathBuf, SwitchFailure> {
+        let written = || {
+            let mut file = File::create_new(&path)?;
+            serde_json::to_writer_pretty(&mut file, self)?;
+            file.write_all(b"\n")?;
+            file.sync_all()
+        };
+        match written() {
+            Ok(()) => Ok(path),
+            Err(source) => Err(SwitchFailure::Receipt { path: path.display().to_string(), source }),
+        }
+    }
+
+    fn print(&self, for_machines: bool, is_hindered: bool, written: Option<&Path>) -> Result<(), Failure> {
+        let text = if for_machines { serde_json::to_string(self).map_err(io::Error::from) } else { Ok(self.told()) };
+        let text = text.map_err(Failure::Output)?;
+        match writeln!(io::stdout().lock(), "{}", text.trim_end()) {
+            Err(error) if error.kind() != ErrorKind::BrokenPipe => return Err(Failure::Output(error)),
+            _ => {}
+        }
+        if self.source_has_changed {
+            eprintln!(
+                "warning: the source was changed meanwhile, and that has not moved\nstop whoever writes to it and make the \
+                 switch again with --on-conflict replace"
+            );
+        }
+        match written {
+            _ if is_hindered && self.faults.is_empty() => eprintln!("nothing was written: flows are in the way"),
+            _ if is_hindered => {
+                eprintln!("nothing was written: see the faults, or move what can be read with --despite-faults");
+            }
+            Some(path) => eprintln!("receipt written to {}", path.display()),
+            None => {}
+        }
+        Ok(())
+    }
+
+    fn told(&self) -> String {
+        let Report { counts, obstacles, differences, .. } = self.report;
+        let mut text = format!("from     {}\nto       {}\n", self.from, self.to);
+        text.extend(self.faults.iter().map(|fault| format!("fault    {fault}\n")));
+        text.extend(obstacles.iter().map(|obstacle| {
+            let id = obstacle.id.map(|id| id.to_string()).unwrap_or_default();
+            let name = obstacle.name.as_deref().map(|name| format!(" {name:?}")).unwrap_or_default();
+            format!("refused  {id}{name}: {}\n", obstacle.reason)
+        }));
+        let differences = differences.iter();
+        text.extend(differences.map(|flow| format!("differs  {} {:?}: {}\n", flow.id, flow.name, flow.problem)));
+        let strom::transfer::switch::Counts { created, replaced, unchanged, skipped, others } = *counts;
+        let flows = self.report.flows.len();
+        text.push_str(&format!(
+            "flows    {flows}: {created} created, {replaced} replaced, {unchanged} unchanged, {skipped} skipped; the target \
+             alone has {others}\nsha256   {}\n",
+            self.report.sha256
+        ));
+        let took = (self.ended_at - self.begun_at).as_seconds_f64();
+        text.push_str(&format!("time     {took:.1} s, from {}\n", self.begun_at.trunc_subsecs(0)));
+        text
+    }
+}
+
+/// Shows how it gets on where somebody looks, a few times a second.
+#[derive(Debug)]
+struct Terminal {
+    shown: Option<Mutex<Option<Instant>>>,
+}
+
+impl Terminal {
+    fn new() -> Arc<Self> {
+        Arc::new(Self { shown: io::stderr().is_terminal().then(Mutex::default) })
+    }
+
+    fn show(&self, line: &str) {
+        let Some(shown) = &self.shown else { return };
+        let mut shown = shown.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if shown.is_none_or(|shown| shown.elapsed() > Duration::from_millis(200)) {
+            *shown = Some(Instant::now());
+            eprint!("\r\x1b[K{line}");
+        }
+    }
+
+    fn clear(&self) {
+        if self.shown.is_some() {
+            eprint!("\r\x1b[K");
+        }
+    }
+}
+
+impl Progress for Terminal {
+    fn read(&self, flows: usize) {
+        self.show(&format!("{flows} flows read"));
+    }
+
+    fn handed_over(&self, flows: usize, of: usize) {
+        self.show(&format!("{flows} of {of} flows handed over"));
+    }
+
+    fn read_back(&self, flows: usize, of: usize) {
+        self.show(&format!("{flows} of {of} flows read back"));
+    }
+}
