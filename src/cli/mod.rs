@@ -2,6 +2,7 @@
 
 mod completions;
 mod delete;
+mod check;
 mod descriptors;
 mod diff;
 mod directory;
@@ -69,6 +70,8 @@ enum Command {
     Diff(diff::Arguments),
     /// Follow the changes of all flows
     Watch(watch::Arguments),
+    /// Read every flow and compare it with what stands beside it; ends with 1 when there are faults
+    Check(check::Arguments),
     /// Bring the schema of the database up to date, which a start does by itself
     Migrate(migrate::Arguments),
     /// Print a script that completes command lines
@@ -104,6 +107,7 @@ impl Cli {
             Some(Command::Restore(arguments)) => restore::run(&self.flags, arguments).await,
             Some(Command::Diff(arguments)) => diff::run(&self.flags, arguments).await,
             Some(Command::Watch(arguments)) => watch::run(&self.flags, arguments).await,
+            Some(Command::Check(arguments)) => check::run(&self.flags, &arguments).await,
             Some(Command::Migrate(arguments)) => migrate::run(&self.flags, &arguments).await,
             Some(Command::Completions(arguments)) => completions::run(&arguments),
             Some(Command::Openapi) => openapi::run(),
@@ -147,4 +151,32 @@ fn is_stdin(file: &Path) -> bool {
 /// How an input is called.
 fn name_of(file: &Path) -> String {
     if is_stdin(file) { "stdin".to_owned() } else { file.display().to_string() }
+/// Why a command failed: what happened, and on the next line what to do about it.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    Keys(#[from] KeysFileError),
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    #[error(transparent)]
+    Check(#[from] check::CheckFailure),
+    #[error(transparent)]
+    Switch(#[from] switch::SwitchFailure),
+    #[error("a database to migrate is not named\nname it with --database-url or STROM_DATABASE_URL as well")]
+    NoDatabase,
+    #[error("the result cannot be written: {0}")]
+    Output(std::io::Error),
+    #[error("the host `{host}` has no address: {source}\nname another one with --host or STROM_HOST")]
+    Resolve { host: String, source: std::io::Error },
+    #[error(
+        "without a key only loopback addresses are served, and {0} is none\nset STROM_API_KEY or STROM_API_KEYS_FILE, or \
+         give --allow-anonymous to serve everybody who can reach it"
+    )]
+    NotLoopback(SocketAddr),
+    #[error("cannot listen on `{host}`, port {port}: {source}\nchoose others with --host and --port")]
+    Listen { host: String, port: u16, source: std::io::Error },
+    #[error("cannot wait for signals: {0}")]
+    Signals(std::io::Error),
 }

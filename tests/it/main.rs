@@ -2,6 +2,7 @@
 
 mod backup_postgres;
 mod callers_postgres;
+mod check_postgres;
 mod cli;
 mod contract;
 mod documents;
