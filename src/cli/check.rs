@@ -2,11 +2,12 @@
 
 use std::io::{self, ErrorKind, Write};
 
+use chrono::TimeDelta;
 use clap::Args;
 use serde_json::json;
 use strom::check::{self, Report, Severity};
 use strom::clock;
-use strom::repository::{Author, Stamp};
+use strom::repository::{Author, Retention, Stamp};
 use strom::storage::{Settings, Storage};
 
 use super::{Answer, Failure};
@@ -35,9 +36,14 @@ pub(super) async fn run(flags: &Flags, arguments: &Arguments) -> Result<Answer, 
     let env = |name: &str| std::env::var_os(name);
     let storage = flags.storage(env)?;
     // A database is only read unless something is to be repaired; a file is set right by whoever opens it.
-    let read_only = matches!(storage, Storage::Postgres(_)) && !arguments.repair;
-    let (retention, migrations) = (flags.retention(env)?, flags.migrations(env)?);
-    let settings = Settings { retention, migrations, read_only, ..Settings::default() };
+    let only_reads = matches!(storage, Storage::Postgres(_)) && !arguments.repair;
+    let settings = Settings {
+        // How much history is kept is for the server to say.
+        retention: Retention { revisions: 1_000_000, age: TimeDelta::days(1_000_000) },
+        migrations: flags.migrations(env)?,
+        read_only: only_reads || flags.read_only(env)?,
+        opens_while_away: false,
+    };
     let repository = storage.open_with(clock::now(), settings).await?;
     let stamp = arguments.repair.then(|| Stamp::new(clock::now(), Author::new("cli")));
     let checked = check::check(&*repository, stamp).await;

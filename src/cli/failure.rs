@@ -9,6 +9,7 @@ use strom::http::KeysFileError;
 use strom::repository::{OpenError, RepositoryError};
 use strom::transfer::InputError;
 
+use super::check::CheckFailure;
 use super::switch::SwitchFailure;
 use crate::config::ConfigError;
 
@@ -23,6 +24,8 @@ pub(crate) enum Failure {
     Open(#[from] OpenError),
     #[error("{}", told(.0))]
     Storage(#[from] RepositoryError),
+    #[error(transparent)]
+    Check(#[from] CheckFailure),
     #[error(transparent)]
     Switch(#[from] SwitchFailure),
     #[error("a database to migrate is not named\nname it with --database-url or STROM_DATABASE_URL as well")]

@@ -1,8 +1,8 @@
 //! The command line: one file per subcommand.
 
+mod check;
 mod completions;
 mod delete;
-mod check;
 mod descriptors;
 mod diff;
 mod directory;
@@ -151,32 +151,4 @@ fn is_stdin(file: &Path) -> bool {
 /// How an input is called.
 fn name_of(file: &Path) -> String {
     if is_stdin(file) { "stdin".to_owned() } else { file.display().to_string() }
-/// Why a command failed: what happened, and on the next line what to do about it.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Failure {
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    #[error(transparent)]
-    Keys(#[from] KeysFileError),
-    #[error(transparent)]
-    Open(#[from] OpenError),
-    #[error(transparent)]
-    Check(#[from] check::CheckFailure),
-    #[error(transparent)]
-    Switch(#[from] switch::SwitchFailure),
-    #[error("a database to migrate is not named\nname it with --database-url or STROM_DATABASE_URL as well")]
-    NoDatabase,
-    #[error("the result cannot be written: {0}")]
-    Output(std::io::Error),
-    #[error("the host `{host}` has no address: {source}\nname another one with --host or STROM_HOST")]
-    Resolve { host: String, source: std::io::Error },
-    #[error(
-        "without a key only loopback addresses are served, and {0} is none\nset STROM_API_KEY or STROM_API_KEYS_FILE, or \
-         give --allow-anonymous to serve everybody who can reach it"
-    )]
-    NotLoopback(SocketAddr),
-    #[error("cannot listen on `{host}`, port {port}: {source}\nchoose others with --host and --port")]
-    Listen { host: String, port: u16, source: std::io::Error },
-    #[error("cannot wait for signals: {0}")]
-    Signals(std::io::Error),
 }

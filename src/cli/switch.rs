@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, SubsecRound, Utc};
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use clap::Args;
 use serde::Serialize;
 use strom::clock;
 use strom::postgres::MigrationState;
-use strom::repository::{Author, FlowRepository, OpenError, Stamp};
+use strom::repository::{Author, FlowRepository, OpenError, Retention, Stamp};
 use strom::storage::{Settings, Storage};
 use strom::transfer::switch::{Existing, Report, Switch, SwitchError};
 use strom::transfer::{Progress, UnknownPolicy};
@@ -50,6 +50,9 @@ pub(super) struct Arguments {
     #[arg(long)]
     json: bool,
 }
+
+/// How much history a store keeps is for its server to say; a switch lets go of nothing.
+const EVERYTHING: Retention = Retention { revisions: 1_000_000, age: TimeDelta::days(1_000_000) };
 
 fn policy(name: &str) -> Result<Existing, String> {
     name.parse().map_err(|_: UnknownPolicy| "`fail`, `skip` or `replace`".to_owned())
@@ -94,8 +97,12 @@ pub(super) async fn run(flags: &Flags, arguments: &Arguments) -> Result<Answer, 
         return Err(SwitchFailure::SameStorage(from.to_string()).into());
     }
     let env = |name: &str| std::env::var_os(name);
-    let settings =
-        Settings { retention: flags.retention(env)?, migrations: flags.migrations(env)?, ..Settings::default() };
+    let settings = Settings {
+        retention: EVERYTHING,
+        migrations: flags.migrations(env)?,
+        read_only: flags.read_only(env)?,
+        opens_while_away: false,
+    };
     let source = open_source(&from).await?;
     let done = switch(&*source, &to, settings, arguments).await;
     source.close().await;
@@ -172,7 +179,7 @@ async fn switch(
 /// A database is only read; a file is opened as by any Strom.
 async fn open_source(from: &Storage) -> Result<Arc<dyn FlowRepository>, OpenError> {
     let read_only = matches!(from, Storage::Postgres(_));
-    from.open_with(clock::now(), Settings { read_only, ..Settings::default() }).await
+    from.open_with(clock::now(), Settings { retention: EVERYTHING, read_only, ..Settings::default() }).await
 }
 
 /// The target as it is; `None` where there is none yet. A schema is not made for a look.

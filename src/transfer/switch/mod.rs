@@ -24,7 +24,7 @@ use std::sync::Arc;
 use futures::{StreamExt, TryStreamExt};
 
 use self::moves::Moves;
-use self::reading::{Item, Reading};
+use self::reading::{All, Item, Reading};
 pub use self::report::{Counts, Difference, MovedFlow, Obstacle, Outcome, Report};
 use super::import::{Progress, UnknownPolicy};
 use super::spool::Spool;
@@ -129,7 +129,7 @@ impl Switch {
             reading = reading.take(chunk).await?;
             progress.read(reading.count());
         }
-        let (spool, items, refused) = reading.finish()?;
+        let All { spool, items, refused } = reading.finish()?;
         let faults = source.health().await.faults;
         Ok(Self { spool, progress, items, refused, faults, begun })
     }

@@ -64,10 +64,18 @@ impl Reading {
         Ok(())
     }
 
-    /// All flows, and those that no storage takes.
-    pub(super) fn finish(self) -> io::Result<(Arc<Spool>, Arc<[Item]>, Vec<Obstacle>)> {
-        Ok((Arc::new(self.spool.finish()?), self.items.into(), self.refused))
+    pub(super) fn finish(self) -> io::Result<All> {
+        Ok(All { spool: Arc::new(self.spool.finish()?), items: self.items.into(), refused: self.refused })
     }
+}
+
+/// All flows of a source.
+#[derive(Debug)]
+pub(super) struct All {
+    pub(super) spool: Arc<Spool>,
+    pub(super) items: Arc<[Item]>,
+    /// Those that no storage takes, and why.
+    pub(super) refused: Vec<Obstacle>,
 }
 
 /// The flow as it will be stored. One that comes from a database may have been written by SQL, which takes more than we do.
