@@ -1,15 +1,12 @@
 //! `strom check`: does the storage hold what it says.
 
-use std::io::{self, ErrorKind, Write};
-
-use chrono::TimeDelta;
 use clap::Args;
 use serde_json::json;
 use strom::check::{self, Report, Severity};
-use strom::clock;
-use strom::repository::{Author, Retention, Stamp};
-use strom::storage::{Settings, Storage};
+use strom::storage::Storage;
 
+use super::opening::{Purpose, open, stamp};
+use super::output::{say, visible};
 use super::{Answer, Failure};
 use crate::config::Flags;
 
@@ -33,20 +30,10 @@ pub(crate) struct CheckFailure {
 }
 
 pub(super) async fn run(flags: &Flags, arguments: &Arguments) -> Result<Answer, Failure> {
-    let env = |name: &str| std::env::var_os(name);
-    let storage = flags.storage(env)?;
-    // A database is only read unless something is to be repaired; a file is set right by whoever opens it.
-    let only_reads = matches!(storage, Storage::Postgres(_)) && !arguments.repair;
-    let settings = Settings {
-        // How much history is kept is for the server to say.
-        retention: Retention { revisions: 1_000_000, age: TimeDelta::days(1_000_000) },
-        migrations: flags.migrations(env)?,
-        read_only: only_reads || flags.read_only(env)?,
-        opens_while_away: false,
-    };
-    let repository = storage.open_with(clock::now(), settings).await?;
-    let stamp = arguments.repair.then(|| Stamp::new(clock::now(), Author::new("cli")));
-    let checked = check::check(&*repository, stamp).await;
+    let storage = flags.storage(|name| std::env::var_os(name))?;
+    let purpose = if arguments.repair { Purpose::Change } else { Purpose::Read };
+    let (repository, _) = open(flags, purpose).await?;
+    let checked = check::check(&*repository, arguments.repair.then(stamp)).await;
     repository.close().await;
     let report = checked.map_err(|source| CheckFailure { storage: storage.to_string(), source })?;
     let text = match arguments.json {
@@ -56,10 +43,7 @@ pub(super) async fn run(flags: &Flags, arguments: &Arguments) -> Result<Answer, 
         }
         false => told(&storage, &report),
     };
-    match writeln!(io::stdout().lock(), "{text}") {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => return Err(Failure::Output(error)),
-        _ => {}
-    }
+    say(&text)?;
     Ok(if report.faults() == 0 { Answer::Done } else { Answer::No })
 }
 
@@ -72,7 +56,7 @@ fn told(storage: &Storage, report: &Report) -> String {
         };
         let id = finding.id.map(|id| format!(" {id}")).unwrap_or_default();
         let name = finding.name.as_ref().map(|name| format!(" {name:?}:")).unwrap_or_default();
-        format!("{severity} {id}{name} {}\n", finding.problem)
+        format!("{severity} {id}{name} {}\n", visible(&finding.problem))
     });
     let (faults, warnings, repaired) = (report.faults(), report.warnings(), report.repaired());
     let flows = report.flows;

@@ -30,7 +30,7 @@ pub(super) enum Purpose {
 }
 
 /// More than anybody asks for.
-const EVERYTHING: Retention = Retention { revisions: 1_000_000, age: TimeDelta::days(1_000_000) };
+pub(super) const EVERYTHING: Retention = Retention { revisions: 1_000_000, age: TimeDelta::days(1_000_000) };
 
 /// Opens the storage, does the work, and closes it whatever came of it.
 pub(super) async fn with_storage(
@@ -48,7 +48,10 @@ pub(super) async fn with_storage(
 }
 
 /// The directory is that of a file which is there for the rehearsal alone.
-async fn open(flags: &Flags, purpose: Purpose) -> Result<(Arc<dyn FlowRepository>, Option<TempDir>), Failure> {
+pub(super) async fn open(
+    flags: &Flags,
+    purpose: Purpose,
+) -> Result<(Arc<dyn FlowRepository>, Option<TempDir>), Failure> {
     let env = |name: &str| std::env::var_os(name);
     let mut storage = flags.storage(env)?;
     let mut empty = None;

@@ -41,6 +41,14 @@ impl Progress for Bar {
         }
         self.set(flows as u64);
     }
+
+    fn read_back(&self, flows: usize, of: usize) {
+        if flows == 1 {
+            self.handed_over(0, of);
+            self.0.set_message("comparing");
+        }
+        self.set(flows as u64);
+    }
 }
 
 fn style(template: &str) -> ProgressStyle {

@@ -1,25 +1,36 @@
 //! `strom switch`: every flow of one storage into another.
 
 use std::fs::{self, File};
-use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
 
-use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+use chrono::{DateTime, SubsecRound, Utc};
 use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde::Serialize;
 use strom::clock;
 use strom::postgres::MigrationState;
-use strom::repository::{Author, FlowRepository, OpenError, Retention, Stamp};
+use strom::repository::{FlowRepository, OpenError};
 use strom::storage::{Settings, Storage};
 use strom::transfer::switch::{Existing, Report, Switch, SwitchError};
-use strom::transfer::{Progress, UnknownPolicy};
 
+use super::opening::{EVERYTHING, stamp};
+use super::output::{say, tell, visible};
+use super::progress::Bar;
 use super::{Answer, Failure};
 use crate::config::Flags;
 
+const POLICIES: [&str; 3] = ["fail", "skip", "replace"];
+
+const EXAMPLES: &str = "Examples:
+  strom switch --from flows.json --to postgresql://strom@db/strom --dry-run
+  strom switch --from postgresql://strom@db/strom --to flows.json
+
+Stop the server first: what is written to the source meanwhile does not move.";
+
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct Arguments {
     /// The storage that has the flows: a PostgreSQL URL or the path of a JSON file
     #[arg(long, value_name = "STORAGE")]
@@ -35,7 +46,7 @@ pub(super) struct Arguments {
 
     /// Where the target has flows already: `fail`, unless they are the same in the same versions; `skip` those whose ids
     /// are taken; or `replace` what has their ids, as new revisions
-    #[arg(long, value_name = "POLICY", default_value = "fail", value_parser = policy)]
+    #[arg(long, value_name = "POLICY", default_value = "fail", value_parser = PossibleValuesParser::new(POLICIES).try_map(|policy| policy.parse::<Existing>()))]
     on_conflict: Existing,
 
     /// Move what can be read of a source that has faults, and into a target that has some
@@ -51,18 +62,13 @@ pub(super) struct Arguments {
     json: bool,
 }
 
-/// How much history a store keeps is for its server to say; a switch lets go of nothing.
-const EVERYTHING: Retention = Retention { revisions: 1_000_000, age: TimeDelta::days(1_000_000) };
-
-fn policy(name: &str) -> Result<Existing, String> {
-    name.parse().map_err(|_: UnknownPolicy| "`fail`, `skip` or `replace`".to_owned())
-}
-
 /// Why a switch failed, and what to do about it.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SwitchFailure {
     #[error("`{0}` is the source and the target\nname two storages")]
     SameStorage(String),
+    #[error("there are no flows at {0}, which is to be the source\nname the file that has them with --from")]
+    NoSource(String),
     #[error("{0}\nmake the same switch again when that is mended: it finds what has moved already, or moves all of it")]
     Failed(#[from] SwitchError),
     #[error(
@@ -95,6 +101,9 @@ pub(super) async fn run(flags: &Flags, arguments: &Arguments) -> Result<Answer, 
     let (from, to) = (Storage::parse(&arguments.from)?, Storage::parse(&arguments.to)?);
     if is_same(&from, &to) {
         return Err(SwitchFailure::SameStorage(from.to_string()).into());
+    }
+    if !from.may_exist() {
+        return Err(SwitchFailure::NoSource(from.to_string()).into());
     }
     let env = |name: &str| std::env::var_os(name);
     let settings = Settings {
@@ -142,15 +151,17 @@ async fn switch(
     settings: Settings,
     arguments: &Arguments,
 ) -> Result<Done, Failure> {
-    let progress = Terminal::new();
-    let switch = Switch::read(source, progress.clone()).await.map_err(SwitchFailure::from)?;
+    let progress = Bar::begin("reading");
+    let switch = Switch::read(source, Arc::new(progress.clone())).await;
+    let switch = switch.map_err(SwitchFailure::from).inspect_err(|_| progress.end())?;
     let mut faults: Vec<_> = switch.faults().iter().map(|fault| format!("the source: {fault}")).collect();
     // A target is opened, and by that made, when it is known that the flows can move.
     let is_hindered = switch.is_refused() || !faults.is_empty() && !arguments.despite_faults;
     let target = match arguments.dry_run || is_hindered {
-        true => open_to_look(to).await?,
-        false => Some(to.open_with(clock::now(), settings).await?),
+        true => open_to_look(to).await,
+        false => to.open_with(clock::now(), settings).await.map(Some),
     };
+    let target = target.inspect_err(|_| progress.end())?;
     let done = async {
         if let Some(target) = &target {
             let found = target.health().await.faults;
@@ -159,8 +170,7 @@ async fn switch(
         let mut is_hindered = switch.is_refused() || !faults.is_empty() && !arguments.despite_faults;
         let report = match &target {
             Some(target) if !arguments.dry_run && !is_hindered => {
-                let stamp = Stamp::new(clock::now(), Author::new("cli"));
-                switch.make(&**target, arguments.on_conflict, stamp).await?
+                switch.make(&**target, arguments.on_conflict, stamp()).await?
             }
             _ => switch.plan(target.as_deref(), arguments.on_conflict).await?,
         };
@@ -169,7 +179,7 @@ async fn switch(
         Ok::<_, SwitchError>(Done { report, faults, source_has_changed, is_hindered })
     };
     let done = done.await;
-    progress.clear();
+    progress.end();
     if let Some(target) = target {
         target.close().await;
     }
@@ -185,13 +195,13 @@ async fn open_source(from: &Storage) -> Result<Arc<dyn FlowRepository>, OpenErro
 /// The target as it is; `None` where there is none yet. A schema is not made for a look.
 async fn open_to_look(to: &Storage) -> Result<Option<Arc<dyn FlowRepository>>, OpenError> {
     match to {
-        Storage::Json(path) if !path.exists() && !path.with_added_extension("journal").exists() => return Ok(None),
+        Storage::Json(_) if !to.may_exist() => return Ok(None),
         Storage::Json(_) => {}
         Storage::Postgres(_) => {
             let status = to.migrations().await?;
             let mut migrations = status.iter().flat_map(|status| &status.migrations);
             if migrations.all(|migration| migration.state == MigrationState::Pending) {
-                eprintln!("note: {to} has no schema yet; flows that an older Strom has in it were not looked at");
+                tell(&format!("note: {to} has no schema yet; flows that an older Strom has in it were not looked at"));
                 return Ok(None);
             }
         }
@@ -235,24 +245,20 @@ impl Receipt<'_> {
 
     fn print(&self, for_machines: bool, is_hindered: bool, written: Option<&Path>) -> Result<(), Failure> {
         let text = if for_machines { serde_json::to_string(self).map_err(io::Error::from) } else { Ok(self.told()) };
-        let text = text.map_err(Failure::Output)?;
-        match writeln!(io::stdout().lock(), "{}", text.trim_end()) {
-            Err(error) if error.kind() != ErrorKind::BrokenPipe => return Err(Failure::Output(error)),
-            _ => {}
-        }
+        say(text.map_err(Failure::Output)?.trim_end())?;
         if self.source_has_changed {
-            eprintln!(
+            tell(
                 "warning: the source was changed meanwhile, and that has not moved\nstop whoever writes to it and make the \
-                 switch again with --on-conflict replace"
+                 switch again with --on-conflict replace",
             );
         }
         match written {
-            _ if is_hindered && self.faults.is_empty() => eprintln!("nothing was written: flows are in the way"),
+            _ if is_hindered && self.faults.is_empty() => tell("nothing was written: flows are in the way"),
             _ if is_hindered => {
-                eprintln!("nothing was written: see the faults, or move what can be read with --despite-faults");
+                tell("nothing was written: see the faults, or move what can be read with --despite-faults")
             }
-            Some(path) => eprintln!("receipt written to {}", path.display()),
-            None => {}
+            Some(path) => tell(&format!("receipt written to {}", path.display())),
+            None => tell("nothing was written: this was a dry run"),
         }
         Ok(())
     }
@@ -260,11 +266,11 @@ impl Receipt<'_> {
     fn told(&self) -> String {
         let Report { counts, obstacles, differences, .. } = self.report;
         let mut text = format!("from     {}\nto       {}\n", self.from, self.to);
-        text.extend(self.faults.iter().map(|fault| format!("fault    {fault}\n")));
+        text.extend(self.faults.iter().map(|fault| format!("fault    {}\n", visible(fault))));
         text.extend(obstacles.iter().map(|obstacle| {
             let id = obstacle.id.map(|id| id.to_string()).unwrap_or_default();
             let name = obstacle.name.as_deref().map(|name| format!(" {name:?}")).unwrap_or_default();
-            format!("refused  {id}{name}: {}\n", obstacle.reason)
+            format!("refused  {id}{name}: {}\n", visible(&obstacle.reason))
         }));
         let differences = differences.iter();
         text.extend(differences.map(|flow| format!("differs  {} {:?}: {}\n", flow.id, flow.name, flow.problem)));
@@ -278,46 +284,5 @@ impl Receipt<'_> {
         let took = (self.ended_at - self.begun_at).as_seconds_f64();
         text.push_str(&format!("time     {took:.1} s, from {}\n", self.begun_at.trunc_subsecs(0)));
         text
-    }
-}
-
-/// Shows how it gets on where somebody looks, a few times a second.
-#[derive(Debug)]
-struct Terminal {
-    shown: Option<Mutex<Option<Instant>>>,
-}
-
-impl Terminal {
-    fn new() -> Arc<Self> {
-        Arc::new(Self { shown: io::stderr().is_terminal().then(Mutex::default) })
-    }
-
-    fn show(&self, line: &str) {
-        let Some(shown) = &self.shown else { return };
-        let mut shown = shown.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if shown.is_none_or(|shown| shown.elapsed() > Duration::from_millis(200)) {
-            *shown = Some(Instant::now());
-            eprint!("\r\x1b[K{line}");
-        }
-    }
-
-    fn clear(&self) {
-        if self.shown.is_some() {
-            eprint!("\r\x1b[K");
-        }
-    }
-}
-
-impl Progress for Terminal {
-    fn read(&self, flows: usize) {
-        self.show(&format!("{flows} flows read"));
-    }
-
-    fn handed_over(&self, flows: usize, of: usize) {
-        self.show(&format!("{flows} of {of} flows handed over"));
-    }
-
-    fn read_back(&self, flows: usize, of: usize) {
-        self.show(&format!("{flows} of {of} flows read back"));
     }
 }

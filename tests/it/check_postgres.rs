@@ -139,4 +139,9 @@ async fn what_stands_in_a_file_and_cannot_be_read_is_a_fault() {
     assert!(stdout.starts_with("fault    "), "{stdout}");
     assert!(stdout.ends_with("1 flows read; 1 faults, 0 warnings, 0 repaired\n"), "{stdout}");
     assert_eq!(file.read(), before);
+
+    let missing = file.directory().join("missing/flows.json");
+    let (code, stdout, stderr) = program(&["--flows-path", missing.to_str().unwrap()]);
+    assert_eq!((code, stdout.as_str()), (Some(2), ""), "no flows are no good flows: {stderr}");
+    assert!(!missing.parent().unwrap().exists(), "none is made");
 }

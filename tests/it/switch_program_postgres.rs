@@ -45,6 +45,7 @@ async fn a_file_moves_into_a_database_and_back() {
     let mut connection = database.connect().await;
     assert_eq!(count(&mut connection, "SELECT count(*) FROM pg_class WHERE relname = 'flows'").await, 0);
     assert_eq!(file.contents(), source, "neither does a look leave anything");
+    assert!(stderr.ends_with("nothing was written: this was a dry run\n"), "{stderr}");
 
     let (code, stdout, stderr) = switch(path, &url, &["--json"]);
     assert_eq!(code, Some(0), "{stdout}{stderr}");
@@ -98,6 +99,11 @@ async fn negative_answers_and_failures_are_told_apart() {
     assert_eq!(again.0, Some(2), "a receipt is never written over: {again:?}");
     assert!(again.2.starts_with("error: the flows have moved, but the receipt cannot be written"), "{again:?}");
 
+    let missing = other.directory().join("missing/flows.json");
+    let nothing = switch(shown(&missing), &url, &[]);
+    assert_eq!(nothing.0, Some(2), "{nothing:?}");
+    assert!(nothing.2.starts_with(&format!("error: there are no flows at {}", missing.display())), "{nothing:?}");
+    assert!(!missing.parent().unwrap().exists(), "none is made");
     let same = switch(path, path, &[]);
     assert_eq!(same.2, format!("error: `{path}` is the source and the target\nname two storages\n"));
     let nobody = switch(path, "postgresql://nobody@127.0.0.1:1/nothing", &[]);
