@@ -89,7 +89,8 @@ pub enum Change {
     Delete(FlowId, Precondition),
     /// Store a flow that moves here from another store, with the version that it had there: its revision, times and
     /// author, not those of the stamp. Its id must be free. Where this store has given that revision to the id before, the
-    /// flow gets the one after the last that was given.
+    /// flow gets the one after the last that was given. What [`Ephemeral`](crate::Ephemeral) keeps in memory has the versions
+    /// of memory all the same.
     Adopt(Stored<Flow>),
 }
 
