@@ -13,9 +13,9 @@ use strom::FlowRepository;
 use strom::flow::{FlowId, Head, Runtime};
 use tempfile::NamedTempFile;
 
-use super::Failure;
 use super::export::pretty;
 use super::progress::Bar;
+use super::{Answer, Failure};
 
 const WRITTEN: &str = ".strom-export";
 /// The most characters of a name in the name of a file.
@@ -26,7 +26,7 @@ pub(super) async fn write(
     directory: &Path,
     runtime: Runtime,
     bar: &Bar,
-) -> Result<(), Failure> {
+) -> Result<Answer, Failure> {
     let failed = |path: &Path, source| Failure::Export { file: path.display().to_string(), source };
     fs::create_dir_all(directory).map_err(|error| failed(directory, error))?;
     let before = written_before(directory).map_err(|error| failed(&directory.join(WRITTEN), error))?;
@@ -50,7 +50,8 @@ pub(super) async fn write(
     }
     let path = directory.join(WRITTEN);
     let list: String = names.iter().flat_map(|name| [name, "\n"]).collect();
-    replace(directory, &path, &list).map_err(|error| failed(&path, error))
+    replace(directory, &path, &list).map_err(|error| failed(&path, error))?;
+    Ok(Answer::Done)
 }
 
 /// Puts a file in its place at once, and leaves one alone that is so already.

@@ -60,64 +60,87 @@ pub(super) async fn run(flags: &Flags, arguments: Arguments) -> Result<Answer, F
         }
         _ => {}
     }
-    with_storage(flags, Purpose::Read, async |repository| {
-        match &output {
-            None => to_stdout(repository, format, runtime).await?,
-            Some(path) => {
-                let mut signals = Signals::listen().map_err(Failure::Signals)?;
-                // What is written so far goes with the work.
-                tokio::select! {
-                    written = to_place(repository, path, format, runtime) => written?,
-                    () = signals.next() => return Err(Failure::Stopped(path.display().to_string())),
-                }
-            }
-        }
-        Ok(Answer::Done)
-    })
-    .await
-}
-
-async fn to_stdout(repository: &dyn FlowRepository, format: Format, runtime: Runtime) -> Result<(), Failure> {
-    let mut out = BufWriter::with_capacity(1 << 16, io::stdout());
-    match write(repository, format, runtime, &mut out, |_| {}).await {
-        Err(Interrupted::Written(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-        Err(Interrupted::Written(error)) => Err(Failure::Output(error)),
-        Err(Interrupted::Other(failure)) => Err(failure),
-        Ok(()) => Ok(()),
+    match output {
+        None => with_storage(flags, Purpose::Read, async |flows| to_stdout(flows, format, runtime).await).await,
+        Some(path) => to_path(flags, &path, format, runtime).await,
     }
 }
 
-async fn to_place(
-    repository: &dyn FlowRepository,
-    path: &Path,
-    format: Format,
-    runtime: Runtime,
-) -> Result<(), Failure> {
-    let bar = Bar::begin("writing");
+async fn to_stdout(repository: &dyn FlowRepository, format: Format, runtime: Runtime) -> Result<Answer, Failure> {
+    let mut out = BufWriter::with_capacity(1 << 16, io::stdout());
+    match write(repository, format, runtime, &mut out, |_| {}).await {
+        Err(Interrupted::Written(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(Answer::Done),
+        Err(Interrupted::Written(error)) => Err(Failure::Output(error)),
+        Err(Interrupted::Other(failure)) => Err(failure),
+        Ok(()) => Ok(Answer::Done),
+    }
+}
+
+/// The storage is opened when there is a place to write to.
+async fn to_path(flags: &Flags, path: &Path, format: Format, runtime: Runtime) -> Result<Answer, Failure> {
     let failed = |source| Failure::Export { file: path.display().to_string(), source };
+    let bar = Bar::begin("writing");
+    let to_file = async |file: &File| {
+        with_storage(flags, Purpose::Read, async |repository| {
+            let written = to_file(repository, file, format, runtime, |flows| bar.set(flows)).await;
+            written.map(|()| Answer::Done).map_err(|error| error.at(path))
+        })
+        .await
+    };
     let written = async {
         if format == Format::Dir {
-            return directory::write(repository, path, runtime, &bar).await;
+            let writing = with_storage(flags, Purpose::Read, async |repository| {
+                directory::write(repository, path, runtime, &bar).await
+            });
+            return unless_stopped(path, writing).await;
         }
-        let mut place = Place::open(path).map_err(failed)?;
-        let mut out = BufWriter::with_capacity(1 << 16, place.file());
-        let written = write(repository, format, runtime, &mut out, |flows| bar.set(flows)).await;
-        drop(out);
-        written.map_err(|interrupted| match interrupted {
-            Interrupted::Written(error) => failed(error),
-            Interrupted::Other(failure) => failure,
-        })?;
-        place.put_in_place().map_err(failed)
+        match Place::open(path).map_err(failed)? {
+            // Whoever waits for the reader of a pipe has to be ended by a signal, not told of it.
+            Place::Itself(file) => to_file(&file).await,
+            Place::Beside(file, place) => {
+                let answer = unless_stopped(path, to_file(file.as_file())).await?;
+                put_in_place(file, &place).map_err(failed)?;
+                Ok(answer)
+            }
+        }
     };
     let written = written.await;
     bar.end();
     written
 }
 
+/// Does it, or gives up at a signal. What was written beside its place goes with the work.
+async fn unless_stopped(path: &Path, work: impl Future<Output = Result<Answer, Failure>>) -> Result<Answer, Failure> {
+    let mut signals = Signals::listen().map_err(Failure::Signals)?;
+    tokio::select! {
+        done = work => done,
+        () = signals.next() => Err(Failure::Stopped(path.display().to_string())),
+    }
+}
+
+async fn to_file(
+    repository: &dyn FlowRepository,
+    file: &File,
+    format: Format,
+    runtime: Runtime,
+    tell: impl Fn(u64),
+) -> Result<(), Interrupted> {
+    write(repository, format, runtime, &mut BufWriter::with_capacity(1 << 16, file), tell).await
+}
+
 /// Why not everything was written.
 enum Interrupted {
     Written(io::Error),
     Other(Failure),
+}
+
+impl Interrupted {
+    fn at(self, path: &Path) -> Failure {
+        match self {
+            Self::Written(source) => Failure::Export { file: path.display().to_string(), source },
+            Self::Other(failure) => failure,
+        }
+    }
 }
 
 impl From<io::Error> for Interrupted {
@@ -194,22 +217,12 @@ impl Place {
             Err(error) => Err(error),
         }
     }
+}
 
-    fn file(&mut self) -> &mut File {
-        match self {
-            Self::Beside(file, _) => file.as_file_mut(),
-            Self::Itself(file) => file,
-        }
-    }
-
-    fn put_in_place(self) -> io::Result<()> {
-        if let Self::Beside(file, path) = self {
-            file.as_file().sync_all()?;
-            file.persist(&path)?;
-            File::open(parent(&path))?.sync_all()?;
-        }
-        Ok(())
-    }
+fn put_in_place(file: NamedTempFile, place: &Path) -> io::Result<()> {
+    file.as_file().sync_all()?;
+    file.persist(place)?;
+    File::open(parent(place))?.sync_all()
 }
 
 fn parent(path: &Path) -> &Path {

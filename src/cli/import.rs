@@ -63,6 +63,7 @@ pub(super) async fn run(flags: &Flags, arguments: Arguments) -> Result<Answer, F
     let import = read(&inputs, &bar).inspect_err(|_| bar.end())?;
     let purpose = if dry_run { Purpose::Rehearse } else { Purpose::Fill };
     let done = with_storage(flags, purpose, async |repository| {
+        bar.go_on("comparing");
         let options = Options { on_conflict, dry_run };
         let report = import.run(repository, options, |_| clock::new_id(), stamp()).await;
         bar.end();

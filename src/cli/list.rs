@@ -8,14 +8,14 @@ use strom::flow::{GstState, Head};
 use strom::repository::{Containment, Cursor, Filter, ListQuery, NamePart, Page, Sort, Stored};
 
 use super::opening::{Purpose, with_storage};
-use super::output::{Output, tell, visible};
+use super::output::{Output, say, tell, visible};
 use super::summary::{Summary, at};
 use super::{Answer, Failure};
 use crate::config::Flags;
 
 const STATES: [&str; 4] = ["Null", "Ready", "Paused", "Playing"];
-/// So many flows are in memory at a time.
-const PAGE: u32 = 1_000;
+/// So many flows are in memory at a time; each page of a file costs a look at all that it has.
+const PAGE: u32 = 10_000;
 
 const EXAMPLES: &str = "Examples:
   strom list
@@ -78,7 +78,7 @@ async fn count(repository: &dyn FlowRepository, arguments: Arguments) -> Result<
     let is_json = arguments.json;
     let query = ListQuery { limit: Some(1), count: true, filter: arguments.filter(), ..ListQuery::default() };
     let total = repository.summaries(&query).await?.total.unwrap_or_default();
-    super::output::say(&if is_json { format!(r#"{{"total":{total}}}"#) } else { total.to_string() })?;
+    say(&if is_json { format!(r#"{{"total":{total}}}"#) } else { total.to_string() })?;
     Ok(Answer::Done)
 }
 

@@ -18,6 +18,11 @@ impl Bar {
         Self(bar)
     }
 
+    /// The same flows, another work.
+    pub(super) fn go_on(&self, what: &'static str) {
+        self.0.set_message(what);
+    }
+
     pub(super) fn set(&self, flows: u64) {
         self.0.set_position(flows);
     }
@@ -35,7 +40,7 @@ impl Progress for Bar {
 
     fn handed_over(&self, flows: usize, of: usize) {
         if self.0.length() != Some(of as u64) {
-            self.0.set_message("storing");
+            self.go_on("storing");
             self.0.set_style(style("{spinner} {msg} [{bar:40}] {human_pos} of {human_len} flows, {eta}"));
             self.0.set_length(of as u64);
         }

@@ -1,9 +1,13 @@
 //! `strom export`.
 
 use std::fs;
+use std::io::Read;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
+use rustix::process::{Pid, Signal, kill_process};
+
 use super::{Store, document, id};
+use crate::support::postgres::{run, wait_for_count};
 
 /// Members, numbers and flows out of order.
 fn fill(store: &Store) {
@@ -146,4 +150,28 @@ pub(super) fn outputs_that_cannot_be_written_are_named(store: &Store) {
         assert!(stderr.starts_with(expected), "{stderr}");
     }
     assert_eq!(fs::read_to_string(store.path("file")).unwrap(), "mine");
+}
+
+/// What is written so far goes, and what was there stays.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_export_that_is_stopped_leaves_nothing_postgres() {
+    let store = Store::postgres().await;
+    let file = store.file("out/flows.json", "older");
+    // Within its transaction the other one would always be shown the same.
+    let (mut other, mut looking) = (store.connect().await, store.connect().await);
+    run(&mut other, "BEGIN; LOCK TABLE flows IN ACCESS EXCLUSIVE MODE").await;
+    for arguments in [&["-o", "out/flows.json"] as &[&str], &["-o", "out", "--format", "dir"]] {
+        let mut child = store.command(&[&["export"], arguments].concat()).spawn().unwrap();
+        let waiting =
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        wait_for_count(&mut looking, waiting, 1).await;
+        kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+        let mut stderr = String::new();
+        child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(2));
+        assert_eq!(stderr, format!("error: stopped by a signal; nothing was put in place of {}\n", arguments[1]));
+        wait_for_count(&mut looking, waiting, 0).await;
+    }
+    assert_eq!(fs::read_to_string(&file).unwrap(), "older");
+    assert_eq!(store.path("out").read_dir().unwrap().count(), 1);
 }

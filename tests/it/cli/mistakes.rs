@@ -89,6 +89,31 @@ fn a_database_that_does_not_answer_is_named_without_its_password() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn who_only_reads_changes_nothing_postgres() {
+    let store = Store::postgres().await;
+    store.file("flow.json", &super::document(1, "a"));
+    for arguments in [&["put", "flow.json"] as &[&str], &["import", "flow.json"]] {
+        let expected = "error: this instance only reads; write through one that was not opened read-only\n\
+                        leave --read-only and STROM_READ_ONLY away to change something\n";
+        let refused = store.run(&[arguments, &["--read-only"]].concat());
+        assert_eq!(refused, (Some(2), String::new(), expected.to_owned()), "{arguments:?}");
+    }
+    assert_eq!(store.done(&["list", "--count", "--read-only"]), "0\n");
+}
+
+/// It is put together from the journal, as at any start, and that is said.
+#[test]
+fn a_file_that_was_lost_is_found_again() {
+    let store = Store::json();
+    store.fill(&["a"]);
+    std::fs::remove_file(store.path("store/flows.json")).unwrap();
+    let (code, stdout, stderr) = store.run(&["list", "--count"]);
+    assert_eq!((code, stdout.as_str()), (Some(0), "1\n"));
+    assert!(stderr.starts_with("warning: "), "{stderr}");
+    assert!(store.path("store/flows.json").exists());
+}
+
 #[test]
 fn wrong_arguments_are_named() {
     let store = Store::json();

@@ -7,12 +7,14 @@ mod imports;
 mod listing;
 mod mistakes;
 mod scripts;
+mod terminal;
 mod watching;
 
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
+use sqlx::PgConnection;
 use tempfile::TempDir;
 
 use crate::serve::{directory, outcome, strom};
@@ -26,21 +28,26 @@ pub(crate) struct Store {
     storage: [String; 2],
     _directory: TempDir,
     path: String,
-    _database: Option<Database>,
+    database: Option<Database>,
 }
 
 impl Store {
     pub(crate) fn json() -> Self {
         let (directory, path) = directory();
         let storage = ["--flows-path".to_owned(), format!("{path}/store/flows.json")];
-        Self { storage, _directory: directory, path, _database: None }
+        Self { storage, _directory: directory, path, database: None }
     }
 
     pub(crate) async fn postgres() -> Self {
         let (directory, path) = directory();
         let database = Database::migrated().await;
         let storage = ["--database-url".to_owned(), database.url()];
-        Self { storage, _directory: directory, path, _database: Some(database) }
+        Self { storage, _directory: directory, path, database: Some(database) }
+    }
+
+    /// To its database.
+    pub(crate) async fn connect(&self) -> PgConnection {
+        self.database.as_ref().unwrap().connect().await
     }
 
     /// The flags that name the storage.

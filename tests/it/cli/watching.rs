@@ -6,6 +6,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use super::{Store, document, id, timeless};
+use crate::serve::strom;
+use crate::support::proxy::Proxy;
 
 pub(super) fn changes_that_were_made_are_shown(store: &Store) {
     store.fill(&["a", "b"]);
@@ -45,4 +47,30 @@ pub(super) fn changes_are_followed_until_a_signal(store: &Store) {
     kill_process(Pid::from_child(&child), Signal::INT).unwrap();
     let ended = child.wait_with_output().unwrap();
     assert_eq!((ended.status.code(), String::from_utf8(ended.stderr).unwrap().as_str()), (Some(0), ""));
+}
+
+/// While the database is away it waits, and goes on where it was.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outage_is_waited_for_postgres() {
+    let store = Store::postgres().await;
+    let proxy = Proxy::before(store.flags()[1]).await;
+    let url = proxy.url();
+    let mut child = strom(&["watch", "--since", "0", "--database-url", &url], &[]).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut news = BufReader::new(child.stderr.take().unwrap()).lines();
+    let mut next = || timeless(&lines.next().unwrap().unwrap());
+    store.fill(&["a"]);
+    assert_eq!(next(), format!("…  create   {}      1  cli         a", id(1)));
+    proxy.cut();
+    let told = news.next().unwrap().unwrap();
+    assert!(
+        told.starts_with("warning: the storage is not available: ") && told.ends_with("; waiting for it"),
+        "{told}"
+    );
+    store.done(&["delete", &id(1)]);
+    proxy.restore();
+    assert_eq!(news.next().unwrap().unwrap(), "it is back, and nothing was missed");
+    assert_eq!(next(), format!("…  delete   {}      2  cli         a", id(1)));
+    kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
 }
