@@ -23,6 +23,7 @@ mod serve;
 mod signals;
 mod summary;
 mod switch;
+mod trash;
 mod watch;
 
 use std::path::Path;
@@ -62,8 +63,12 @@ enum Command {
     Import(import::Arguments),
     /// Write all flows, as of one moment and in an order that stays
     Export(export::Arguments),
+    /// Move every flow of one storage into another, with its id, times and revision; all or none
+    Switch(switch::Arguments),
     /// Show the revisions of a flow, there or deleted
     History(history::Arguments),
+    /// Show the deleted flows that can be restored
+    Trash(trash::Arguments),
     /// Make a flow what it was at a revision
     Restore(restore::Arguments),
     /// Say in words what has changed between two revisions
@@ -78,8 +83,6 @@ enum Command {
     Completions(completions::Arguments),
     /// Print the OpenAPI document of the server
     Openapi,
-    /// Move every flow of one storage into another, with its id, times and revision; all or none
-    Switch(switch::Arguments),
 }
 
 impl Cli {
@@ -104,6 +107,7 @@ impl Cli {
             Some(Command::Import(arguments)) => import::run(&self.flags, arguments).await,
             Some(Command::Export(arguments)) => export::run(&self.flags, arguments).await,
             Some(Command::History(arguments)) => history::run(&self.flags, arguments).await,
+            Some(Command::Trash(arguments)) => trash::run(&self.flags, arguments).await,
             Some(Command::Restore(arguments)) => restore::run(&self.flags, arguments).await,
             Some(Command::Diff(arguments)) => diff::run(&self.flags, arguments).await,
             Some(Command::Watch(arguments)) => watch::run(&self.flags, arguments).await,

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 use strom::flow::MAX_SIZE;
-use strom::repository::{Change, Outcome, Precondition, RepositoryError, Revision};
-use strom::{Draft, clock};
+use strom::repository::{Change, Outcome, Precondition, RepositoryError, Revision, Violation, ViolationKind};
+use strom::{Draft, FlowRepository, clock};
 
 use super::opening::{Purpose, stamp, with_storage};
 use super::output::{say, tell, visible};
@@ -51,7 +51,10 @@ pub(super) async fn run(flags: &Flags, Arguments { file, new, if_revision }: Arg
         let applied = repository.apply(vec![Change::Put(flow.clone(), precondition)], stamp()).await;
         let applied = match applied {
             Err(RepositoryError::Conflict(violations)) => {
-                violations.iter().for_each(|violation| tell(&violation.to_string()));
+                for violation in &violations {
+                    tell(&violation.to_string());
+                    tell_others(repository, violation).await?;
+                }
                 return Ok(Answer::No);
             }
             applied => applied?,
@@ -68,6 +71,20 @@ pub(super) async fn run(flags: &Flags, Arguments { file, new, if_revision }: Arg
         Ok(Answer::Done)
     })
     .await
+}
+
+/// What others have done to a flow since the revision that was expected.
+async fn tell_others(repository: &dyn FlowRepository, violation: &Violation) -> Result<(), Failure> {
+    let ViolationKind::Stale { expected, current } = &violation.kind else { return Ok(()) };
+    let Some(base) = repository.revision(violation.id, *expected).await? else { return Ok(()) };
+    let difference = base.item.difference(&current.item).unwrap_or_default();
+    for change in &difference.changes {
+        tell(&format!("since then: {}", visible(&change.words)));
+    }
+    if difference.more > 0 {
+        tell(&format!("since then: and {} more", difference.more));
+    }
+    Ok(())
 }
 
 /// What came of a change.

@@ -45,6 +45,9 @@ pub(super) fn conditions_hold_or_nothing_is_stored(store: &Store) {
     assert_eq!(put(&["--if-revision", "2"], "b"), stale);
     assert!(store.done(&["get", &first]).contains("\"a\""));
     assert_eq!(put(&["--if-revision", "1"], "b").0, Some(0));
+    let others =
+        format!("the flow {first} is at revision 2, not at 1\nsince then: `name` was changed from \"a\" to \"b\"\n");
+    assert_eq!(put(&["--if-revision", "1"], "c"), no(&others));
     let absent = store.run_with(&["put", "-", "--if-revision", "1"], &document(2, "b"));
     assert_eq!(absent, no(&format!("there is no flow {}\n", id(2))));
     let both = put(&["--if-revision", "1", "--new"], "c");

@@ -55,6 +55,25 @@ pub(super) fn a_flow_becomes_what_it_was(store: &Store) {
     assert_eq!(restore("9"), (Some(1), String::new(), none));
 }
 
+pub(super) fn deleted_flows_are_found_and_brought_back(store: &Store) {
+    let titles = "ID                                    REVISION  DELETED               AUTHOR      NAME\n";
+    store.fill(&["a", "b"]);
+    assert_eq!(store.done(&["trash"]), titles);
+    store.done(&["delete", &id(2)]);
+    let row = format!("{}         2  …  cli         b\n", id(2));
+    assert_eq!(timeless(&store.done(&["trash"])), format!("{titles}{row}"));
+    let trash: Value = serde_json::from_str(&store.done(&["trash", "--json"])).unwrap();
+    let deleted_at = &trash["flows"][0]["deleted_at"];
+    let expected = json!({
+        "id": id(2), "revision": 2, "deleted_at": deleted_at, "author": "cli", "size": 59, "name": "b", "state": "Null",
+        "auto_restart": false, "elements": 0, "blocks": 0, "links": 0,
+    });
+    assert_eq!(trash, json!({ "flows": [expected] }), "as of the API");
+    store.done(&["restore", &id(2), "--revision", "2"]);
+    assert!(store.done(&["get", &id(2)]).contains("\"b\""));
+    assert_eq!(store.done(&["trash"]), titles);
+}
+
 pub(super) fn differences_are_told_in_words(store: &Store) {
     let element = |gain: u32, position: &str| {
         format!(

@@ -10,7 +10,7 @@ use crate::support::postgres::{Database, count};
 /// Those that only look, with enough arguments.
 fn looking() -> Vec<Vec<String>> {
     let with_id = ["get", "history", "diff"].map(|name| vec![name.to_owned(), id(1)]);
-    let without = ["list", "export", "watch"].map(|name| vec![name.to_owned()]);
+    let without = ["list", "export", "watch", "trash"].map(|name| vec![name.to_owned()]);
     with_id.into_iter().chain(without).collect()
 }
 

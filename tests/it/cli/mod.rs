@@ -155,6 +155,7 @@ over_both_storages! {
     exports::outputs_that_cannot_be_written_are_named,
     histories::revisions_are_shown_newest_first,
     histories::a_flow_becomes_what_it_was,
+    histories::deleted_flows_are_found_and_brought_back,
     histories::differences_are_told_in_words,
     watching::changes_that_were_made_are_shown,
     watching::changes_are_followed_until_a_signal,

@@ -49,8 +49,20 @@ fn a_reader_of_scripts_may_leave() {
 /// Every command has examples that it would understand itself.
 #[test]
 fn help_has_examples() {
-    let commands =
-        ["list", "get", "put", "delete", "import", "export", "history", "restore", "diff", "watch", "completions"];
+    let commands = [
+        "list",
+        "get",
+        "put",
+        "delete",
+        "import",
+        "export",
+        "history",
+        "trash",
+        "restore",
+        "diff",
+        "watch",
+        "completions",
+    ];
     for command in commands {
         let help = done(&[command, "--help"]);
         let examples = help.split_once("Examples:\n").unwrap().1;

@@ -1,0 +1,101 @@
+//! `strom trash`: the deleted flows that `strom restore` can bring back.
+
+use anstyle::Style;
+use chrono::{DateTime, Utc};
+use clap::Args;
+use serde::Serialize;
+use strom::flow::{FlowId, GstState, Head};
+use strom::repository::Record;
+
+use super::opening::{Purpose, with_storage};
+use super::output::{Output, visible};
+use super::summary::at;
+use super::{Answer, Failure};
+use crate::config::Flags;
+
+const EXAMPLES: &str = "To restore the revision of a deletion brings back what was deleted.
+
+Examples:
+  strom trash
+  strom restore 6f1d3c5e-0000-4000-8000-000000000001 --revision 4";
+
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Arguments {
+    /// For machines, as `GET /api/trash` answers
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(flags: &Flags, Arguments { json }: Arguments) -> Result<Answer, Failure> {
+    with_storage(flags, Purpose::Read, async |repository| {
+        let records = repository.deleted().await?;
+        let mut out = Output::new();
+        if json {
+            let flows = records.iter().map(Deleted::of).collect();
+            out.line(&serde_json::to_string(&Trash { flows }).map_err(|error| Failure::Output(error.into()))?)?;
+        } else {
+            show(&mut out, &records)?;
+        }
+        out.finish()?;
+        Ok(Answer::Done)
+    })
+    .await
+}
+
+fn show(out: &mut Output, records: &[Record<Head>]) -> Result<(), Failure> {
+    let titles = format!("{:36}  {:>8}  {:20}  {:10}  NAME", "ID", "REVISION", "DELETED", "AUTHOR");
+    let titles = out.painted(Style::new().bold(), &titles).into_owned();
+    out.line(&titles)?;
+    for Record { item: head, revision, at: time, author, .. } in records {
+        out.line(&format!(
+            "{:36}  {:>8}  {:20}  {:10}  {}",
+            head.id.to_string(),
+            revision.number(),
+            at(*time),
+            visible(author.as_str()),
+            visible(&head.name)
+        ))?;
+    }
+    Ok(())
+}
+
+#[derive(Serialize)]
+struct Trash<'a> {
+    flows: Vec<Deleted<'a>>,
+}
+
+/// A deleted flow, as the API shows it.
+#[derive(Serialize)]
+struct Deleted<'a> {
+    id: FlowId,
+    revision: u64,
+    deleted_at: DateTime<Utc>,
+    author: &'a str,
+    size: u64,
+    name: &'a str,
+    state: GstState,
+    auto_restart: bool,
+    elements: u32,
+    blocks: u32,
+    links: u32,
+}
+
+impl<'a> Deleted<'a> {
+    fn of(record: &'a Record<Head>) -> Self {
+        let head = &record.item;
+        Self {
+            id: head.id,
+            revision: record.revision.number(),
+            deleted_at: record.at,
+            author: record.author.as_str(),
+            size: head.size,
+            name: &head.name,
+            state: head.state,
+            auto_restart: head.auto_restart,
+            elements: head.elements,
+            blocks: head.blocks,
+            links: head.links,
+        }
+    }
+}
