@@ -60,7 +60,8 @@ pub(crate) enum Failure {
     #[error("{file} holds no flow: {refusal}\nnothing was stored; correct it and try again")]
     Refused { file: String, refusal: Refusal },
     #[error(
-        "the flow {id} cannot be read: {refusal}\nsomebody has written it by SQL; `strom get --compact` shows it as it is"
+        "the flow {id} cannot be read: {refusal}\nsomebody has written it by SQL; `strom get --compact` shows it, and `strom \
+         check` finds all of these"
     )]
     Unreadable { id: FlowId, refusal: Refusal },
     #[error("the result cannot be written: {0}")]

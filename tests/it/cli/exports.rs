@@ -152,6 +152,28 @@ pub(super) fn outputs_that_cannot_be_written_are_named(store: &Store) {
     assert_eq!(fs::read_to_string(store.path("file")).unwrap(), "mine");
 }
 
+/// Deeper than any Strom reads. Half an export would be taken for a whole one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flow_that_cannot_be_read_is_named_postgres() {
+    let store = Store::postgres().await;
+    let (id, depth) = (id(1), 200);
+    let nested = format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+    let sql = format!(
+        r#"INSERT INTO flows (id, name, data) VALUES ('{id}', 'a', '{{"id":"{id}","name":"a","x":{nested}}}')"#
+    );
+    run(&mut store.connect().await, &sql).await;
+    let file = store.file("flows.json", "older");
+    for arguments in [&["export", "-o", "flows.json"] as &[&str], &["export", "--format", "ndjson"], &["get", &id]] {
+        let (code, _, stderr) = store.run(arguments);
+        let expected = format!("error: the flow {id} cannot be read: `$.x[0]");
+        assert!(code == Some(2) && stderr.starts_with(&expected), "{arguments:?}: {stderr}");
+        assert!(stderr.ends_with("`strom get --compact` shows it, and `strom check` finds all of these\n"), "{stderr}");
+    }
+    assert_eq!(fs::read_to_string(&file).unwrap(), "older");
+    assert!(store.done(&["get", "--compact", &id]).contains(&"[".repeat(depth)));
+    assert_eq!(store.done(&["list", "--count"]), "1\n");
+}
+
 /// What is written so far goes, and what was there stays.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_export_that_is_stopped_leaves_nothing_postgres() {
