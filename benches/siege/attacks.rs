@@ -40,10 +40,14 @@ async fn post(server: &Server, path: &str, headers: &[(&str, &str)], body: Body)
 pub(crate) async fn large_bodies(server: &Server) -> String {
     let document = post(server, "/api/flows", &[], blanks(1024)).await;
     let import = post(server, "/api/flows/import", &[], blanks(1024 + 1)).await;
-    for answer in [&document, &import] {
+    assert_refused(&[&document, &import]);
+    format!("create: {document}, import: {import}")
+}
+
+fn assert_refused(answers: &[&String]) {
+    for answer in answers {
         assert!(["413", "hung up"].contains(&answer.as_str()), "{answer}");
     }
-    format!("create: {document}, import: {import}")
 }
 
 pub(crate) async fn gzip_bombs(server: &Server) -> String {
@@ -55,7 +59,7 @@ pub(crate) async fn gzip_bombs(server: &Server) -> String {
     let headers = [("content-encoding", "gzip")];
     let document = post(server, "/api/flows", &headers, bomb.clone().into()).await;
     let import = post(server, "/api/flows/import", &headers, bomb.clone().into()).await;
-    assert_eq!((document.as_str(), import.as_str()), ("413", "413"));
+    assert_refused(&[&document, &import]);
     format!("{} kB each; create: {document}, import: {import}", bomb.len() >> 10)
 }
 
