@@ -5,7 +5,7 @@ use std::fmt;
 use url::Url;
 
 use super::refusal::{Path, Refusal};
-use super::{Flow, Node};
+use super::{Flow, FlowId, Node};
 
 /// Something that one running pipeline of a machine can have.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -26,6 +26,13 @@ impl fmt::Display for Claim {
             Self::NdiName(name) => write!(f, "the NDI name `{name}`"),
             Self::Device(kind, device) => write!(f, "the device `{device}` of `{kind}`"),
         }
+    }
+}
+
+impl Claim {
+    /// What is said of a flow that claims this, too.
+    pub(crate) fn also_claimed_by(&self, name: &str, id: FlowId) -> String {
+        format!("{self} is also claimed by the flow {name} ({id})")
     }
 }
 

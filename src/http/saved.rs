@@ -95,7 +95,7 @@ impl App {
             let both = claims.iter().filter(|(_, claim)| theirs.iter().any(|(_, other)| other == claim));
             warnings.extend(both.map(|(path, claim)| Warned {
                 path: path.to_string(),
-                message: format!("{claim} is also claimed by the flow {} ({})", other.head().name, other.id()),
+                message: claim.also_claimed_by(&other.head().name, other.id()),
             }));
         }
         warnings

@@ -31,9 +31,11 @@ pub(super) async fn find(
             Decision::Clone(id) | Decision::Cloned(id) => *id,
             Decision::Skip(_) | Decision::Refuse(_) | Decision::Bad => continue,
         };
+        if imported.len() == COMPARED {
+            break;
+        }
         if let Ok(text) = spool.text(good.document)
             && let Ok(flow) = Flow::parse(&text)
-            && imported.len() < COMPARED
         {
             imported.push((index, id, flow));
         }
@@ -55,7 +57,7 @@ pub(super) async fn find(
             let others = claimants.get(&claim).into_iter().flatten().filter(|(other, _)| other != id);
             warnings.entry(*index).or_default().extend(others.map(|(other, name)| FlowWarning {
                 path: path.to_string(),
-                message: format!("{claim} is also claimed by the flow {name} ({other})"),
+                message: claim.also_claimed_by(name, *other),
             }));
         }
     }
