@@ -3,7 +3,8 @@
 use std::io;
 use std::sync::Arc;
 
-use super::import::{Decision, Good, Import, Progress};
+use super::import::{Decision, Good, Import};
+use super::options::Progress;
 use super::spool::{Slot, Spool};
 use crate::flow::{Flow, FlowId};
 use crate::repository::{Change, ChangeList, Precondition};

@@ -4,6 +4,7 @@
 //! | file | what |
 //! |---|---|
 //! | `import` | reads, checks, decides, stores |
+//! | `options` | how, and who is told how it gets on |
 //! | `documents` | where the documents of an input begin and end |
 //! | `spool` | where they wait |
 //! | `changes` | what the repository is asked to do |
@@ -38,11 +39,13 @@
 mod changes;
 mod documents;
 mod import;
+mod options;
 mod report;
 mod rivals;
 mod spool;
 pub mod switch;
 
 pub use documents::InputError;
-pub use import::{Import, MAX_FLOWS, OnConflict, Options, Progress, Reading, UnknownPolicy};
+pub use import::{Import, MAX_FLOWS, Reading};
+pub use options::{OnConflict, Options, Progress, UnknownPolicy};
 pub use report::{Counts, FlowReport, FlowWarning, Outcome, Report};

@@ -26,7 +26,7 @@ use futures::{StreamExt, TryStreamExt};
 use self::moves::Moves;
 use self::reading::{All, Item, Reading};
 pub use self::report::{Counts, Difference, MovedFlow, Obstacle, Outcome, Report};
-use super::import::{Progress, UnknownPolicy};
+use super::options::{Progress, UnknownPolicy};
 use super::spool::Spool;
 use crate::flow::{Flow, FlowId, Runtime};
 use crate::repository::{

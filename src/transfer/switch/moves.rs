@@ -7,7 +7,7 @@ use super::reading::Item;
 use super::{Decision, Switch};
 use crate::flow::{Flow, FlowId};
 use crate::repository::{Change, ChangeList, Precondition, Revision, Stored};
-use crate::transfer::import::Progress;
+use crate::transfer::options::Progress;
 use crate::transfer::spool::Spool;
 
 /// In the order of ids, in which writers lock.
