@@ -1,15 +1,13 @@
 //! `strom history`: the revisions of a flow, there or deleted.
 
 use anstyle::Style;
-use chrono::{DateTime, Utc};
 use clap::Args;
-use serde::Serialize;
 use strom::flow::{FlowId, Head};
+use strom::http::HistoryEntry;
 use strom::repository::{Record, Revision};
 
 use super::opening::{Purpose, with_storage};
-use super::output::{Output, tell, visible};
-use super::summary::at;
+use super::output::{Output, at, tell, visible};
 use super::{Answer, Failure};
 use crate::config::Flags;
 
@@ -83,7 +81,7 @@ fn begin(out: &mut Output, is_json: bool) -> Result<(), Failure> {
 
 fn show(out: &mut Output, record: &Record<Head>, is_json: bool, is_first: bool) -> Result<(), Failure> {
     if is_json {
-        let entry = serde_json::to_string(&Entry::of(record)).map_err(|error| Failure::Output(error.into()))?;
+        let entry = serde_json::to_string(&HistoryEntry::of(record)).map_err(|error| Failure::Output(error.into()))?;
         return out.text(&format!("{}\n{entry}", if is_first { "" } else { "," }));
     }
     let Record { item: head, .. } = record;
@@ -97,47 +95,4 @@ fn show(out: &mut Output, record: &Record<Head>, is_json: bool, is_first: bool) 
         visible(record.author.as_str()),
         visible(&head.name)
     ))
-}
-
-/// One revision, as the API shows it.
-#[derive(Serialize)]
-struct Entry<'a> {
-    revision: u64,
-    op: &'static str,
-    at: DateTime<Utc>,
-    author: &'a str,
-    size: u64,
-    summary: Contents<'a>,
-}
-
-#[derive(Serialize)]
-struct Contents<'a> {
-    name: &'a str,
-    state: &'static str,
-    auto_restart: bool,
-    elements: u32,
-    blocks: u32,
-    links: u32,
-}
-
-impl<'a> Entry<'a> {
-    fn of(record: &'a Record<Head>) -> Self {
-        let head = &record.item;
-        let summary = Contents {
-            name: &head.name,
-            state: head.state.as_str(),
-            auto_restart: head.auto_restart,
-            elements: head.elements,
-            blocks: head.blocks,
-            links: head.links,
-        };
-        Self {
-            revision: record.revision.number(),
-            op: record.operation.as_str(),
-            at: record.at,
-            author: record.author.as_str(),
-            size: head.size,
-            summary,
-        }
-    }
 }

@@ -5,11 +5,11 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{ArgAction, Args};
 use strom::FlowRepository;
 use strom::flow::{GstState, Head};
+use strom::http::Summary;
 use strom::repository::{Containment, Cursor, Filter, ListQuery, NamePart, Page, Sort, Stored};
 
 use super::opening::{Purpose, with_storage};
-use super::output::{Output, say, tell, visible};
-use super::summary::{Summary, at};
+use super::output::{Output, at, say, tell, visible};
 use super::{Answer, Failure};
 use crate::config::Flags;
 

@@ -21,7 +21,6 @@ mod put;
 mod restore;
 mod serve;
 mod signals;
-mod summary;
 mod switch;
 mod trash;
 mod watch;

@@ -5,6 +5,7 @@ use std::io::{self, BufWriter, ErrorKind, IsTerminal, Stdout, Write};
 
 use anstream::{AutoStream, ColorChoice};
 use anstyle::Style;
+use chrono::{DateTime, Utc};
 
 use super::Failure;
 
@@ -97,6 +98,11 @@ pub(super) fn visible(text: &str) -> Cow<'_, str> {
         false => text.into(),
         true => text.chars().map(|c| if steers(c) { c.escape_default().to_string() } else { c.to_string() }).collect(),
     }
+}
+
+/// A time in a table: UTC (RFC 3339), to the second.
+pub(super) fn at(time: DateTime<Utc>) -> String {
+    time.format("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 #[cfg(test)]

@@ -1,15 +1,13 @@
 //! `strom trash`: the deleted flows that `strom restore` can bring back.
 
 use anstyle::Style;
-use chrono::{DateTime, Utc};
 use clap::Args;
-use serde::Serialize;
-use strom::flow::{FlowId, GstState, Head};
+use strom::flow::Head;
+use strom::http::{DeletedFlow, Trash};
 use strom::repository::Record;
 
 use super::opening::{Purpose, with_storage};
-use super::output::{Output, visible};
-use super::summary::at;
+use super::output::{Output, at, visible};
 use super::{Answer, Failure};
 use crate::config::Flags;
 
@@ -32,7 +30,7 @@ pub(super) async fn run(flags: &Flags, Arguments { json }: Arguments) -> Result<
         let records = repository.deleted().await?;
         let mut out = Output::new();
         if json {
-            let flows = records.iter().map(Deleted::of).collect();
+            let flows = records.iter().map(DeletedFlow::of).collect();
             out.line(&serde_json::to_string(&Trash { flows }).map_err(|error| Failure::Output(error.into()))?)?;
         } else {
             show(&mut out, &records)?;
@@ -58,44 +56,4 @@ fn show(out: &mut Output, records: &[Record<Head>]) -> Result<(), Failure> {
         ))?;
     }
     Ok(())
-}
-
-#[derive(Serialize)]
-struct Trash<'a> {
-    flows: Vec<Deleted<'a>>,
-}
-
-/// A deleted flow, as the API shows it.
-#[derive(Serialize)]
-struct Deleted<'a> {
-    id: FlowId,
-    revision: u64,
-    deleted_at: DateTime<Utc>,
-    author: &'a str,
-    size: u64,
-    name: &'a str,
-    state: GstState,
-    auto_restart: bool,
-    elements: u32,
-    blocks: u32,
-    links: u32,
-}
-
-impl<'a> Deleted<'a> {
-    fn of(record: &'a Record<Head>) -> Self {
-        let head = &record.item;
-        Self {
-            id: head.id,
-            revision: record.revision.number(),
-            deleted_at: record.at,
-            author: record.author.as_str(),
-            size: head.size,
-            name: &head.name,
-            state: head.state,
-            auto_restart: head.auto_restart,
-            elements: head.elements,
-            blocks: head.blocks,
-            links: head.links,
-        }
-    }
 }

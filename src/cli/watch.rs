@@ -10,9 +10,8 @@ use strom::flow::{FlowId, Head};
 use strom::repository::{FeedCursor, InvalidFeedCursor, Record, RepositoryError, Since};
 
 use super::opening::{Purpose, with_storage};
-use super::output::{Output, tell, visible};
+use super::output::{Output, at, tell, visible};
 use super::signals::Signals;
-use super::summary::at;
 use super::{Answer, Failure};
 use crate::config::Flags;
 

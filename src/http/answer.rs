@@ -93,9 +93,9 @@ pub(super) fn summaries(page: Page<Stored<Head>>, place: Place) -> Response {
     })
 }
 
-/// What is known of a flow without its document.
+/// What is known of a flow without its document, as lists show it with `view=summary`. For writing it as JSON.
 #[derive(Serialize, ToSchema)]
-pub(super) struct Summary<'a> {
+pub struct Summary<'a> {
     #[schema(value_type = Uuid)]
     id: FlowId,
     name: &'a str,
@@ -112,7 +112,8 @@ pub(super) struct Summary<'a> {
 }
 
 impl<'a> Summary<'a> {
-    fn of(Stored { item: head, version }: &'a Stored<Head>) -> Self {
+    /// What is known of this flow.
+    pub fn of(Stored { item: head, version }: &'a Stored<Head>) -> Self {
         Self {
             id: head.id,
             name: &head.name,

@@ -32,10 +32,10 @@ struct History<'a> {
     history: Vec<Entry<'a>>,
 }
 
-/// One revision.
+/// One revision, as histories show it. For writing it as JSON.
 #[derive(Serialize, ToSchema)]
 #[schema(as = HistoryEntry)]
-struct Entry<'a> {
+pub struct Entry<'a> {
     revision: u64,
     #[schema(value_type = schemas::Operation)]
     op: &'static str,
@@ -73,7 +73,8 @@ impl<'a> Contents<'a> {
 }
 
 impl<'a> Entry<'a> {
-    fn of(record: &'a Record<Head>) -> Self {
+    /// What is shown of this record.
+    pub fn of(record: &'a Record<Head>) -> Self {
         Self {
             revision: record.revision.number(),
             op: record.operation.as_str(),
@@ -217,16 +218,17 @@ pub(super) async fn restore(
     })
 }
 
-/// The deleted flows, the latest first.
+/// The deleted flows, the latest first. For writing them as JSON.
 #[derive(Serialize, ToSchema)]
-struct Trash<'a> {
-    flows: Vec<Deleted<'a>>,
+pub struct Trash<'a> {
+    /// All of them.
+    pub flows: Vec<Deleted<'a>>,
 }
 
 /// A summary; when a deleted flow was created is not kept with its deletion.
 #[derive(Serialize, ToSchema)]
 #[schema(as = DeletedFlow)]
-struct Deleted<'a> {
+pub struct Deleted<'a> {
     #[schema(value_type = Uuid)]
     id: FlowId,
     /// Of the deletion. The one before it is what there is to restore.
@@ -257,7 +259,8 @@ pub(super) async fn trash(State(app): State<App>) -> Answer {
 }
 
 impl<'a> Deleted<'a> {
-    fn of(record: &'a Record<Head>) -> Self {
+    /// What is shown of this deletion.
+    pub fn of(record: &'a Record<Head>) -> Self {
         Self {
             id: record.item.id,
             revision: record.revision.number(),

@@ -61,6 +61,8 @@ mod stale;
 mod streams;
 
 pub use access::{Access, ApiKey, Keys, KeysFile, KeysFileError};
+pub use answer::Summary;
+pub use history::{Deleted as DeletedFlow, Entry as HistoryEntry, Trash};
 pub use hosts::Hosts;
 pub use server::{GRACE, serve};
 pub use settings::Settings;
