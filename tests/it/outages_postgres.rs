@@ -20,7 +20,7 @@ use crate::support::postgres::{Database, count};
 use crate::support::proxy::Proxy;
 
 /// What the machine of a test may need beyond what is promised.
-const RECOVERY: Duration = Duration::from_secs(5);
+const RECOVERY: Duration = Duration::from_secs(15);
 /// A call in the hole; promised are a few seconds.
 const LONGEST_CALL: Duration = Duration::from_secs(12);
 /// A call while the database is known to be away; promised are 100 ms.

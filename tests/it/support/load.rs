@@ -31,7 +31,10 @@ pub(crate) struct Load {
 struct Shared {
     ledger: Mutex<Ledger>,
     tally: Mutex<Tally>,
+    /// The writers are to end.
     over: AtomicBool,
+    /// They have, and so has whatever of theirs was still under way.
+    settled: AtomicBool,
 }
 
 /// What came of the calls so far.
@@ -100,6 +103,7 @@ impl Load {
         }
         // A statement whose caller was told of an outage may still be waiting for its turn in the server.
         sleep(Duration::from_millis(500)).await;
+        self.shared.settled.store(true, Ordering::Relaxed);
         let seen = timeout(PATIENCE, self.reader).await.expect("the reader comes to the end").unwrap();
         let ledger = std::mem::take(&mut *self.shared.ledger.lock().unwrap());
         ledger.check(&*self.repository).await;
@@ -201,16 +205,17 @@ fn tally(shared: &Shared, began: Instant, error: Option<&RepositoryError>) {
 
 /// Follows the feed to its end, from where it was whatever comes in between.
 async fn follow(repository: Arc<dyn FlowRepository>, shared: Arc<Shared>, begin: FeedCursor) -> Vec<FeedCursor> {
-    let (mut seen, mut place, mut idle) = (Vec::new(), begin, 0);
-    // Nothing new for a while after the end: a change that is open may still be on its way.
-    while idle < 40 {
-        let over = shared.over.load(Ordering::Relaxed);
+    let (mut seen, mut place) = (Vec::new(), begin);
+    loop {
+        let settled = shared.settled.load(Ordering::Relaxed);
         match repository.change_summaries(Since::After(place), 50).await {
+            // Transactions of others, in other databases too, may keep back what is committed.
+            Ok(feed) if settled && feed.changes.is_empty() && feed.next >= feed.newest => return seen,
             Ok(feed) => {
-                idle = if over && feed.changes.is_empty() { idle + 1 } else { 0 };
                 seen.extend(feed.changes.iter().map(|record| record.cursor));
                 place = feed.next;
-                let waiting = timeout(Duration::from_millis(50), repository.changed(place));
+                // Who is dropped in the middle of a statement costs a connection: not more often than needed.
+                let waiting = timeout(Duration::from_millis(500), repository.changed(place));
                 if feed.changes.is_empty() && waiting.await.is_ok() {
                     sleep(Duration::from_millis(10)).await;
                 }
@@ -219,5 +224,4 @@ async fn follow(repository: Arc<dyn FlowRepository>, shared: Arc<Shared>, begin:
             Err(error) => panic!("the feed breaks off: {error:?}"),
         }
     }
-    seen
 }
