@@ -175,6 +175,11 @@ impl FlowRepository for Ephemeral {
     }
 
     /// Of the storage, but for those that have come into memory. One that is deleted in memory is in no trash.
+    /// Of the storage alone, as the snapshot.
+    fn histories(&self) -> BoxStream<'static, Result<Record<Flow>>> {
+        self.store.histories()
+    }
+
     async fn deleted(&self) -> Result<Vec<Record<Head>>> {
         let found = |flows: Flows| {
             async move {

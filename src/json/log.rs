@@ -149,7 +149,7 @@ impl Log {
         FeedCursor { log: self.id, transaction: 0, number }
     }
 
-    fn record(&self, change: Change<'_>) -> Result<Record<Flow>> {
+    pub(super) fn record(&self, change: Change<'_>) -> Result<Record<Flow>> {
         Ok(Record {
             cursor: self.cursor(change.seq),
             operation: change.facts.operation,
@@ -166,16 +166,29 @@ impl Log {
         after: u64,
         mut visit: impl FnMut(&[u8]) -> Result<ControlFlow<()>>,
     ) -> Result<()> {
-        let mut after = after;
-        for segment in [&self.history, &self.journal].into_iter().flatten() {
+        self.each_behind(after, |_, _, text| visit(text))
+    }
+
+    /// Shows each line with a change, and where it stands: whether in the journal, and at which byte.
+    pub(super) fn each_place(&self, visit: impl FnMut(bool, u64, &[u8]) -> Result<ControlFlow<()>>) -> Result<()> {
+        self.each_behind(0, visit)
+    }
+
+    fn each_behind(
+        &self,
+        mut after: u64,
+        mut visit: impl FnMut(bool, u64, &[u8]) -> Result<ControlFlow<()>>,
+    ) -> Result<()> {
+        for (segment, is_journal) in [(&self.history, false), (&self.journal, true)] {
+            let Some(segment) = segment else { continue };
             if segment.last <= after {
                 continue;
             }
             let mut outcome = Ok(ControlFlow::Continue(()));
             let from = segment.find(after).map_err(unreadable)?;
-            let read = segment.each_line(from, |_, text, _| {
+            let read = segment.each_line(from, |offset, text, _| {
                 if line::seq_of(text).is_some_and(|seq| seq > after) {
-                    outcome = visit(text);
+                    outcome = visit(is_journal, offset, text);
                     return Ok(if matches!(outcome, Ok(ControlFlow::Continue(()))) {
                         ControlFlow::Continue(())
                     } else {
@@ -205,6 +218,6 @@ fn parse(change: &Change<'_>) -> Result<Flow> {
     })
 }
 
-fn unreadable(error: io::Error) -> RepositoryError {
+pub(super) fn unreadable(error: io::Error) -> RepositoryError {
     RepositoryError::Corrupt(format!("journal or history: {error}"))
 }

@@ -6,7 +6,7 @@
 //! | `writer`, `journal` | a save: one append, one sync, whatever the number of flows |
 //! | `upkeep`, `file`, `history` | what follows later: `flows.json`, the older changes |
 //! | `open`, `recovery`, `replay`, `reconcile` | the start, in every condition |
-//! | `log`, `segment`, `line` | reading history and feed |
+//! | `log`, `histories`, `segment`, `line` | reading history and feed |
 //! | `faults`, `measurements` | what somebody should look at |
 //! | `append_file` | what the journal adds to `crate::disk`, the way there |
 //!
@@ -49,6 +49,7 @@ mod append_file;
 mod faults;
 mod file;
 mod file_reader;
+mod histories;
 mod history;
 mod journal;
 mod line;
@@ -212,6 +213,13 @@ impl FlowRepository for JsonRepository {
 
     async fn revision(&self, id: FlowId, revision: Revision) -> Result<Option<Record<Flow>>> {
         self.read(move |view| view.log.revision(id, revision)).await
+    }
+
+    fn histories(&self) -> BoxStream<'static, Result<Record<Flow>>> {
+        match self.0.open_view() {
+            Ok(view) => histories::stream(view.log.clone()),
+            Err(error) => stream::iter([Err(error)]).boxed(),
+        }
     }
 
     async fn deleted(&self) -> Result<Vec<Record<Head>>> {

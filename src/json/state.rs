@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SubsecRound, Utc};
 use rpds::HashTrieMapSync;
 
 use super::file::{Member, Quarantined};
 use crate::flow::{Flow, FlowId, Refusal, Runtime};
 use crate::repository::{
-    Applied, Author, Change, ChangeList, Operation, Outcome, RepositoryError, Result, Revision, Stamp, Stored, Version,
-    Violation, check_ids,
+    Applied, Author, Change, ChangeList, Chronicle, Operation, Outcome, RepositoryError, Result, Revision, Stamp,
+    Stored, Version, Violation, check_ids,
 };
 
 /// SHA-256 of what people wrote in a document.
@@ -210,6 +210,7 @@ impl State {
                 Change::Restore(flow, _) => plan.put(&flow, Operation::Restore, stamp)?,
                 Change::Delete(id, _) => plan.delete(id, stamp),
                 Change::Adopt(stored) => plan.adopt(&stored)?,
+                Change::Inherit(chronicle) => plan.inherit(&chronicle, stamp)?,
             };
             plan.applied.push(applied);
         }
@@ -261,6 +262,42 @@ impl Plan {
         self.made.push(Made { facts, flow: flow.clone() });
         self.state.insert_last(flow, version.clone(), hash);
         Ok(Applied { id, outcome: Outcome::Created, version: Some(version) })
+    }
+
+    /// A flow of another store, whose id is free, with its history.
+    fn inherit(&mut self, chronicle: &Chronicle, stamp: &Stamp) -> Result<Applied> {
+        let id = chronicle.id();
+        let given = self.state.deleted.get(&id).map(|deletion| deletion.revision);
+        let mut last = None;
+        for (record, created_at) in chronicle.records().iter().zip(chronicle.births()) {
+            if given.is_some_and(|given| record.revision <= given) {
+                continue;
+            }
+            let (flow, hash) = Flow::parse_hashed(record.item.document().get()).map_err(refused)?;
+            let (operation, revision, at, author) =
+                (record.operation, record.revision, record.at.trunc_subsecs(6), record.author.clone());
+            let made = Made { facts: Facts { operation, revision, at, author, created_at, hash }, flow };
+            self.made.push(made.clone());
+            last = Some(made);
+        }
+        match (chronicle.now(), last) {
+            (Some(now), None) => self.adopt(now),
+            (Some(now), Some(last)) => {
+                let (flow, hash) = Flow::parse_hashed(now.item.document().get()).map_err(refused)?;
+                let version = now.version.adopted(given)?;
+                if !same_value(&last.flow, &flow).map_err(refused)? {
+                    let Version { revision, created_at, .. } = version;
+                    self.made.push(Made::by(stamp, Operation::State, revision, created_at, hash, flow.clone()));
+                }
+                self.state.insert_last(flow, version.clone(), hash);
+                Ok(Applied { id, outcome: Outcome::Created, version: Some(version) })
+            }
+            (None, Some(last)) => {
+                self.state.forget(id, last.facts.deletion());
+                Ok(Applied { id, outcome: Outcome::Deleted, version: Some(last.facts.version()) })
+            }
+            (None, None) => Ok(Applied { id, outcome: Outcome::Absent, version: None }),
+        }
     }
 
     fn delete(&mut self, id: FlowId, stamp: &Stamp) -> Applied {

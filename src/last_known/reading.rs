@@ -96,6 +96,10 @@ impl FlowRepository for LastKnown {
         only_reads()
     }
 
+    fn histories(&self) -> BoxStream<'static, Result<Record<Flow>>> {
+        stream::iter([only_reads()]).boxed()
+    }
+
     async fn deleted(&self) -> Result<Vec<Record<Head>>> {
         only_reads()
     }

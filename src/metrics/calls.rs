@@ -26,6 +26,7 @@ pub(super) enum Operation {
     Snapshot,
     History,
     Revision,
+    Histories,
     Deleted,
     Restore,
     Changes,
@@ -34,7 +35,7 @@ pub(super) enum Operation {
 }
 
 impl Operation {
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 15] = [
         Self::Get,
         Self::GetEach,
         Self::List,
@@ -44,6 +45,7 @@ impl Operation {
         Self::Snapshot,
         Self::History,
         Self::Revision,
+        Self::Histories,
         Self::Deleted,
         Self::Restore,
         Self::Changes,
@@ -62,6 +64,7 @@ impl Operation {
             Self::Snapshot => "snapshot",
             Self::History => "history",
             Self::Revision => "revision",
+            Self::Histories => "histories",
             Self::Deleted => "deleted",
             Self::Restore => "restore",
             Self::Changes => "changes",

@@ -31,10 +31,10 @@ impl Observed {
     }
 
     /// Ends with the stream or its first error.
-    fn count_stream(&self, operation: Operation, flows: Flows) -> Flows {
+    fn count_stream<T: Send + 'static>(&self, operation: Operation, items: Items<T>) -> Items<T> {
         let running = self.calls.begin(operation);
-        stream::unfold((flows, Some(running)), async |(mut flows, mut running)| {
-            let next = flows.next().await;
+        stream::unfold((items, Some(running)), async |(mut items, mut running)| {
+            let next = items.next().await;
             let outcome = match &next {
                 Some(Ok(_)) => None,
                 Some(Err(error)) => Some(Outcome::of_error(error)),
@@ -45,13 +45,13 @@ impl Observed {
             {
                 running.end(outcome);
             }
-            Some((next?, (flows, running)))
+            Some((next?, (items, running)))
         })
         .boxed()
     }
 }
 
-type Flows = BoxStream<'static, Result<Stored<Flow>>>;
+type Items<T> = BoxStream<'static, Result<T>>;
 
 #[async_trait]
 impl FlowRepository for Observed {
@@ -89,6 +89,10 @@ impl FlowRepository for Observed {
 
     async fn revision(&self, id: FlowId, revision: Revision) -> Result<Option<Record<Flow>>> {
         self.count(Operation::Revision, self.repository.revision(id, revision)).await
+    }
+
+    fn histories(&self) -> BoxStream<'static, Result<Record<Flow>>> {
+        self.count_stream(Operation::Histories, self.repository.histories())
     }
 
     async fn deleted(&self) -> Result<Vec<Record<Head>>> {

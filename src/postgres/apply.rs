@@ -12,12 +12,14 @@ use sqlx::{Connection, PgConnection};
 use tokio::task::spawn_blocking;
 use uuid::Uuid;
 
+use super::adopt;
 use super::error::{Error, Result};
 use super::get;
 use super::pool::Pool;
 use super::row;
+use crate::flow::Flow;
 use crate::repository::{
-    self, Applied, Change, ChangeList, Outcome, Precondition, RepositoryError, Stamp, Stored, Violation, ViolationKind,
+    self, Applied, Change, ChangeList, Outcome, Precondition, RepositoryError, Stamp, Violation, ViolationKind,
     check_ids,
 };
 
@@ -25,7 +27,7 @@ use crate::repository::{
 const ATTEMPTS: usize = 100;
 /// How much one statement carries, so that a large import needs no large memory on either side.
 const BATCH_FLOWS: usize = 1_000;
-const BATCH_BYTES: usize = 16 * 1024 * 1024;
+pub(super) const BATCH_BYTES: usize = 16 * 1024 * 1024;
 
 struct Call {
     changes: Arc<dyn ChangeList>,
@@ -62,7 +64,8 @@ pub(super) async fn apply(
 }
 
 async fn attempt(connection: &mut PgConnection, call: Arc<Call>) -> Result<Attempt> {
-    if call.changes.len() == 1 {
+    // A statement is a transaction of its own; a flow that comes with its history takes several.
+    if call.changes.len() == 1 && !matches!(read(&call, 0).await?[..], [Change::Inherit(_)]) {
         return write(connection, &call).await;
     }
     let mut transaction = connection.begin().await?;
@@ -89,7 +92,8 @@ async fn write(connection: &mut PgConnection, call: &Call) -> Result<Attempt> {
         delete(connection, &batch, &mut done).await?;
         update(connection, &batch, &mut done).await?;
         insert(connection, &batch, &mut done).await?;
-        adopt(connection, &batch, &mut done).await?;
+        adopt::histories(connection, &batch, &mut done).await?;
+        adopt::flows(connection, &batch, &mut done).await?;
         match judge(connection, &batch, &mut done).await? {
             Some(more) => violations.extend(more),
             None => return Ok(Attempt::Raced),
@@ -102,11 +106,11 @@ async fn write(connection: &mut PgConnection, call: &Call) -> Result<Attempt> {
 }
 
 /// Changes that one statement carries.
-struct Batch<'a> {
-    changes: &'a [Change],
+pub(super) struct Batch<'a> {
+    pub(super) changes: &'a [Change],
     /// The place of the first one among all.
     first: usize,
-    stamp: &'a Stamp,
+    pub(super) stamp: &'a Stamp,
     /// The ids of the flows that the call has restored so far, for the trigger that records its changes at the end.
     restored: String,
 }
@@ -129,7 +133,7 @@ async fn read(call: &Call, first: usize) -> Result<Vec<Change>> {
         let mut bytes = 0;
         for index in first..changes.len().min(first + BATCH_FLOWS) {
             let change = changes.change(index)?;
-            bytes += change.flow().map_or(0, |flow| flow.document().get().len());
+            bytes += size(&change);
             // What does not fit is read again for the next batch.
             if bytes > BATCH_BYTES && !batch.is_empty() {
                 break;
@@ -145,7 +149,16 @@ async fn read(call: &Call, first: usize) -> Result<Vec<Change>> {
     read.map_err(Error::Unreadable)
 }
 
-type Done = HashMap<Uuid, Applied>;
+fn size(change: &Change) -> usize {
+    let size = |flow: &Flow| flow.document().get().len();
+    let history = match change {
+        Change::Inherit(chronicle) => chronicle.records().iter().map(|record| size(&record.item)).sum(),
+        _ => 0,
+    };
+    history + change.flow().map_or(0, size)
+}
+
+pub(super) type Done = HashMap<Uuid, Applied>;
 
 /// `None` asks for any revision.
 fn expected(precondition: Precondition) -> Option<i64> {
@@ -156,17 +169,17 @@ fn expected(precondition: Precondition) -> Option<i64> {
 }
 
 /// A row that a statement has written.
-struct Written {
-    id: Uuid,
+pub(super) struct Written {
+    pub(super) id: Uuid,
     /// The revision before, where there was one.
-    before: Option<i64>,
-    revision: i64,
-    created_at: DateTime<Utc>,
-    updated_at: DateTime<Utc>,
-    author: String,
+    pub(super) before: Option<i64>,
+    pub(super) revision: i64,
+    pub(super) created_at: DateTime<Utc>,
+    pub(super) updated_at: DateTime<Utc>,
+    pub(super) author: String,
 }
 
-fn note(done: &mut Done, rows: Vec<Written>, outcome: impl Fn(&Written) -> Outcome) -> Result<()> {
+pub(super) fn note(done: &mut Done, rows: Vec<Written>, outcome: impl Fn(&Written) -> Outcome) -> Result<()> {
     for row in rows {
         let outcome = outcome(&row);
         let version = row::version(row.id, row.revision, row.created_at, row.updated_at, &row.author)?;
@@ -214,56 +227,6 @@ async fn insert(connection: &mut PgConnection, batch: &Batch<'_>, done: &mut Don
     )
     .fetch_all(connection)
     .await?;
-    note(done, rows, |_| Outcome::Created)
-}
-
-/// Flows of other stores. The triggers keep the author and the revision that an insert brings along where the transaction
-/// names no author, as in a restored dump; they count on from a tombstone.
-async fn adopt(connection: &mut PgConnection, batch: &Batch<'_>, done: &mut Done) -> Result<()> {
-    let (mut ids, mut names, mut documents) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut revisions, mut created, mut updated, mut authors) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    for change in batch.changes {
-        if let Change::Adopt(Stored { item: flow, version }) = change {
-            let version = version.adopted(None)?;
-            ids.push(flow.id().as_uuid());
-            names.push(flow.head().name.clone());
-            documents.push(Json(flow.document()));
-            revisions.push(i64::try_from(version.revision.number()).unwrap_or(i64::MAX));
-            created.push(version.created_at);
-            updated.push(version.updated_at);
-            authors.push(version.author.as_str().to_owned());
-        }
-    }
-    if ids.is_empty() {
-        return Ok(());
-    }
-    let rows = sqlx::query_as!(
-        Written,
-        r#"
-        WITH stamp AS MATERIALIZED (SELECT set_config('strom.author', '', TRUE))
-        INSERT INTO flows (id, name, data, revision, created_at, updated_at, author)
-        SELECT change.id, change.name, change.data, change.revision, change.created_at, change.updated_at, change.author
-        FROM stamp, UNNEST(
-            $1::UUID[], $2::TEXT[], $3::JSONB[], $4::BIGINT[], $5::TIMESTAMPTZ[], $6::TIMESTAMPTZ[], $7::TEXT[]
-        ) AS change (id, name, data, revision, created_at, updated_at, author)
-        ORDER BY change.id
-        ON CONFLICT (id) DO NOTHING
-        RETURNING id, NULL::BIGINT AS before, revision, created_at, updated_at, author
-        "#,
-        &ids,
-        &names,
-        &documents as &[Json<&RawValue>],
-        &revisions,
-        &created,
-        &updated,
-        &authors,
-    )
-    .fetch_all(&mut *connection)
-    .await?;
-    // The other changes of the transaction are recorded at its end, under the name of who makes them.
-    sqlx::query!(r#"SELECT set_config('strom.author', $1, TRUE) AS "author!""#, batch.stamp.author.as_str())
-        .fetch_one(connection)
-        .await?;
     note(done, rows, |_| Outcome::Created)
 }
 
@@ -364,6 +327,11 @@ async fn judge(connection: &mut PgConnection, batch: &Batch<'_>, done: &mut Done
     for (index, change) in missed {
         let id = change.id();
         let kind = match (change, change.precondition(), found.remove(&id)) {
+            // One that was deleted, and whose revisions this store has given before.
+            (Change::Inherit(chronicle), _, None) if chronicle.now().is_none() => {
+                done.insert(id.as_uuid(), Applied { id, outcome: Outcome::Absent, version: None });
+                continue;
+            }
             (Change::Delete(..), Precondition::Any | Precondition::Absent, None) => {
                 done.insert(id.as_uuid(), Applied { id, outcome: Outcome::Absent, version: None });
                 continue;

@@ -48,6 +48,10 @@ impl Error {
         }
     }
 
+    fn is_recorded_twice(&self) -> bool {
+        matches!(self, Self::Sqlx(sqlx::Error::Database(error)) if error.constraint() == Some("flow_changes_by_revision"))
+    }
+
     /// A write came to a server that cannot be written: a standby, perhaps the primary of a while ago.
     pub(super) fn is_read_only_server(&self) -> bool {
         self.code().as_deref() == Some("25006")
@@ -56,8 +60,10 @@ impl Error {
     /// Serialization failure or deadlock: nothing was written, and the same again can succeed at once. A standby says so as
     /// well when it cancels a statement whose rows it has to remove:
     /// <https://www.postgresql.org/docs/current/hot-standby.html#HOT-STANDBY-CONFLICT>.
+    ///
+    /// So does a revision that somebody else has recorded at this moment.
     pub(super) fn is_race(&self) -> bool {
-        matches!(self.code().as_deref(), Some("40001" | "40P01"))
+        matches!(self.code().as_deref(), Some("40001" | "40P01")) || self.is_recorded_twice()
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Everything that is committed, whether or not the feed can show it yet.
 
+use futures::stream::BoxStream;
 use serde_json::value::RawValue;
 use sqlx::PgConnection;
 use sqlx::types::Json;
@@ -57,6 +58,21 @@ pub(super) async fn revision(
     Ok(row.map(Record::try_from).transpose()?)
 }
 
+/// By flow, then ascending.
+pub(super) fn all(connection: &mut PgConnection) -> BoxStream<'_, sqlx::Result<RecordRow>> {
+    sqlx::query_as!(
+        RecordRow,
+        r#"
+        SELECT log, horizon, number, flow_id, operation, revision, at, author,
+            name, state, auto_restart, size, elements, blocks, links, document AS "document: Json<Box<RawValue>>"
+        FROM flow_changes
+        WHERE operation <> 'state'
+        ORDER BY flow_id, revision
+        "#,
+    )
+    .fetch(connection)
+}
+
 pub(super) async fn deleted(connection: &mut PgConnection) -> Result<Vec<Record<Head>>> {
     let rows = sqlx::query_as!(
         RecordRow,
@@ -79,7 +95,7 @@ pub(super) async fn deleted(connection: &mut PgConnection) -> Result<Vec<Record<
 }
 
 /// No flow has ever had so many revisions that this is not exact.
-fn column(revision: Revision) -> i64 {
+pub(super) fn column(revision: Revision) -> i64 {
     i64::try_from(revision.number()).unwrap_or(i64::MAX)
 }
 

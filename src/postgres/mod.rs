@@ -5,6 +5,7 @@
 //! with the document, revisions count, names fold. What is *not* here: SQL put together from strings, and transactions
 //! that a caller could hold open.
 
+mod adopt;
 mod apply;
 mod background;
 mod breaker;
@@ -190,6 +191,10 @@ impl FlowRepository for PostgresRepository {
 
     async fn revision(&self, id: FlowId, revision: Revision) -> Result<Option<Record<Flow>>> {
         self.pool.read(move |connection| history::revision(connection, id, revision).boxed()).await
+    }
+
+    fn histories(&self) -> BoxStream<'static, Result<Record<Flow>>> {
+        snapshot::histories(Arc::clone(&self.pool))
     }
 
     async fn deleted(&self) -> Result<Vec<Record<Head>>> {

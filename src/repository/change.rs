@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, SubsecRound, Utc};
 
-use super::{Stored, Version, ViolationKind};
+use super::{Chronicle, Stored, Version, ViolationKind};
 use crate::flow::{Flow, FlowId};
 
 /// The number of a flow's change, counted from 1.
@@ -92,6 +92,10 @@ pub enum Change {
     /// flow gets the one after the last that was given. What [`Ephemeral`](crate::Ephemeral) keeps in memory has the versions
     /// of memory all the same.
     Adopt(Stored<Flow>),
+    /// As `Adopt`, with the history that the flow had there, or the history alone of one that was deleted. Each of its records
+    /// becomes one of this store, in the feed as well. Those with revisions that this store has given to the id before
+    /// are left out; where that leaves nothing of a deleted flow, nothing happens.
+    Inherit(Chronicle),
 }
 
 impl Change {
@@ -115,11 +119,12 @@ impl Change {
         Self::Delete(id, Precondition::Present)
     }
 
-    /// The flow it stores; `None` for a deletion.
+    /// The flow it stores; `None` for a deletion, and for the history of a deleted flow.
     pub fn flow(&self) -> Option<&Flow> {
         match self {
             Self::Put(flow, _) | Self::Restore(flow, _) => Some(flow),
             Self::Adopt(stored) => Some(&stored.item),
+            Self::Inherit(chronicle) => chronicle.now().map(|stored| &stored.item),
             Self::Delete(..) => None,
         }
     }
@@ -129,6 +134,7 @@ impl Change {
         match self {
             Self::Put(flow, _) | Self::Restore(flow, _) => flow.id(),
             Self::Adopt(stored) => stored.item.id(),
+            Self::Inherit(chronicle) => chronicle.id(),
             Self::Delete(id, _) => *id,
         }
     }
@@ -139,7 +145,7 @@ impl Change {
             Self::Put(flow, _) => Self::Put(flow, precondition),
             Self::Restore(flow, _) => Self::Restore(flow, precondition),
             Self::Delete(id, _) => Self::Delete(id, precondition),
-            Self::Adopt(stored) => Self::Adopt(stored),
+            Self::Adopt(_) | Self::Inherit(_) => self,
         }
     }
 
@@ -149,7 +155,7 @@ impl Change {
             Self::Put(_, precondition) | Self::Restore(_, precondition) | Self::Delete(_, precondition) => {
                 *precondition
             }
-            Self::Adopt(_) => Precondition::Absent,
+            Self::Adopt(_) | Self::Inherit(_) => Precondition::Absent,
         }
     }
 }

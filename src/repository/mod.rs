@@ -33,6 +33,7 @@
 
 mod change;
 mod change_list;
+mod chronicle;
 mod cursor;
 mod error;
 mod measurement;
@@ -42,6 +43,7 @@ mod record;
 pub use change::{Applied, Author, Change, Outcome, Precondition, Revision, Stamp};
 pub use change_list::ChangeList;
 pub(crate) use change_list::check_ids;
+pub use chronicle::{Chronicle, InvalidChronicle};
 pub use cursor::{Cursor, InvalidCursor};
 pub use error::{OpenError, RepositoryError, Violation, ViolationKind};
 pub use measurement::{FeedLag, Measurement, MeasurementKind};
@@ -105,6 +107,10 @@ pub trait FlowRepository: Debug + Send + Sync + 'static {
     /// One revision with its document; that of a deletion has the document that was deleted. `None` when the flow never
     /// had it, or it is no longer kept.
     async fn revision(&self, id: FlowId, revision: Revision) -> Result<Option<Record<Flow>>>;
+
+    /// Every revision that is kept of every flow, there or deleted, with its document and as of one moment, read as the caller
+    /// consumes it: flow after flow in the order of ids, each one's in the order of its revisions.
+    fn histories(&self) -> BoxStream<'static, Result<Record<Flow>>>;
 
     /// The deletions of the flows that are not there now and can be restored, the latest first.
     async fn deleted(&self) -> Result<Vec<Record<Head>>>;

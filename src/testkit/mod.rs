@@ -32,6 +32,7 @@ pub mod feed;
 pub mod fidelity;
 pub mod filters;
 pub mod history;
+pub mod inheritance;
 pub mod lists;
 pub mod measurements;
 pub mod paging;
@@ -67,6 +68,14 @@ macro_rules! contract_tests {
             adoption::only_free_ids_are_adopted,
             adoption::adoptions_stand_beside_other_changes,
             adoption::impossible_revisions_are_refused,
+            inheritance::a_flow_comes_with_its_history,
+            inheritance::a_deleted_flow_comes_with_its_history,
+            inheritance::a_history_does_not_replace_another_one,
+            inheritance::histories_come_to_free_ids_alone,
+            inheritance::histories_stand_beside_other_changes,
+            inheritance::a_report_comes_with_the_history,
+            inheritance::histories_tell_all_flows,
+            inheritance::only_histories_of_one_flow_are_taken,
             atomicity::several_changes_are_made_at_once,
             atomicity::one_violation_stops_every_change,
             atomicity::a_large_call_is_all_or_nothing,

@@ -57,7 +57,7 @@ impl Told {
             Change::Put(flow, _) => Self::Put(flow.document().get().to_owned()),
             Change::Restore(flow, _) => Self::Restore(flow.document().get().to_owned()),
             Change::Delete(id, _) => Self::Delete(number(*id)),
-            Change::Adopt(_) => unreachable!("none of the writers does"),
+            Change::Adopt(_) | Change::Inherit(_) => unreachable!("none of the writers does"),
         }
     }
 

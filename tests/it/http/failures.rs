@@ -61,6 +61,10 @@ impl FlowRepository for Failing {
         self.fail()
     }
 
+    fn histories(&self) -> BoxStream<'static, Result<Record<Flow>>> {
+        stream::empty().boxed()
+    }
+
     async fn deleted(&self) -> Result<Vec<Record<Head>>> {
         self.fail()
     }

@@ -134,6 +134,7 @@ impl Model {
                 let least = self.gone.remove(&number).map_or(Revision::FIRST, Revision::next);
                 (Outcome::Created, Some(Version { revision: version.revision.max(least), ..version.clone() }))
             }
+            (Change::Inherit(_), _) => unreachable!("no step does"),
             (Change::Put(flow, _) | Change::Restore(flow, _), Some(Stored { item, version })) => {
                 let content = |flow: &Flow| flow.canonical(Runtime::Left).unwrap();
                 if content(flow) == content(&item) {

@@ -108,6 +108,13 @@ impl FlowRepository for Cable {
         self.pass()?.revision(id, revision).await
     }
 
+    fn histories(&self) -> BoxStream<'static, Result<Record<Flow>>> {
+        match self.pass() {
+            Ok(repository) => repository.histories(),
+            Err(error) => stream::iter([Err(error)]).boxed(),
+        }
+    }
+
     async fn deleted(&self) -> Result<Vec<Record<Head>>> {
         self.pass()?.deleted().await
     }

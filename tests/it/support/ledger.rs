@@ -153,7 +153,7 @@ impl Ledger {
                 Change::Delete(..) => Operation::Delete,
                 Change::Restore(..) => Operation::Restore,
                 Change::Put(..) if lives => Operation::Update,
-                Change::Put(..) | Change::Adopt(_) => Operation::Create,
+                Change::Put(..) | Change::Adopt(_) | Change::Inherit(_) => Operation::Create,
             };
             assert_eq!(record.operation, operation, "call {at}: {record:?}");
             assert_eq!(record.author, Author::new("tester"), "call {at}");
