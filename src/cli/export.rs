@@ -110,7 +110,10 @@ async fn to_path(flags: &Flags, path: &Path, format: Format, runtime: Runtime) -
 }
 
 /// Does it, or gives up at a signal. What was written beside its place goes with the work.
-async fn unless_stopped(path: &Path, work: impl Future<Output = Result<Answer, Failure>>) -> Result<Answer, Failure> {
+pub(super) async fn unless_stopped(
+    path: &Path,
+    work: impl Future<Output = Result<Answer, Failure>>,
+) -> Result<Answer, Failure> {
     let mut signals = Signals::listen().map_err(Failure::Signals)?;
     tokio::select! {
         done = work => done,
@@ -193,7 +196,7 @@ pub(super) fn pretty(flow: &Flow, runtime: Runtime) -> Result<String, Failure> {
 }
 
 /// A file on its way to its place.
-enum Place {
+pub(super) enum Place {
     /// Written beside it, and renamed when it is complete.
     Beside(NamedTempFile, PathBuf),
     /// A pipe or a device, which nothing can take the place of.
@@ -201,7 +204,7 @@ enum Place {
 }
 
 impl Place {
-    fn open(path: &Path) -> io::Result<Self> {
+    pub(super) fn open(path: &Path) -> io::Result<Self> {
         match fs::metadata(path) {
             Ok(found) if found.is_file() => {
                 // A symbolic link stays one; who may read the file stays so.
@@ -219,7 +222,7 @@ impl Place {
     }
 }
 
-fn put_in_place(file: NamedTempFile, place: &Path) -> io::Result<()> {
+pub(super) fn put_in_place(file: NamedTempFile, place: &Path) -> io::Result<()> {
     file.as_file().sync_all()?;
     file.persist(place)?;
     File::open(parent(place))?.sync_all()

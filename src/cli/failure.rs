@@ -9,6 +9,7 @@ use strom::http::KeysFileError;
 use strom::repository::{OpenError, RepositoryError};
 use strom::transfer::InputError;
 
+use super::backup::BackupFailure;
 use super::check::CheckFailure;
 use super::switch::SwitchFailure;
 use crate::config::ConfigError;
@@ -24,6 +25,8 @@ pub(crate) enum Failure {
     Open(#[from] OpenError),
     #[error("{}", told(.0))]
     Storage(#[from] RepositoryError),
+    #[error(transparent)]
+    Backup(#[from] BackupFailure),
     #[error(transparent)]
     Check(#[from] CheckFailure),
     #[error(transparent)]

@@ -1,5 +1,6 @@
 //! The command line: one file per subcommand.
 
+mod backup;
 mod check;
 mod completions;
 mod delete;
@@ -18,6 +19,7 @@ mod opening;
 mod output;
 mod progress;
 mod put;
+mod receipt;
 mod restore;
 mod serve;
 mod signals;
@@ -68,7 +70,9 @@ enum Command {
     History(history::Arguments),
     /// Show the deleted flows that can be restored
     Trash(trash::Arguments),
-    /// Make a flow what it was at a revision
+    /// Write all flows and their histories into one archive, and read it again
+    Backup(backup::Arguments),
+    /// Make a flow what it was at a revision, or store what is in an archive
     Restore(restore::Arguments),
     /// Say in words what has changed between two revisions
     Diff(diff::Arguments),
@@ -107,6 +111,7 @@ impl Cli {
             Some(Command::Export(arguments)) => export::run(&self.flags, arguments).await,
             Some(Command::History(arguments)) => history::run(&self.flags, arguments).await,
             Some(Command::Trash(arguments)) => trash::run(&self.flags, arguments).await,
+            Some(Command::Backup(arguments)) => backup::run(&self.flags, arguments).await,
             Some(Command::Restore(arguments)) => restore::run(&self.flags, arguments).await,
             Some(Command::Diff(arguments)) => diff::run(&self.flags, arguments).await,
             Some(Command::Watch(arguments)) => watch::run(&self.flags, arguments).await,

@@ -1,31 +1,31 @@
 //! `strom switch`: every flow of one storage into another.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use chrono::{DateTime, SubsecRound, Utc};
+use chrono::{DateTime, Utc};
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use serde::Serialize;
 use strom::clock;
 use strom::postgres::MigrationState;
 use strom::repository::{FlowRepository, OpenError};
 use strom::storage::{Settings, Storage};
-use strom::transfer::switch::{Existing, Report, Switch, SwitchError};
+use strom::transfer::switch::{Existing, History, Report, Switch, SwitchError};
 
 use super::opening::{EVERYTHING, stamp};
-use super::output::{say, tell, visible};
+use super::output::tell;
 use super::progress::Bar;
+use super::receipt::Receipt;
 use super::{Answer, Failure};
 use crate::config::Flags;
 
-const POLICIES: [&str; 3] = ["fail", "skip", "replace"];
+pub(super) const POLICIES: [&str; 3] = ["fail", "skip", "replace"];
 
 const EXAMPLES: &str = "Examples:
   strom switch --from flows.json --to postgresql://strom@db/strom --dry-run
-  strom switch --from postgresql://strom@db/strom --to flows.json
+  strom switch --from postgresql://strom@db/strom --to flows.json --with-history
 
 Stop the server first: what is written to the source meanwhile does not move.";
 
@@ -48,6 +48,10 @@ pub(super) struct Arguments {
     /// are taken; or `replace` what has their ids, as new revisions
     #[arg(long, value_name = "POLICY", default_value = "fail", value_parser = PossibleValuesParser::new(POLICIES).try_map(|policy| policy.parse::<Existing>()))]
     on_conflict: Existing,
+
+    /// Move what flows were before as well: every revision that is kept, and the deleted flows
+    #[arg(long)]
+    with_history: bool,
 
     /// Move what can be read of a source that has faults, and into a target that has some
     #[arg(long)]
@@ -76,24 +80,6 @@ pub(crate) enum SwitchFailure {
          --receipt and another place: it finds the flows there and writes it"
     )]
     Receipt { path: String, source: io::Error },
-}
-
-/// What was done, for whoever has to prove it.
-#[derive(Debug, Serialize)]
-struct Receipt<'a> {
-    strom: &'static str,
-    from: String,
-    to: String,
-    dry_run: bool,
-    begun_at: DateTime<Utc>,
-    ended_at: DateTime<Utc>,
-    /// What somebody should look at in one of the storages.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    faults: Vec<String>,
-    /// Whether somebody has changed the source meanwhile.
-    source_has_changed: bool,
-    #[serde(flatten)]
-    report: &'a Report,
 }
 
 pub(super) async fn run(flags: &Flags, arguments: &Arguments) -> Result<Answer, Failure> {
@@ -152,7 +138,8 @@ async fn switch(
     arguments: &Arguments,
 ) -> Result<Done, Failure> {
     let progress = Bar::begin("reading");
-    let switch = Switch::read(source, Arc::new(progress.clone())).await;
+    let history = if arguments.with_history { History::Carried } else { History::Left };
+    let switch = Switch::read(source, history, Arc::new(progress.clone())).await;
     let switch = switch.map_err(SwitchFailure::from).inspect_err(|_| progress.end())?;
     let mut faults: Vec<_> = switch.faults().iter().map(|fault| format!("the source: {fault}")).collect();
     // A target is opened, and by that made, when it is known that the flows can move.
@@ -187,13 +174,13 @@ async fn switch(
 }
 
 /// A database is only read; a file is opened as by any Strom.
-async fn open_source(from: &Storage) -> Result<Arc<dyn FlowRepository>, OpenError> {
+pub(super) async fn open_source(from: &Storage) -> Result<Arc<dyn FlowRepository>, OpenError> {
     let read_only = matches!(from, Storage::Postgres(_));
     from.open_with(clock::now(), Settings { retention: EVERYTHING, read_only, ..Settings::default() }).await
 }
 
 /// The target as it is; `None` where there is none yet. A schema is not made for a look.
-async fn open_to_look(to: &Storage) -> Result<Option<Arc<dyn FlowRepository>>, OpenError> {
+pub(super) async fn open_to_look(to: &Storage) -> Result<Option<Arc<dyn FlowRepository>>, OpenError> {
     match to {
         Storage::Json(_) if !to.may_exist() => return Ok(None),
         Storage::Json(_) => {}
@@ -225,64 +212,5 @@ fn place(from: &Storage, to: &Storage, at: DateTime<Utc>) -> PathBuf {
     match (from, to) {
         (Storage::Json(path), _) | (_, Storage::Json(path)) => path.with_added_extension(ending),
         _ => format!("strom-{ending}").into(),
-    }
-}
-
-impl Receipt<'_> {
-    /// Never over another file.
-    fn write(&self, path: PathBuf) -> Result<PathBuf, SwitchFailure> {
-        let written = || {
-            let mut file = File::create_new(&path)?;
-            serde_json::to_writer_pretty(&mut file, self)?;
-            file.write_all(b"\n")?;
-            file.sync_all()
-        };
-        match written() {
-            Ok(()) => Ok(path),
-            Err(source) => Err(SwitchFailure::Receipt { path: path.display().to_string(), source }),
-        }
-    }
-
-    fn print(&self, for_machines: bool, is_hindered: bool, written: Option<&Path>) -> Result<(), Failure> {
-        let text = if for_machines { serde_json::to_string(self).map_err(io::Error::from) } else { Ok(self.told()) };
-        say(text.map_err(Failure::Output)?.trim_end())?;
-        if self.source_has_changed {
-            tell(
-                "warning: the source was changed meanwhile, and that has not moved\nstop whoever writes to it and make the \
-                 switch again with --on-conflict replace",
-            );
-        }
-        match written {
-            _ if is_hindered && self.faults.is_empty() => tell("nothing was written: flows are in the way"),
-            _ if is_hindered => {
-                tell("nothing was written: see the faults, or move what can be read with --despite-faults")
-            }
-            Some(path) => tell(&format!("receipt written to {}", path.display())),
-            None => tell("nothing was written: this was a dry run"),
-        }
-        Ok(())
-    }
-
-    fn told(&self) -> String {
-        let Report { counts, obstacles, differences, .. } = self.report;
-        let mut text = format!("from     {}\nto       {}\n", self.from, self.to);
-        text.extend(self.faults.iter().map(|fault| format!("fault    {}\n", visible(fault))));
-        text.extend(obstacles.iter().map(|obstacle| {
-            let id = obstacle.id.map(|id| id.to_string()).unwrap_or_default();
-            let name = obstacle.name.as_deref().map(|name| format!(" {name:?}")).unwrap_or_default();
-            format!("refused  {id}{name}: {}\n", visible(&obstacle.reason))
-        }));
-        let differences = differences.iter();
-        text.extend(differences.map(|flow| format!("differs  {} {:?}: {}\n", flow.id, flow.name, flow.problem)));
-        let strom::transfer::switch::Counts { created, replaced, unchanged, skipped, others } = *counts;
-        let flows = self.report.flows.len();
-        text.push_str(&format!(
-            "flows    {flows}: {created} created, {replaced} replaced, {unchanged} unchanged, {skipped} skipped; the target \
-             alone has {others}\nsha256   {}\n",
-            self.report.sha256
-        ));
-        let took = (self.ended_at - self.begun_at).as_seconds_f64();
-        text.push_str(&format!("time     {took:.1} s, from {}\n", self.begun_at.trunc_subsecs(0)));
-        text
     }
 }

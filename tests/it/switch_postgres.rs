@@ -10,7 +10,7 @@ use strom::testkit::samples::{
     canonical, change, change_all, create_all, everything, flow, flow_with, id, moment, stamp, time,
 };
 use strom::transfer::Progress;
-use strom::transfer::switch::{Counts, Existing, Report, Switch, SwitchError};
+use strom::transfer::switch::{Counts, Existing, History, Report, Switch, SwitchError};
 use strom::{Flow, FlowRepository};
 
 use crate::samples;
@@ -19,7 +19,7 @@ use crate::support::json::{self, File};
 use crate::support::postgres::{self, Database, count, run};
 
 async fn read(source: &dyn FlowRepository) -> Switch {
-    Switch::read(source, Arc::new(())).await.unwrap()
+    Switch::read(source, History::Left, Arc::new(())).await.unwrap()
 }
 
 async fn make(source: &dyn FlowRepository, target: &dyn FlowRepository, existing: Existing) -> Report {
@@ -281,7 +281,7 @@ async fn a_target_that_crashes_in_the_middle_has_nothing() {
     let (begin, begun) = tokio::sync::oneshot::channel();
     let (done, over) = sync_channel(1);
     let crash = Crash { at: 3_000, begin: Mutex::new(Some(begin)), over: Mutex::new(over) };
-    let switch = Switch::read(&*source, Arc::new(crash)).await.unwrap();
+    let switch = Switch::read(&*source, History::Left, Arc::new(crash)).await.unwrap();
     let crashing = tokio::spawn({
         let cluster = Arc::clone(&cluster);
         async move {

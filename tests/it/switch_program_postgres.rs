@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use futures::TryStreamExt;
 use serde_json::{Value, json};
 use strom::repository::Change;
 use strom::testkit::samples::{change, create_all, everything, flow, flow_with, id, moment, stamp};
@@ -147,14 +148,19 @@ async fn whenever_it_is_killed_all_flows_are_there_or_none() {
     store.close().await;
     let source = file.contents();
     let mut ends = [0, 0];
-    for target in [None, Some(&database)] {
+    for (target, more) in [
+        (None, None),
+        (None, Some("--with-history")),
+        (Some(&database), None),
+        (Some(&database), Some("--with-history")),
+    ] {
         let mut delay = Duration::ZERO;
         loop {
             let place = File::new();
             let to = target.map_or_else(|| shown(&place.path).to_owned(), Database::url);
             let receipt = place.directory().join("receipt");
             let arguments = ["switch", "--from", shown(&file.path), "--to", &to, "--receipt", shown(&receipt)];
-            let mut child = strom(&arguments, &[("RUST_LOG", "off")]).spawn().unwrap();
+            let mut child = strom(&arguments, &[("RUST_LOG", "off")]).args(more).spawn().unwrap();
             let begin = Instant::now();
             while begin.elapsed() < delay && child.try_wait().unwrap().is_none() {
                 tokio::time::sleep(Duration::from_millis(1)).await;
@@ -167,8 +173,10 @@ async fn whenever_it_is_killed_all_flows_are_there_or_none() {
                 Some(database) => database.repository().await,
             };
             let found = moment(&*there).await;
+            let revisions = there.histories().try_fold(0, async |count, _| Ok(count + 1)).await.unwrap();
             there.close().await;
             assert!(found.is_empty() || found == expected, "{} flows after {delay:?}", found.len());
+            assert_eq!(revisions, found.len() as u32, "and their histories");
             assert_eq!(file.contents(), source, "the source is as it was");
             ends[usize::from(!found.is_empty())] += 1;
             if let Some(status) = ended {

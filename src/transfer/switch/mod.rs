@@ -8,11 +8,18 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `reading` | the flows of the source, checked and put aside |
+//! | `reading`, `past` | the flows of the source and their histories, checked and put aside |
+//! | `plan` | what is to be done with each, and what stands in the way |
 //! | `moves` | what the target is asked to do |
+//! | `proof` | the reading back |
 //! | `report` | what came of it |
+//! | `archive` | the same by way of a file: backups |
 
+mod archive;
 mod moves;
+mod past;
+mod plan;
+mod proof;
 mod reading;
 mod report;
 
@@ -21,17 +28,19 @@ use std::io;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use futures::{StreamExt, TryStreamExt};
+use futures::StreamExt;
+use tokio::task::spawn_blocking;
 
+pub use self::archive::{ArchiveError, Contents, Origin};
 use self::moves::Moves;
+use self::past::{Gone, Histories, Pasts, ReadingPasts};
+use self::plan::{Decision, Plan};
 use self::reading::{All, Item, Reading};
-pub use self::report::{Counts, Difference, MovedFlow, Obstacle, Outcome, Report};
+pub use self::report::{Counts, Difference, Hash, MovedDeletion, MovedFlow, MovedHistories, Obstacle, Outcome, Report};
 use super::options::{Progress, UnknownPolicy};
 use super::spool::Spool;
-use crate::flow::{Flow, FlowId, Runtime};
-use crate::repository::{
-    self, FeedCursor, FlowRepository, RepositoryError, Revision, Since, Stamp, Stored, Version, ViolationKind,
-};
+use crate::flow::FlowId;
+use crate::repository::{self, FeedCursor, FlowRepository, RepositoryError, Since, Stamp, Version, ViolationKind};
 
 /// What is done where the target has flows already.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -56,6 +65,17 @@ impl FromStr for Existing {
             _ => Err(UnknownPolicy),
         }
     }
+}
+
+/// What is done with what flows were before, and with those that were deleted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum History {
+    /// It stays behind: flows begin in the target with the revision that they have.
+    #[default]
+    Left,
+    /// Every revision that is kept moves as well, and the deleted flows with theirs. A flow that takes the place of another one
+    /// goes on with the history that is there.
+    Carried,
 }
 
 /// Which part of a switch has failed.
@@ -87,6 +107,8 @@ pub struct Switch {
     spool: Arc<Spool>,
     progress: Arc<dyn Progress>,
     items: Arc<[Item]>,
+    /// Where they are carried along.
+    histories: Option<Arc<Pasts>>,
     /// Which of them no storage takes, and why.
     refused: Vec<Obstacle>,
     /// What somebody should look at in the source.
@@ -95,32 +117,16 @@ pub struct Switch {
     begun: FeedCursor,
 }
 
-/// What is to be done with a flow.
-#[derive(Debug, Clone, PartialEq)]
-enum Decision {
-    Adopt,
-    Replace(Revision),
-    /// It is there, in this version.
-    Unchanged(Version),
-    /// Another content is there and stays.
-    Skip,
-}
-
-/// What is to be done, and what stands in the way.
-#[derive(Debug)]
-struct Plan {
-    decisions: Vec<Decision>,
-    obstacles: Vec<Obstacle>,
-    /// Flows that only the target has.
-    others: usize,
-}
-
 impl Switch {
     /// Reads all flows of the source and checks each against what every storage asks of a flow.
     ///
     /// # Errors
     /// When the source or the temporary file fails. That a flow cannot be stored is part of the report.
-    pub async fn read(source: &dyn FlowRepository, progress: Arc<dyn Progress>) -> Result<Self, SwitchError> {
+    pub async fn read(
+        source: &dyn FlowRepository,
+        history: History,
+        progress: Arc<dyn Progress>,
+    ) -> Result<Self, SwitchError> {
         let begun = source.change_summaries(Since::Now, 1).await.map_err(SwitchError::Source)?.newest;
         let mut reading = Reading::begin()?;
         let mut flows = source.snapshot().ready_chunks(reading::CHUNK);
@@ -130,8 +136,31 @@ impl Switch {
             progress.read(reading.count());
         }
         let All { spool, items, refused } = reading.finish()?;
-        let faults = source.health().await.faults;
-        Ok(Self { spool, progress, items, refused, faults, begun })
+        let mut switch = Self { spool, progress, items, histories: None, refused, faults: Vec::new(), begun };
+        if history == History::Carried {
+            switch.read_histories(source).await?;
+        }
+        switch.faults = source.health().await.faults;
+        Ok(switch)
+    }
+
+    async fn read_histories(&mut self, source: &dyn FlowRepository) -> Result<(), SwitchError> {
+        let places = self.places();
+        let mut reading = ReadingPasts::begin()?;
+        let mut histories = Histories::of(source);
+        while let Some(records) = histories.next().await.map_err(SwitchError::Source)? {
+            let (spool, items) = (Arc::clone(&self.spool), Arc::clone(&self.items));
+            let place = places.get(&records[0].item.id()).copied();
+            let taking = spawn_blocking(move || {
+                let now = place.map(|place| items[place].stored(&spool)).transpose()?;
+                reading.take(now, records)?;
+                Ok(reading)
+            });
+            reading = taking.await.unwrap_or_else(|panicked| Err(io::Error::other(panicked)))?;
+        }
+        self.refused.append(&mut reading.refused);
+        self.histories = Some(Arc::new(reading.finish()?));
+        Ok(())
     }
 
     /// How many flows were read and can be stored.
@@ -147,6 +176,11 @@ impl Switch {
     /// Whether some of the flows cannot be stored anywhere, so that nothing will move.
     pub fn is_refused(&self) -> bool {
         !self.refused.is_empty()
+    }
+
+    /// Those that cannot be stored anywhere, and why.
+    pub fn refused(&self) -> &[Obstacle] {
+        &self.refused
     }
 
     /// What the source says somebody should look at; a flow that it cannot read is among it, and is not among those that
@@ -171,7 +205,7 @@ impl Switch {
     /// # Errors
     /// When the target fails.
     pub async fn plan(&self, target: Option<&dyn FlowRepository>, existing: Existing) -> Result<Report, SwitchError> {
-        let plan = self.decide(target, existing).await?;
+        let plan = Plan::make(self, target, existing).await?;
         let versions = plan.decisions.iter().zip(&*self.items).map(|(decision, item)| match decision {
             Decision::Adopt => Some(item.version.clone()),
             Decision::Unchanged(version) => Some(version.clone()),
@@ -192,11 +226,11 @@ impl Switch {
         existing: Existing,
         stamp: Stamp,
     ) -> Result<Report, SwitchError> {
-        let mut plan = self.decide(Some(target), existing).await?;
+        let mut plan = Plan::make(self, Some(target), existing).await?;
         if !plan.obstacles.is_empty() {
             return Ok(self.report(plan, vec![None; self.items.len()], Vec::new()));
         }
-        let moves = Moves::new(self, &plan.decisions);
+        let moves = Moves::new(self, &plan);
         let moved = moves.items();
         let applied = match target.apply_all(Arc::new(moves), stamp).await {
             Ok(applied) => applied,
@@ -215,66 +249,16 @@ impl Switch {
         };
         let mut versions: Vec<_> = plan.decisions.iter().map(Decision::version).collect();
         for (index, applied) in moved.into_iter().zip(applied) {
+            let Some(index) = index else { continue };
             // Of one that was adopted, times and author are those of the source, whatever the target says.
             versions[index] = applied.version.map(|there| match plan.decisions[index] {
                 Decision::Adopt => Version { revision: there.revision, ..self.items[index].version.clone() },
                 _ => there,
             });
         }
-        let differences = self.read_back(target, &versions).await?;
+        let mut differences = proof::flows(self, target, &versions).await?;
+        differences.extend(proof::histories(self, target, &plan).await?);
         Ok(self.report(plan, versions, differences))
-    }
-
-    async fn decide(&self, target: Option<&dyn FlowRepository>, existing: Existing) -> Result<Plan, SwitchError> {
-        let mut plan =
-            Plan { decisions: vec![Decision::Adopt; self.items.len()], obstacles: self.refused.clone(), others: 0 };
-        let Some(target) = target else { return Ok(plan) };
-        let places = self.places();
-        let mut there = target.snapshot();
-        while let Some(stored) = there.try_next().await.map_err(SwitchError::Target)? {
-            let place = places.get(&stored.item.id()).copied();
-            match place {
-                Some(place) => plan.decisions[place] = self.items[place].decide(&stored, existing),
-                None => plan.others += 1,
-            }
-            if existing == Existing::Fail
-                && let Some(reason) = obstacle(place.map(|place| (&self.items[place], &plan.decisions[place])), &stored)
-            {
-                let name = stored.item.head().name.clone();
-                plan.obstacles.push(Obstacle { id: Some(stored.item.id()), name: Some(name), reason });
-            }
-        }
-        Ok(plan)
-    }
-
-    /// Compares every flow that should be there, whoever has stored it, with what was read from the source. `versions` are
-    /// those that they should have, in the order of the flows.
-    async fn read_back(
-        &self,
-        target: &dyn FlowRepository,
-        versions: &[Option<Version>],
-    ) -> Result<Vec<Difference>, SwitchError> {
-        let places = self.places();
-        let mut missing: Vec<bool> = versions.iter().map(Option::is_some).collect();
-        let mut differences = Vec::new();
-        let mut read = 0;
-        let mut there = target.snapshot();
-        while let Some(Stored { item: flow, version }) = there.try_next().await.map_err(SwitchError::Target)? {
-            let Some(&place) = places.get(&flow.id()) else { continue };
-            let Some(expected) = &versions[place] else { continue };
-            missing[place] = false;
-            let item = &self.items[place];
-            if flow.hash(Runtime::Kept).ok() != Some(item.hash) {
-                differences.push(item.differs("its document is not the one that was handed over"));
-            } else if version != *expected {
-                differences.push(item.differs("its revision, times or author are not those that were handed over"));
-            }
-            read += 1;
-            self.progress.read_back(read, versions.len());
-        }
-        let missing = missing.iter().zip(&*self.items).filter(|(is_missing, _)| **is_missing);
-        differences.extend(missing.map(|(_, item)| item.differs("it is not there")));
-        Ok(differences)
     }
 
     /// The place of each flow.
@@ -282,49 +266,15 @@ impl Switch {
         self.items.iter().enumerate().map(|(place, item)| (item.id, place)).collect()
     }
 
+    /// Those that were deleted, where histories are carried along.
+    fn gone(&self) -> &[Gone] {
+        self.histories.as_ref().map_or(&[], |histories| &histories.gone)
+    }
+
     fn report(&self, plan: Plan, versions: Vec<Option<Version>>, differences: Vec<Difference>) -> Report {
         let flows = self.items.iter().zip(&plan.decisions).zip(versions);
         let flows = flows.map(|((item, decision), there)| item.moved(decision, there)).collect();
-        Report::new(flows, plan.others, plan.obstacles, differences)
-    }
-}
-
-impl Decision {
-    /// The version that the flow has, as far as it is known before anything is done.
-    fn version(&self) -> Option<Version> {
-        match self {
-            Self::Unchanged(version) => Some(version.clone()),
-            Self::Adopt | Self::Replace(_) | Self::Skip => None,
-        }
-    }
-}
-
-impl Item {
-    fn decide(&self, there: &Stored<Flow>, existing: Existing) -> Decision {
-        // One that somebody wrote by SQL and that we would refuse is like no other.
-        let is_same = there.item.hash(Runtime::Kept).ok() == Some(self.hash);
-        match existing {
-            _ if is_same => Decision::Unchanged(there.version.clone()),
-            Existing::Fail | Existing::Skip => Decision::Skip,
-            Existing::Replace => Decision::Replace(there.version.revision),
-        }
-    }
-
-    fn differs(&self, problem: &'static str) -> Difference {
-        Difference { id: self.id, name: self.name.to_string(), problem }
-    }
-}
-
-/// Why a flow of the target is in the way when none is to be touched.
-fn obstacle(ours: Option<(&Item, &Decision)>, there: &Stored<Flow>) -> Option<String> {
-    let revision = there.version.revision;
-    match ours {
-        None => Some("the target has this flow, and the source has not".to_owned()),
-        Some((item, Decision::Unchanged(version))) if *version == item.version => None,
-        Some((item, Decision::Unchanged(_))) => Some(format!(
-            "the target has this flow with the same document, as revision {revision} instead of {}",
-            item.version.revision
-        )),
-        Some(_) => Some(format!("the target has this flow with another document, at revision {revision}")),
+        let histories = self.histories.as_ref().map(|histories| MovedHistories::new(histories, &self.items, &plan));
+        Report::new(flows, histories, plan.others, plan.obstacles, differences)
     }
 }

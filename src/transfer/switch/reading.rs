@@ -24,6 +24,14 @@ pub(super) struct Item {
     pub(super) document: Slot,
 }
 
+impl Item {
+    /// The flow, from where it waits.
+    pub(super) fn stored(&self, spool: &Spool) -> io::Result<Stored<Flow>> {
+        let item = Flow::parse(&spool.text(self.document)?).map_err(io::Error::other)?;
+        Ok(Stored { item, version: self.version.clone() })
+    }
+}
+
 /// Flows as far as they were read.
 #[derive(Debug)]
 pub(super) struct Reading {
@@ -50,7 +58,12 @@ impl Reading {
         taking.await.unwrap_or_else(|panicked| Err(io::Error::other(panicked)))
     }
 
-    fn add(&mut self, stored: &Stored<Flow>) -> io::Result<()> {
+    /// Those that no storage takes, so far.
+    pub(super) fn refused(&self) -> &[Obstacle] {
+        &self.refused
+    }
+
+    pub(super) fn add(&mut self, stored: &Stored<Flow>) -> io::Result<()> {
         let head = stored.item.head();
         match checked(stored) {
             Ok((flow, version, hash)) => {

@@ -4,7 +4,8 @@ use chrono::{DateTime, Utc};
 use serde::{Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
-use super::Decision;
+use super::past::Pasts;
+use super::plan::{Decision, Plan};
 use super::reading::Item;
 use crate::flow::FlowId;
 use crate::repository::Version;
@@ -23,8 +24,63 @@ pub struct Report {
     /// What is not in the target as it should be.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub differences: Vec<Difference>,
+    /// What came of the histories, where they were carried along.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub histories: Option<MovedHistories>,
     /// Every flow of the source, in the order of ids.
     pub flows: Vec<MovedFlow>,
+}
+
+/// What came of the histories.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct MovedHistories {
+    /// How many revisions the histories have that are new in the target.
+    pub revisions: usize,
+    /// The SHA-256 of these histories: of a line `id sha256` for each, in the order of ids.
+    pub sha256: Hash,
+    /// The flows of the source that were deleted, in the order of ids.
+    pub deleted: Vec<MovedDeletion>,
+}
+
+/// A flow of the source that was deleted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct MovedDeletion {
+    /// Its id, in both storages.
+    pub id: FlowId,
+    /// The name that it had.
+    pub name: String,
+    /// Whether its history is new in the target, was there, or was left out because the target has the flow or another history.
+    pub outcome: Outcome,
+    /// The revision of the deletion.
+    pub revision: u64,
+}
+
+impl MovedHistories {
+    pub(super) fn new(histories: &Pasts, items: &[Item], plan: &Plan) -> Self {
+        // A flow that is not deleted carries its history along when it is new.
+        let gone = histories.gone.iter().zip(&plan.gone);
+        let new_gone = gone.clone().filter(|(_, outcome)| **outcome == Outcome::Created);
+        let new_gone = new_gone.map(|(gone, _)| (gone.id, &gone.past));
+        let adopted = items.iter().zip(&plan.decisions).filter(|(_, decision)| **decision == Decision::Adopt);
+        let new = adopted.filter_map(|(item, _)| Some((item.id, histories.of.get(&item.id)?))).chain(new_gone);
+        let mut new: Vec<_> = new.collect();
+        new.sort_unstable_by_key(|(id, _)| *id);
+        let mut digest = Sha256::new();
+        for (id, past) in &new {
+            digest.update(format!("{id} {}\n", Hash(past.hash)));
+        }
+        let deleted = gone.map(|(gone, outcome)| MovedDeletion {
+            id: gone.id,
+            name: gone.name.to_string(),
+            outcome: *outcome,
+            revision: gone.revision.number(),
+        });
+        Self {
+            revisions: new.iter().map(|(_, past)| past.count).sum(),
+            sha256: Hash(digest.finalize().into()),
+            deleted: deleted.collect(),
+        }
+    }
 }
 
 /// How many flows came to what.
@@ -119,6 +175,7 @@ pub struct Difference {
 impl Report {
     pub(super) fn new(
         mut flows: Vec<MovedFlow>,
+        histories: Option<MovedHistories>,
         others: usize,
         obstacles: Vec<Obstacle>,
         differences: Vec<Difference>,
@@ -135,7 +192,7 @@ impl Report {
             } += 1;
             digest.update(format!("{} {}\n", flow.id, flow.sha256));
         }
-        Self { counts, sha256: Hash(digest.finalize().into()), obstacles, differences, flows }
+        Self { counts, sha256: Hash(digest.finalize().into()), obstacles, differences, histories, flows }
     }
 
     /// Whether every flow is in the target as it should be; of a plan, whether nothing stands in the way.

@@ -132,7 +132,7 @@ fn wrong_arguments_are_named() {
         (&["list", "--sort", "x"], "error: invalid value 'x' for '--sort <KEYS>': flows are sorted by `name`, "),
         (&["list", "--contains", "{"], "error: invalid value '{' for '--contains <JSON>': "),
         (&["list", "--limit", "0"], "error: invalid value '0' for '--limit <NUMBER>': "),
-        (&["restore", &id(1)], "error: the following required arguments were not provided:\n  --revision <NUMBER>\n"),
+        (&["restore"], "error: the following required arguments were not provided:\n  <ID|FILE>\n"),
         (
             &["watch", "--since", "x"],
             "error: invalid value 'x' for '--since <CURSOR>': not a cursor of the change feed",

@@ -1,5 +1,6 @@
 //! The commands of the real program, over each backend: whole answers, and exit codes.
 
+mod backups;
 mod documents;
 mod exports;
 mod histories;
@@ -138,6 +139,11 @@ macro_rules! over_both_storages {
 }
 
 over_both_storages! {
+    backups::an_archive_brings_everything_back,
+    backups::what_is_there_is_not_overwritten,
+    backups::nothing_is_restored_of_a_damaged_archive,
+    backups::an_archive_that_cannot_be_written_leaves_nothing,
+    backups::a_switch_takes_histories_along,
     documents::a_flow_is_put_shown_and_deleted,
     documents::conditions_hold_or_nothing_is_stored,
     documents::all_are_deleted_or_none,
