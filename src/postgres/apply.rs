@@ -161,7 +161,7 @@ fn size(change: &Change) -> usize {
 pub(super) type Done = HashMap<Uuid, Applied>;
 
 /// `None` asks for any revision.
-fn expected(precondition: Precondition) -> Option<i64> {
+pub(super) fn expected(precondition: Precondition) -> Option<i64> {
     match precondition {
         Precondition::At(revision) => Some(i64::try_from(revision.number()).unwrap_or(i64::MAX)),
         Precondition::Any | Precondition::Absent | Precondition::Present => None,

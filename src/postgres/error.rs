@@ -48,6 +48,11 @@ impl Error {
         }
     }
 
+    /// The user may not do it.
+    pub(super) fn is_denied(&self) -> bool {
+        self.code().as_deref() == Some("42501")
+    }
+
     fn is_recorded_twice(&self) -> bool {
         matches!(self, Self::Sqlx(sqlx::Error::Database(error)) if error.constraint() == Some("flow_changes_by_revision"))
     }

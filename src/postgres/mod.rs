@@ -21,18 +21,21 @@ mod migrate;
 mod migrations;
 mod notifications;
 mod open_error;
+mod pending;
 mod ping;
 mod pool;
 mod record;
 mod recovery;
 mod retention;
 mod row;
+mod saves;
 mod servers;
 mod session;
 mod settings;
 mod snapshot;
 mod start;
 mod tls;
+mod together;
 mod url;
 
 pub use migrations::{Migration, MigrationState, MigrationStatus, migrations};
@@ -55,7 +58,9 @@ use crate::repository::{
 use background::Background;
 use notifications::Notifications;
 use pool::Pool;
+use saves::Saves;
 use start::{Start, Started};
+use together::Save;
 
 /// How long a question for the health may take: a little longer than it takes to find that no connection is to be had.
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(3);
@@ -64,6 +69,7 @@ const HEALTH_TIMEOUT: Duration = Duration::from_secs(3);
 #[derive(Debug)]
 pub struct PostgresRepository {
     pool: Arc<Pool>,
+    saves: Arc<Saves>,
     location: String,
     read_only: bool,
     notifications: Arc<Notifications>,
@@ -104,13 +110,16 @@ impl PostgresRepository {
         if !read_only {
             background.spawn(retention::keep(Arc::clone(&pool), settings.retention));
             background.spawn(Arc::clone(&notifications).tell(Arc::clone(&pool)));
+            background.spawn(pending::keep_short(Arc::clone(&pool), notifications.made()));
         }
         // A pooler that hands out a connection for each transaction lets nobody listen.
         if !read_only && !pool.servers.is_pooled() {
             background.spawn(Arc::clone(&notifications).listen(Arc::clone(&pool)));
         }
+        let saves = Arc::new(Saves::new(Arc::clone(&pool), Arc::clone(&notifications)));
         Ok(Self {
             pool,
+            saves,
             location: url.to_string(),
             read_only,
             notifications,
@@ -163,6 +172,12 @@ impl FlowRepository for PostgresRepository {
     }
 
     async fn apply(&self, changes: Vec<Change>, stamp: Stamp) -> Result<Vec<Applied>> {
+        if let [Change::Put(flow, precondition)] = &changes[..]
+            && !self.read_only
+        {
+            let (flow, precondition) = (flow.clone(), *precondition);
+            return self.saves.make(Save { flow, precondition, stamp }).await;
+        }
         self.apply_all(Arc::new(changes), stamp).await
     }
 

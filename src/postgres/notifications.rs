@@ -83,6 +83,11 @@ impl Notifications {
         self.made.send_replace(());
     }
 
+    /// Sees every call that may have made changes here.
+    pub(super) fn made(&self) -> watch::Receiver<()> {
+        self.made.subscribe()
+    }
+
     /// Tells others what was made here. Ends with its task.
     pub(super) async fn tell(self: Arc<Self>, pool: Arc<Pool>) {
         let mut made = self.made.subscribe();
@@ -138,6 +143,8 @@ impl Notifications {
                     asking.map_err(|_| unavailable(format!("no answer within {} s", ANSWER.as_secs())))??;
                 }
                 () = &mut nobody_waits => return Ok(()),
+                // The next server may be another one, while this one goes on answering.
+                reason = pool.breaker.opened() => return Err(unavailable(reason).into()),
             }
         }
     }

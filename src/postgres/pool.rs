@@ -22,7 +22,7 @@ use crate::repository::{Measurement, RepositoryError, Result};
 /// All that one instance may hold, whatever for.
 pub(super) const MAX_CONNECTIONS: u32 = 5;
 /// How long a caller waits for a free connection, or for a new one.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
+pub(super) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a call may take whose connection has died alone. A statement of a server that is there ends sooner
 /// (session.rs); the many of a large import may need some minutes.
 const LONGEST_CALL: Duration = Duration::from_secs(600);
