@@ -1,17 +1,22 @@
 //! Does a storage hold what it says: every flow is read, and what stands beside its document is compared with it.
 //!
 //! A *fault* is something that the storage should not have: a flow that cannot be read or could not be stored today, columns
-//! that say something else than their document, what the storage itself reports. A *warning* is about what somebody wrote
-//! and may have meant: a link whose end does not exist, two flows that start by themselves and claim one port.
+//! that say something else than their document, a history that does not lead to what its flow is, what the storage itself
+//! reports. A *warning* is about what somebody wrote and may have meant: a link whose end does not exist, two flows that start
+//! by themselves and claim one port.
 //!
 //! Repairing makes the columns of a row follow its document, by storing the document once more. That makes no revision. What
-//! people wrote is never changed: links are not dropped, and a flow that cannot be read stays as it is.
+//! people wrote is never changed: links are not dropped, and a flow that cannot be read stays as it is. Nor is a history, which
+//! says what was: whatever is missing in it nobody knows any more.
+
+mod histories;
 
 use std::collections::HashMap;
 
 use futures::TryStreamExt;
 use serde::Serialize;
 
+use self::histories::{Content, Fault};
 use crate::flow::{Claim, Flow, FlowId, Head, Refusal};
 use crate::repository::{Change, FlowRepository, RepositoryError, Result, Revision, Stamp, Stored};
 
@@ -66,34 +71,29 @@ pub async fn check(repository: &dyn FlowRepository, repair: Option<Stamp>) -> Re
     let mut report = Report::default();
     let mut repairable = Vec::new();
     let mut claims: HashMap<Claim, Vec<(FlowId, String)>> = HashMap::new();
+    let mut contents = HashMap::new();
     for fault in repository.health().await.faults {
-        report.findings.push(Finding {
-            severity: Severity::Fault,
-            id: None,
-            name: None,
-            problem: fault,
-            is_repaired: false,
-        });
+        report.add_fault(fault);
     }
     let mut flows = repository.snapshot();
     loop {
         match flows.try_next().await {
-            Ok(None) => break,
-            Ok(Some(stored)) => {
-                report.flows += 1;
-                look_at(stored, &mut report, &mut repairable, &mut claims);
-            }
-            Err(error @ (RepositoryError::Corrupt(_) | RepositoryError::Failed(_))) => {
-                let problem = match &error {
-                    RepositoryError::Failed(source) => format!("{error}: {source}"),
-                    _ => error.to_string(),
-                };
-                let problem = format!("{problem}; the flows behind it by name were not looked at");
-                let fault = Finding { severity: Severity::Fault, id: None, name: None, problem, is_repaired: false };
-                report.findings.push(fault);
+            Ok(None) => {
+                compare_histories(repository, contents, &mut report).await?;
                 break;
             }
-            Err(error) => return Err(error),
+            Ok(Some(stored)) => {
+                report.flows += 1;
+                contents.insert(stored.item.id(), Content::of(&stored.item, stored.version.revision));
+                look_at(stored, &mut report, &mut repairable, &mut claims);
+            }
+            Err(error) => {
+                let problem = unreadable(error)?;
+                report.add_fault(format!(
+                    "{problem}; neither the flows behind it by name nor any history were looked at"
+                ));
+                break;
+            }
         }
     }
     drop(flows);
@@ -109,6 +109,36 @@ pub async fn check(repository: &dyn FlowRepository, repair: Option<Stamp>) -> Re
         }
     }
     Ok(report)
+}
+
+async fn compare_histories(
+    repository: &dyn FlowRepository,
+    contents: HashMap<FlowId, Content>,
+    report: &mut Report,
+) -> Result<()> {
+    match histories::compare(repository, contents).await {
+        Ok(faults) => report.findings.extend(faults.into_iter().map(|Fault { id, name, problem }| Finding {
+            severity: Severity::Fault,
+            id: Some(id),
+            name: Some(name),
+            problem,
+            is_repaired: false,
+        })),
+        Err(error) => {
+            let problem = unreadable(error)?;
+            report.add_fault(format!("{problem}; histories were not compared with their flows"));
+        }
+    }
+    Ok(())
+}
+
+/// What is wrong where something was read that is none of ours; other errors are passed on.
+fn unreadable(error: RepositoryError) -> Result<String> {
+    match error {
+        RepositoryError::Failed(source) => Ok(format!("the storage failed: {source}")),
+        RepositoryError::Corrupt(_) => Ok(error.to_string()),
+        other => Err(other),
+    }
 }
 
 fn look_at(
@@ -175,6 +205,11 @@ impl Report {
 
     fn count(&self, is_meant: impl Fn(&Finding) -> bool) -> usize {
         self.findings.iter().filter(|finding| is_meant(finding)).count()
+    }
+
+    fn add_fault(&mut self, problem: String) {
+        let fault = Finding { severity: Severity::Fault, id: None, name: None, problem, is_repaired: false };
+        self.findings.push(fault);
     }
 
     /// What several flows claim that start by themselves: one finding for all of them.

@@ -1,0 +1,129 @@
+//! `strom check` and histories: what is missing in them, and what contradicts the flows.
+
+use strom::FlowRepository;
+use strom::check::check;
+use strom::repository::Change;
+use strom::testkit::samples::{change, create_all, flow, flow_with, id, moment, stamp};
+
+use crate::support::json;
+use crate::support::postgres::{self, Database, run};
+
+/// Each flow's problems, by the number of the flow.
+async fn problems(store: &dyn FlowRepository) -> Vec<(u32, String)> {
+    let report = check(store, Some(stamp(99))).await.unwrap();
+    assert_eq!((report.faults(), report.warnings()), (report.findings.len(), 0), "none is mended: {report:?}");
+    let number = |id: strom::FlowId| id.as_uuid().as_u128() as u32;
+    let findings = report.findings.into_iter();
+    findings.map(|finding| (finding.id.map_or(0, number), finding.problem)).collect()
+}
+
+async fn edit(store: &dyn FlowRepository, number: u32, times: i64) {
+    for time in 1..=times {
+        let flow = flow_with(number, "a", &format!(r#""description":"{time}""#));
+        change(store, Change::replace(flow), stamp(10 + time)).await;
+    }
+}
+
+/// Deleted, brought back, moved here behind its own deletion, told by an engine: each has a history that is as it should be.
+async fn sound_histories_are_none_to_tell(store: &dyn FlowRepository) {
+    create_all(store, [flow(1, "a"), flow(2, "b"), flow(3, "c"), flow(4, "d")]).await;
+    edit(store, 1, 3).await;
+    let mut adopted = store.get(id(4)).await.unwrap().unwrap();
+    for number in [2, 3, 4] {
+        change(store, Change::delete(id(number)), stamp(20)).await;
+    }
+    change(store, Change::create(flow(3, "c")), stamp(21)).await;
+    adopted.version.revision = strom::repository::Revision::new(17);
+    change(store, Change::Adopt(adopted), stamp(22)).await;
+    change(store, Change::replace(flow_with(1, "a", r#""description":"3","running":true"#)), stamp(23)).await;
+    assert_eq!(problems(store).await, []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn json_sound_histories_are_none_to_tell() {
+    sound_histories_are_none_to_tell(&**json::open().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn postgres_sound_histories_are_none_to_tell() {
+    sound_histories_are_none_to_tell(&**postgres::open().await).await;
+}
+
+const GAP: &str =
+    "its history has a gap: revision 2 is missing; what the flow was then is lost, unless a backup has it";
+const KEEP: &str = "keep what `strom get` prints before somebody changes the flow";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn contradictions_are_told_in_words_postgres() {
+    let database = Database::migrated().await;
+    let store = database.repository().await;
+    create_all(&*store, (1..=8).map(|number| flow(number, "a"))).await;
+    for number in 1..=7 {
+        edit(&*store, number, 4).await;
+    }
+    change(&*store, Change::delete(id(8)), stamp(30)).await;
+    let before = moment(&*store).await;
+    let mut connection = database.connect().await;
+    run(&mut connection, "SET session_replication_role = replica").await;
+    for (number, change) in [
+        (1, "DELETE FROM flow_changes WHERE revision = 2 AND"),
+        (2, "DELETE FROM flow_changes WHERE revision BETWEEN 2 AND 4 AND"),
+        (3, "DELETE FROM flow_changes WHERE"),
+        (4, "DELETE FROM flow_changes WHERE revision = 5 AND"),
+        (5, "UPDATE flow_changes SET operation = 'delete' WHERE revision = 5 AND"),
+        (6, "UPDATE flow_changes SET document = document || '{\"description\":\"?\"}' WHERE revision = 5 AND"),
+        (7, "UPDATE flow_changes SET horizon = 0 WHERE revision = 3 AND"),
+        (8, "DELETE FROM flow_changes WHERE revision = 2 AND"),
+    ] {
+        run(&mut connection, &format!("{change} flow_id = '{}'", id(number))).await;
+    }
+    let expected = [
+        (1, GAP.to_owned()),
+        (2, GAP.replace("revision 2 is missing", "the revisions 2 to 4 are missing")),
+        (3, format!("it has no history, not even of its revision 5; {KEEP}")),
+        (4, format!("it is at revision 5, and its history ends with revision 4; {KEEP}")),
+        (5, format!("it is there at revision 5, and its history ends with its deletion as revision 5; {KEEP}")),
+        (
+            6,
+            "its document is not what its history has as revision 5; compare with `strom get --revision 5`, and ".to_owned()
+                + KEEP,
+        ),
+        (
+            7,
+            "its history is out of order: revision 3 was not made behind revision 2; each can still be read with `strom \
+             get --revision`"
+                .to_owned(),
+        ),
+        (
+            8,
+            "it is not there, and its history does not end with its deletion but with revision 1; `strom restore \
+             --revision 1` brings it back"
+                .to_owned(),
+        ),
+    ];
+    assert_eq!(problems(&*store).await, expected);
+    assert_eq!(moment(&*store).await, before, "a history that lacks something is no reason to touch the flow");
+    // What retention does is no gap.
+    run(&mut connection, &format!("DELETE FROM flow_changes WHERE revision = 1 AND flow_id = '{}'", id(1))).await;
+    assert_eq!(problems(&*store).await, expected[1..]);
+    store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_line_that_is_missing_in_the_history_is_a_gap_json() {
+    let (store, file) = json::open_keeping(json::hasty().retention).await;
+    create_all(&*store, [flow(1, "a"), flow(2, "b")]).await;
+    edit(&*store, 1, 3).await;
+    store.apply_retention().await.unwrap();
+    assert_eq!(problems(&*store).await, []);
+    store.close().await;
+    let path = file.beside("history");
+    let lines = std::fs::read_to_string(&path).unwrap();
+    let is_second = |line: &&str| line.contains(&id(1).to_string()) && line.contains(r#""revision":2"#);
+    assert_eq!(lines.lines().filter(is_second).count(), 1, "{lines}");
+    let rest: String = lines.lines().filter(|line| !is_second(line)).map(|line| format!("{line}\n")).collect();
+    std::fs::write(&path, rest).unwrap();
+    let store = file.open().await;
+    assert_eq!(problems(&*store).await, [(1, GAP.to_owned())]);
+    store.close().await;
+}
