@@ -59,6 +59,23 @@ impl Storage {
     }
 }
 
+/// Those who only look.
+impl Storage {
+    /// Opens it to look at it, and writes nothing: neither a migration nor, of a file, what a start would set right. Every
+    /// change is refused.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub async fn look(&self, now: DateTime<Utc>, settings: Settings) -> Result<Arc<dyn FlowRepository>, OpenError> {
+        Ok(match self {
+            Self::Postgres(url) => {
+                Arc::new(PostgresRepository::open_with(url, Settings { read_only: true, ..settings }).await?)
+            }
+            Self::Json(path) => Arc::new(JsonRepository::look(path, now).await?),
+        })
+    }
+}
+
 /// What concerns files alone.
 impl Storage {
     /// Whether there is a file, or what a file can be put together from. Of a database it is true: whoever opens it is told.

@@ -1,7 +1,7 @@
 //! How a command opens the storage, and lets go of it.
 //!
-//! Commands work beside a server. They let go of no history, since how much is kept is for the server to say; a database is
-//! neither migrated nor written by those who only read; and a file is not made by those who expect one.
+//! Commands work beside a server. They let go of no history, since how much is kept is for the server to say; those who only
+//! read write nothing, neither a migration nor beside a file; and a file is not made by those who expect one.
 
 use std::sync::Arc;
 
@@ -21,6 +21,8 @@ use crate::config::Flags;
 pub(super) enum Purpose {
     /// To look at it.
     Read,
+    /// To look at what happens to it.
+    Follow,
     /// To look at it before it may be there.
     Rehearse,
     /// To change what is there.
@@ -58,7 +60,7 @@ pub(super) async fn open(
     if !storage.may_exist() {
         match purpose {
             Purpose::Fill => {}
-            Purpose::Read | Purpose::Change => return Err(Failure::NoFile(storage.to_string())),
+            Purpose::Read | Purpose::Follow | Purpose::Change => return Err(Failure::NoFile(storage.to_string())),
             Purpose::Rehearse => {
                 let directory = tempfile::tempdir().map_err(Failure::NoRehearsal)?;
                 storage = Storage::Json(directory.path().join("flows.json"));
@@ -66,14 +68,23 @@ pub(super) async fn open(
             }
         }
     }
-    let only_reads = matches!(purpose, Purpose::Read | Purpose::Rehearse) && matches!(storage, Storage::Postgres(_));
     let settings = Settings {
         retention: EVERYTHING,
         migrations: flags.migrations(env)?,
-        read_only: only_reads || flags.read_only(env)?,
+        read_only: flags.read_only(env)?,
         opens_while_away: false,
     };
-    Ok((storage.open_with(clock::now(), settings).await?, empty))
+    let looks = match purpose {
+        Purpose::Read | Purpose::Rehearse => true,
+        // Of a file one sees what happens to it only as the one who has it.
+        Purpose::Follow => matches!(storage, Storage::Postgres(_)),
+        Purpose::Change | Purpose::Fill => false,
+    };
+    let opened = match looks {
+        true => storage.look(clock::now(), settings).await,
+        false => storage.open_with(clock::now(), settings).await,
+    };
+    Ok((opened?, empty))
 }
 
 /// Now, by the command line.

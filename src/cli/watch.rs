@@ -49,7 +49,7 @@ fn since(text: &str) -> Result<Since, InvalidFeedCursor> {
 
 pub(super) async fn run(flags: &Flags, arguments: Arguments) -> Result<Answer, Failure> {
     let mut signals = Signals::listen().map_err(Failure::Signals)?;
-    with_storage(flags, Purpose::Read, async |repository| {
+    with_storage(flags, Purpose::Follow, async |repository| {
         tokio::select! {
             followed = follow(repository, &arguments) => followed?,
             // To stop it is how it ends.

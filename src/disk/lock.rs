@@ -60,6 +60,27 @@ impl Lock {
         Ok(Self { file, path: path.to_owned() })
     }
 
+    /// For who only looks and writes nothing, no lock either: keeps away whoever would write as long as it is held, and lets
+    /// others look. `None` where there is no lock file, so nobody has the flows yet; see [`exists`](Self::exists).
+    pub(crate) fn look(path: &Path) -> Result<Option<Self>, LockError> {
+        let mut file = match File::open(lock_path(path)) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if is_read_only(&error) => return Err(LockError::ReadOnly(error)),
+            Err(error) => return Err(LockError::Failed(error)),
+        };
+        match file.try_lock_shared() {
+            Ok(()) => Ok(Some(Self { file, path: path.to_owned() })),
+            Err(TryLockError::WouldBlock) => Err(LockError::Held(owner(&mut file))),
+            Err(TryLockError::Error(error)) => Err(LockError::Failed(error)),
+        }
+    }
+
+    /// Whether anybody has ever had a lock there.
+    pub(crate) fn exists(path: &Path) -> bool {
+        lock_path(path).symlink_metadata().is_ok()
+    }
+
     /// Whether the lock is where others look for it, as far as can be told. Who finds a lock file and takes it for an old
     /// one may remove it.
     pub(crate) fn is_in_place(&self) -> bool {
@@ -70,22 +91,38 @@ impl Lock {
 /// The file itself behind symbolic links, so that one file has one lock by whatever name. The directory is made when
 /// it is missing, for its owner alone.
 pub(crate) fn real_path(path: &Path) -> io::Result<PathBuf> {
+    let path = behind_links(path)?;
+    if let Some(directory) = path.parent()
+        && !directory.exists()
+    {
+        DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+    }
+    canonical(&path)
+}
+
+/// As [`real_path`], and makes nothing.
+pub(crate) fn existing_path(path: &Path) -> io::Result<PathBuf> {
+    canonical(&behind_links(path)?)
+}
+
+fn behind_links(path: &Path) -> io::Result<PathBuf> {
     const MAX_LINKS: usize = 40;
     let mut path = std::path::absolute(path)?;
     for _ in 0..MAX_LINKS {
         let directory = path.parent().ok_or(io::ErrorKind::IsADirectory)?;
         match path.read_link() {
             Ok(target) => path = directory.join(target),
-            Err(_) => {
-                let name = path.file_name().ok_or(io::ErrorKind::IsADirectory)?;
-                if !directory.exists() {
-                    DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
-                }
-                return Ok(directory.canonicalize()?.join(name));
-            }
+            Err(_) => return Ok(path),
         }
     }
     Err(io::Error::other("too many symbolic links"))
+}
+
+/// With a directory that has no symbolic links in it.
+fn canonical(path: &Path) -> io::Result<PathBuf> {
+    let name = path.file_name().ok_or(io::ErrorKind::IsADirectory)?;
+    let directory = path.parent().ok_or(io::ErrorKind::IsADirectory)?;
+    Ok(directory.canonicalize()?.join(name))
 }
 
 /// Whether the operating system forbids the write.

@@ -1,8 +1,9 @@
 //! What history and feed read: the history file and, behind it, the journal, as far as they are on the disk.
 
 use std::collections::{HashMap, HashSet};
-use std::io;
+use std::io::{self, Write};
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use rpds::HashTrieMapSync;
 
@@ -114,6 +115,31 @@ impl Log {
         })?;
         let untold = state.entries().filter(|entry| !told.contains(&entry.stored.item.id()));
         Ok(untold.map(|entry| Made::again(entry)).collect())
+    }
+
+    /// The log as it would be with these changes, which are written nowhere but into a file without a name.
+    pub(super) fn with(self, made: &[Made]) -> io::Result<Self> {
+        if made.is_empty() {
+            return Ok(self);
+        }
+        let file = tempfile::tempfile()?;
+        let mut out = io::BufWriter::new(&file);
+        if let Some(journal) = &self.journal {
+            journal.copy(journal.start, journal.end, &mut out)?;
+        }
+        let mut last = self.last;
+        let mut text = Vec::new();
+        for made in made {
+            last += 1;
+            text.clear();
+            line::print_change(&mut text, made, last, self.last, (last, last));
+            out.write_all(&text)?;
+        }
+        out.flush()?;
+        drop(out);
+        let end = file.metadata()?.len();
+        let journal = Segment { file: Arc::new(file), start: 0, end, last };
+        Ok(Self { last, journal: Some(journal), ..self })
     }
 
     /// At most `limit` changes behind a place.

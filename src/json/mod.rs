@@ -39,6 +39,8 @@
 //! | another process | refused, by its number |
 //! | a temporary file of a process that was killed | removed |
 //!
+//! Who only looks is shown what a start would make of all that, and nothing is written, made or put aside.
+//!
 //! While running, an edit of the file is found and treated alike; one that cannot be read is reported and left alone, and
 //! the file is not written until it is corrected. A file, a journal or a lock that somebody has removed is put back. Where
 //! another process has put its own there, nothing is written any more.
@@ -79,6 +81,7 @@ use futures::future::ready;
 use futures::stream::{self, BoxStream};
 use tokio::task::{JoinError, spawn, spawn_blocking};
 
+use self::open::Opened;
 use self::shared::Shared;
 use self::writer::View;
 use crate::disk::{Disk, RealDisk};
@@ -123,6 +126,17 @@ impl JsonRepository {
         Self::open_on(path, now, settings, Arc::new(RealDisk)).await
     }
 
+    /// Opens the file to look at it: nothing is written or made, neither the lock nor what a crash or an edit would have a
+    /// start write, and every change is refused. It shows the moment of the opening.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub async fn look(path: &Path, now: DateTime<Utc>) -> std::result::Result<Self, OpenError> {
+        let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+        let opened = open_by(open::look, path, now, &disk).await?;
+        Ok(Self(Arc::new(Shared::new(opened, Settings::default(), disk))))
+    }
+
     /// As [`open_with`](Self::open_with), on this disk.
     pub(crate) async fn open_on(
         path: &Path,
@@ -130,16 +144,7 @@ impl JsonRepository {
         settings: Settings,
         disk: Arc<dyn Disk>,
     ) -> std::result::Result<Self, OpenError> {
-        let location = path.display().to_string();
-        let path = path.to_owned();
-        let its_disk = Arc::clone(&disk);
-        let opened = spawn_blocking(move || open::open(&path, now, its_disk)).await.unwrap_or_else(|error| {
-            Err(OpenError {
-                location,
-                problem: format!("the reading of the file was broken off: {error}"),
-                remedy: "Try again; if it happens again, report it.".into(),
-            })
-        })?;
+        let opened = open_by(open::open, path, now, &disk).await?;
         let shared = Arc::new(Shared::new(opened, settings, disk));
         spawn(watch::watch(Arc::downgrade(&shared)));
         Ok(Self(shared))
@@ -249,7 +254,7 @@ impl FlowRepository for JsonRepository {
             location,
             status,
             for_the_last: self.0.since(),
-            read_only: false,
+            read_only: self.0.read_only,
             faults: self.0.faults.all(),
         }
     }
@@ -265,6 +270,24 @@ impl FlowRepository for JsonRepository {
             tracing::error!(%error, "the store was not closed as it should be; its journal has everything");
         }
     }
+}
+
+/// Reading the files is too long for a thread that serves others.
+async fn open_by(
+    way: fn(&Path, DateTime<Utc>, Arc<dyn Disk>) -> std::result::Result<Opened, OpenError>,
+    path: &Path,
+    now: DateTime<Utc>,
+    disk: &Arc<dyn Disk>,
+) -> std::result::Result<Opened, OpenError> {
+    let location = path.display().to_string();
+    let (path, disk) = (path.to_owned(), Arc::clone(disk));
+    spawn_blocking(move || way(&path, now, disk)).await.unwrap_or_else(|error| {
+        Err(OpenError {
+            location,
+            problem: format!("the reading of the file was broken off: {error}"),
+            remedy: "Try again; if it happens again, report it.".into(),
+        })
+    })
 }
 
 fn broken_off<T>(error: JoinError) -> Result<T> {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fs::{File, Metadata};
 use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -19,7 +19,7 @@ use super::recovery::{Recovered, RecoveryError, recover};
 use super::writer::{View, Writer, Written};
 use crate::disk::Disk;
 use crate::disk::durable::{Identity, remove_leftovers};
-use crate::disk::lock::{Lock, LockError, real_path};
+use crate::disk::lock::{Lock, LockError, existing_path, real_path};
 use crate::flow::{Flow, FlowId};
 use crate::repository::OpenError;
 
@@ -28,7 +28,9 @@ const CHECK_DISK: &str = "Check the path, the disk and the permissions, then try
 /// An open store.
 #[derive(Debug)]
 pub(super) struct Opened {
-    pub(super) writer: Writer,
+    pub(super) path: PathBuf,
+    /// `None` when it was opened to look.
+    pub(super) writer: Option<Writer>,
     pub(super) view: View,
     pub(super) history: Option<History>,
     pub(super) faults: Faults,
@@ -46,14 +48,58 @@ pub(super) fn open(path: &Path, now: DateTime<Utc>, disk: Arc<dyn Disk>) -> Resu
         Err(LockError::Held(pid)) => return Err(held(path, pid)),
     };
     let lock = lock.and_then(|lock| may_write(&real).map(|()| lock));
-    if lock.is_ok()
-        && let Err(error) =
-            remove_leftovers(&*disk, &[&real, &journal::path_beside(&real), &history::path_beside(&real)])
+    read_all(path, &real, Rights::ToWrite(lock), now, disk)
+}
+
+/// Reads everything and writes nothing: what a crash has left and what somebody has edited is shown as a start would take it
+/// in. A server is kept away while that is read; later it changes nothing of what was.
+pub(super) fn look(path: &Path, now: DateTime<Utc>, disk: Arc<dyn Disk>) -> Result<Opened, OpenError> {
+    let io_error = |error: io::Error| open_error(path, error.to_string(), CHECK_DISK);
+    let real = existing_path(path).map_err(io_error)?;
+    loop {
+        let lock = match Lock::look(&real) {
+            Ok(lock) => lock,
+            // That of somebody else, which cannot be read: as for those who write, no reason not to show the flows.
+            Err(LockError::ReadOnly(_)) => return read_all(path, &real, Rights::ToLook, now, disk),
+            Err(LockError::Failed(error)) => return Err(io_error(error)),
+            Err(LockError::Held(pid)) => return Err(held(path, pid)),
+        };
+        let opened = read_all(path, &real, Rights::ToLook, now, Arc::clone(&disk));
+        // Where there was no lock, somebody may have taken the first one meanwhile.
+        if lock.is_some() || !Lock::exists(&real) {
+            return opened;
+        }
+    }
+}
+
+/// What may be done with the files.
+enum Rights {
+    /// Everything, or why they cannot be written.
+    ToWrite(Result<Lock, String>),
+    ToLook,
+}
+
+impl Rights {
+    fn is_writer(&self) -> bool {
+        matches!(self, Self::ToWrite(Ok(_)))
+    }
+}
+
+fn read_all(
+    path: &Path,
+    real: &Path,
+    rights: Rights,
+    now: DateTime<Utc>,
+    disk: Arc<dyn Disk>,
+) -> Result<Opened, OpenError> {
+    let io_error = |error: io::Error| open_error(path, error.to_string(), CHECK_DISK);
+    if rights.is_writer()
+        && let Err(error) = remove_leftovers(&*disk, &[real, &journal::path_beside(real), &history::path_beside(real)])
     {
         tracing::warn!(%error, "a temporary file that was left behind cannot be removed");
     }
     // What cannot be understood is refused before anything is mended or put aside.
-    let file = read(&real).map_err(io_error)?;
+    let file = read(real).map_err(io_error)?;
     if let Some((_, metadata)) = &file
         && !metadata.is_file()
     {
@@ -62,11 +108,11 @@ pub(super) fn open(path: &Path, now: DateTime<Utc>, disk: Arc<dyn Disk>) -> Resu
     let content = match &file {
         Some((file, metadata)) => match file::read(file) {
             Ok(content) => content.map(|content| (content, Identity::of(metadata), modified(metadata).unwrap_or(now))),
-            Err(fault) => return Err(refused(path, &real, &disk, now, fault)),
+            Err(fault) => return Err(refused(path, real, &disk, now, fault)),
         },
         None => None,
     };
-    let recovered = recover(&disk, &real, now, lock.is_ok()).map_err(|error| match error {
+    let recovered = recover(&disk, real, now, rights.is_writer()).map_err(|error| match error {
         RecoveryError::Io(error) => io_error(error),
         RecoveryError::Newer(name) => {
             open_error(path, format!("{name} was written by a newer Strom"), "Open the store with that Strom.")
@@ -75,7 +121,7 @@ pub(super) fn open(path: &Path, now: DateTime<Utc>, disk: Arc<dyn Disk>) -> Resu
     if content.is_none() && file.is_some() && recovered.ours.flows.is_empty() && recovered.ours.gone.is_empty() {
         return Err(open_error(path, "the file is empty".into(), file::RESTORE));
     }
-    assemble(path, &real, disk, lock, recovered, content, now).map_err(io_error)
+    assemble(path, real, disk, rights, recovered, content, now).map_err(io_error)
 }
 
 /// Journal and history, where they are there, must be ours to write as well.
@@ -93,7 +139,7 @@ fn assemble(
     path: &Path,
     real: &Path,
     disk: Arc<dyn Disk>,
-    lock: Result<Lock, String>,
+    rights: Rights,
     recovered: Recovered,
     content: Option<Read>,
     now: DateTime<Utc>,
@@ -120,13 +166,17 @@ fn assemble(
     faults.set(Topic::File, quarantined);
     faults.set(Topic::Conflict, reports);
     let written = Written { identity, state: in_file, seq: written, is_whole: is_written };
+    let Rights::ToWrite(lock) = rights else {
+        let log = log.with(&made)?;
+        return Ok(Opened { path: real.to_owned(), writer: None, view: View { state, log }, history, faults });
+    };
     let is_writable = lock.is_ok();
     let mut writer = Writer::new(disk, real.to_owned(), lock, journal, written);
     if is_writable && let Err(failure) = writer.write_down(made, &gone) {
         faults.set(Topic::Save, vec![format!("changes found in {} are not written down: {failure}", path.display())]);
     }
     let log = writer.log(&log);
-    Ok(Opened { writer, view: View { state, log }, history, faults })
+    Ok(Opened { path: real.to_owned(), writer: Some(writer), view: View { state, log }, history, faults })
 }
 
 /// Those of flows that somebody has taken out of the file.

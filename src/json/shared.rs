@@ -23,6 +23,8 @@ use crate::repository::{Applied, ChangeList, FeedCursor, RepositoryError, Result
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) path: PathBuf,
+    /// Whether it was opened to look: nobody has the writer then.
+    pub(super) read_only: bool,
     pub(super) settings: Settings,
     pub(super) disk: Arc<dyn Disk>,
     pub(super) faults: Faults,
@@ -30,7 +32,7 @@ pub(super) struct Shared {
     /// What readers see; `None` after the close. Held only to take or put the `Arc`.
     view: RwLock<Option<Arc<View>>>,
     waiting: Mutex<Waiting>,
-    /// One write at a time. `None` after the close.
+    /// One write at a time. `None` after the close, and where it was opened to look.
     pub(super) writer: tokio::sync::Mutex<Option<Writer>>,
     pub(super) upkeep: Mutex<Upkeep>,
     /// Since when the file lacks something, and when it was last added to.
@@ -84,19 +86,22 @@ impl Drop for Saver {
 
 impl Shared {
     pub(super) fn new(opened: Opened, settings: Settings, disk: Arc<dyn Disk>) -> Self {
-        let Opened { writer, view, history, faults } = opened;
+        let Opened { path, writer, view, history, faults } = opened;
         let now = Instant::now();
-        let is_whole = writer.written.is_whole && writer.written.seq == view.log.last;
+        let written = writer.as_ref().map(|writer| &writer.written);
+        let is_whole = written.is_none_or(|written| written.is_whole && written.seq == view.log.last);
+        let seq = written.map_or(view.log.last, |written| written.seq);
         Self {
-            path: writer.path.clone(),
+            path,
+            read_only: writer.is_none(),
             settings,
             disk,
             faults,
-            meters: Meters::starting(writer.written.seq),
+            meters: Meters::starting(seq),
             last: watch::Sender::new(view.log.last),
             view: RwLock::new(Some(Arc::new(view))),
             waiting: Mutex::default(),
-            writer: tokio::sync::Mutex::new(Some(writer)),
+            writer: tokio::sync::Mutex::new(writer),
             upkeep: Mutex::new(Upkeep::new(history)),
             unwritten: Mutex::new((!is_whole).then_some((now, now))),
             wake: Arc::default(),
@@ -127,6 +132,9 @@ impl Shared {
     /// Joins the calls that wait to be saved. They are saved together by one thread, which goes on as long as there are
     /// any; so whoever comes while it syncs shares the next sync. A caller who goes away cancels nothing.
     pub(super) async fn apply(self: &Arc<Self>, changes: Arc<dyn ChangeList>, stamp: Stamp) -> Result<Vec<Applied>> {
+        if self.read_only {
+            return Err(RepositoryError::ReadOnlyInstance);
+        }
         let (answer, answered) = oneshot::channel();
         let is_first = {
             let mut waiting = lock(&self.waiting);

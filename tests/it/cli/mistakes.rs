@@ -102,7 +102,7 @@ async fn who_only_reads_changes_nothing_postgres() {
     assert_eq!(store.done(&["list", "--count", "--read-only"]), "0\n");
 }
 
-/// It is put together from the journal, as at any start, and that is said.
+/// It is put together from the journal, as at any start, and that is said; who only looks leaves it at that.
 #[test]
 fn a_file_that_was_lost_is_found_again() {
     let store = Store::json();
@@ -111,6 +111,8 @@ fn a_file_that_was_lost_is_found_again() {
     let (code, stdout, stderr) = store.run(&["list", "--count"]);
     assert_eq!((code, stdout.as_str()), (Some(0), "1\n"));
     assert!(stderr.starts_with("warning: "), "{stderr}");
+    assert!(!store.path("store/flows.json").exists());
+    store.run(&["delete", &id(2)]);
     assert!(store.path("store/flows.json").exists());
 }
 
