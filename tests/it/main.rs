@@ -2,6 +2,7 @@
 
 mod backup_postgres;
 mod callers_postgres;
+mod check_history;
 mod check_postgres;
 mod cli;
 mod contract;
@@ -16,6 +17,7 @@ mod json_edits;
 mod json_faults;
 mod json_file;
 mod json_kill;
+mod json_looking;
 mod json_measurements;
 mod json_refusals;
 mod json_saves;
@@ -36,6 +38,7 @@ mod postgres;
 mod reading_postgres;
 mod retention_postgres;
 mod samples;
+mod seed_recipe_postgres;
 mod serve;
 mod serve_access;
 mod sqlx_cache;

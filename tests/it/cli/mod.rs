@@ -6,6 +6,7 @@ mod exports;
 mod histories;
 mod imports;
 mod listing;
+mod matrix;
 mod mistakes;
 mod scripts;
 mod terminal;
