@@ -272,9 +272,12 @@ impl FlowRepository for JsonRepository {
     }
 }
 
+/// How a file is opened.
+type Way = fn(&Path, DateTime<Utc>, Arc<dyn Disk>) -> std::result::Result<Opened, OpenError>;
+
 /// Reading the files is too long for a thread that serves others.
 async fn open_by(
-    way: fn(&Path, DateTime<Utc>, Arc<dyn Disk>) -> std::result::Result<Opened, OpenError>,
+    way: Way,
     path: &Path,
     now: DateTime<Utc>,
     disk: &Arc<dyn Disk>,
