@@ -30,7 +30,7 @@ pub(crate) struct CheckFailure {
 }
 
 pub(super) async fn run(flags: &Flags, arguments: &Arguments) -> Result<Answer, Failure> {
-    let storage = flags.storage(|name| std::env::var_os(name))?;
+    let storage = flags.storage()?;
     let purpose = if arguments.repair { Purpose::Change } else { Purpose::Read };
     let (repository, _) = open(flags, purpose).await?;
     let checked = check::check(&*repository, arguments.repair.then(stamp)).await;

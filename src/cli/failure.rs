@@ -67,6 +67,8 @@ pub(crate) enum Failure {
          check` finds all of these"
     )]
     Unreadable { id: FlowId, refusal: Refusal },
+    #[error("cannot write the manual pages to {directory}: {source}\nname another directory with --dir")]
+    Pages { directory: String, source: io::Error },
     #[error("the result cannot be written: {0}")]
     Output(io::Error),
     #[error("the host `{host}` has no address: {source}\nname another one with --host or STROM_HOST")]

@@ -25,9 +25,8 @@ enum Action {
 }
 
 pub(super) async fn run(flags: &Flags, arguments: &Arguments) -> Result<Answer, Failure> {
-    let env = |name: &str| std::env::var_os(name);
-    let storage = flags.storage(env)?;
-    let settings = Settings { migrations: flags.migrations(env)?, ..Settings::default() };
+    let storage = flags.storage()?;
+    let settings = Settings { migrations: flags.migrations()?, ..Settings::default() };
     if matches!(storage, Storage::Json(_)) && settings.migrations.is_some() {
         return Err(Failure::NoDatabase);
     }

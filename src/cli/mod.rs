@@ -3,6 +3,7 @@
 mod backup;
 mod check;
 mod completions;
+mod config;
 mod delete;
 mod descriptors;
 mod diff;
@@ -13,6 +14,7 @@ mod get;
 mod history;
 mod import;
 mod list;
+mod man;
 mod migrate;
 mod openapi;
 mod opening;
@@ -35,6 +37,7 @@ use strom::flow::FlowId;
 use strom::repository::Revision;
 
 pub(crate) use self::failure::Failure;
+use self::output::tell;
 use crate::config::Flags;
 
 /// Strom's flow store
@@ -82,6 +85,10 @@ enum Command {
     Check(check::Arguments),
     /// Bring the schema of the database up to date, which a start does by itself
     Migrate(migrate::Arguments),
+    /// Show the effective settings, and where each comes from
+    Config(config::Arguments),
+    /// Print the manual page, or write those of all commands
+    Man(man::Arguments),
     /// Print a script that completes command lines
     Completions(completions::Arguments),
     /// Print the OpenAPI document of the server
@@ -100,7 +107,10 @@ impl Cli {
     }
 
     /// Does what the command says.
-    pub(crate) async fn run(self) -> Result<Answer, Failure> {
+    pub(crate) async fn run(mut self) -> Result<Answer, Failure> {
+        if !matches!(self.command, Some(Command::Completions(_) | Command::Openapi | Command::Man(_))) {
+            self.flags.look_around()?.iter().for_each(|warning| tell(&format!("warning: {warning}")));
+        }
         match self.command {
             None | Some(Command::Serve) => serve::run(&self.flags).await,
             Some(Command::List(arguments)) => list::run(&self.flags, arguments).await,
@@ -117,6 +127,8 @@ impl Cli {
             Some(Command::Watch(arguments)) => watch::run(&self.flags, arguments).await,
             Some(Command::Check(arguments)) => check::run(&self.flags, &arguments).await,
             Some(Command::Migrate(arguments)) => migrate::run(&self.flags, &arguments).await,
+            Some(Command::Config(arguments)) => config::run(&self.flags, &arguments),
+            Some(Command::Man(arguments)) => man::run(&arguments),
             Some(Command::Completions(arguments)) => completions::run(&arguments),
             Some(Command::Openapi) => openapi::run(),
             Some(Command::Switch(arguments)) => switch::run(&self.flags, &arguments).await,

@@ -54,8 +54,7 @@ pub(super) async fn open(
     flags: &Flags,
     purpose: Purpose,
 ) -> Result<(Arc<dyn FlowRepository>, Option<TempDir>), Failure> {
-    let env = |name: &str| std::env::var_os(name);
-    let mut storage = flags.storage(env)?;
+    let mut storage = flags.storage()?;
     let mut empty = None;
     if !storage.may_exist() {
         match purpose {
@@ -70,8 +69,8 @@ pub(super) async fn open(
     }
     let settings = Settings {
         retention: EVERYTHING,
-        migrations: flags.migrations(env)?,
-        read_only: flags.read_only(env)?,
+        migrations: flags.migrations()?,
+        read_only: flags.read_only()?,
         opens_while_away: false,
     };
     let looks = match purpose {

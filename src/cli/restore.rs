@@ -89,7 +89,7 @@ async fn flow(flags: &Flags, id: FlowId, revision: Revision) -> Result<Answer, F
 
 async fn archive(flags: &Flags, arguments: &Arguments) -> Result<Answer, Failure> {
     let begun_at = clock::now();
-    let to = flags.storage(|name| std::env::var_os(name))?;
+    let to = flags.storage()?;
     let bar = Bar::begin("reading");
     let done = async {
         let (switch, origin) = read(&arguments.what, Arc::new(bar.clone())).await?;
@@ -125,11 +125,10 @@ async fn read(path: &Path, progress: Arc<dyn Progress>) -> Result<(Switch, Origi
 }
 
 async fn store(flags: &Flags, to: &Storage, switch: &Switch, arguments: &Arguments) -> Result<Report, Failure> {
-    let env = |name: &str| std::env::var_os(name);
     let settings = Settings {
         retention: EVERYTHING,
-        migrations: flags.migrations(env)?,
-        read_only: flags.read_only(env)?,
+        migrations: flags.migrations()?,
+        read_only: flags.read_only()?,
         opens_while_away: false,
     };
     let target = match arguments.dry_run {

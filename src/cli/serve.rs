@@ -20,17 +20,12 @@ use crate::config::{Flags, Server};
 const RATE: u32 = 1000;
 
 pub(super) async fn run(flags: &Flags) -> Result<Answer, Failure> {
-    let env = |name: &str| std::env::var_os(name);
-    let server = flags.server(env)?;
-    let storage = flags.storage(env)?;
-    let read_only = flags.read_only(env)?;
-    let last_known = flags.last_known(env)?.filter(|_| matches!(storage, Storage::Postgres(_)));
-    let settings = Settings {
-        retention: flags.retention(env)?,
-        migrations: flags.migrations(env)?,
-        read_only,
-        opens_while_away: true,
-    };
+    let server = flags.server()?;
+    let storage = flags.storage()?;
+    let read_only = flags.read_only()?;
+    let last_known = flags.last_known()?.filter(|_| matches!(storage, Storage::Postgres(_)));
+    let settings =
+        Settings { retention: flags.retention()?, migrations: flags.migrations()?, read_only, opens_while_away: true };
     let access = access(&server)?;
     descriptors::allow_all();
     // Before the storage is opened, which may migrate a database: a port that is taken changes nothing anywhere.

@@ -91,11 +91,10 @@ pub(super) async fn run(flags: &Flags, arguments: &Arguments) -> Result<Answer, 
     if !from.may_exist() {
         return Err(SwitchFailure::NoSource(from.to_string()).into());
     }
-    let env = |name: &str| std::env::var_os(name);
     let settings = Settings {
         retention: EVERYTHING,
-        migrations: flags.migrations(env)?,
-        read_only: flags.read_only(env)?,
+        migrations: flags.migrations()?,
+        read_only: flags.read_only()?,
         opens_while_away: false,
     };
     let source = open_source(&from).await?;

@@ -1,7 +1,13 @@
 use std::ffi::OsString;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 use clap::{CommandFactory, Parser};
 
+use super::around::Around;
+use super::file::ConfigFile;
+use super::setting::ALL;
 use super::{
     ALLOW_ANONYMOUS, ALLOWED_HOSTS, API_KEY, API_KEYS_FILE, ConfigError, DATA_DIR, DATABASE_URL, FLOWS_PATH, Flags,
     HISTORY_DAYS, HISTORY_REVISIONS, HOST, LAST_KNOWN_MIB, MIGRATE_DATABASE_URL, PORT, RATE_LIMIT, READ_ONLY,
@@ -18,16 +24,23 @@ fn flags(arguments: &[&str]) -> Flags {
     Command::try_parse_from([&["strom"], arguments].concat()).unwrap().flags
 }
 
-fn env(pairs: &[(&str, &str)]) -> impl Fn(&str) -> Option<OsString> {
-    move |name| pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| value.into())
+fn given(arguments: &[&str], variables: &[(&str, &str)]) -> Flags {
+    beside(arguments, variables, &[]).unwrap()
+}
+
+/// With configuration files at these places.
+fn beside(arguments: &[&str], variables: &[(&str, &str)], places: &[&Path]) -> Result<Flags, ConfigError> {
+    let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), OsString::from(value)));
+    let around = Around::of(variables.collect(), places.iter().map(|path| (*path).to_owned()).collect())?;
+    Ok(Flags { around, ..flags(arguments) })
 }
 
 fn server(arguments: &[&str], variables: &[(&str, &str)]) -> Result<Server, ConfigError> {
-    flags(arguments).server(env(variables))
+    given(arguments, variables).server()
 }
 
 fn storage(arguments: &[&str], variables: &[(&str, &str)]) -> String {
-    flags(arguments).storage(env(variables)).unwrap().to_string()
+    given(arguments, variables).storage().unwrap().to_string()
 }
 
 #[test]
@@ -77,14 +90,14 @@ fn a_boolean_is_read_like_people_write_it() {
     assert_eq!(allowed(&[], "1"), Ok(true));
     assert_eq!(allowed(&[], ""), Ok(false));
     assert_eq!(allowed(&[], "maybe").unwrap_err().to_string(), "STROM_ALLOW_ANONYMOUS is neither true nor false");
-    let reads = |arguments: &[&str], value| flags(arguments).read_only(env(&[("STROM_READ_ONLY", value)]));
+    let reads = |arguments: &[&str], value| given(arguments, &[("STROM_READ_ONLY", value)]).read_only();
     assert_eq!((reads(&["--read-only"], ""), reads(&[], "on"), reads(&[], " ")), (Ok(true), Ok(true), Ok(false)));
     assert_eq!(reads(&[], "ro").unwrap_err().to_string(), "STROM_READ_ONLY is neither true nor false");
 }
 
 #[test]
 fn history_is_kept_as_long_as_is_said() {
-    let kept = |arguments: &[&str], variables: &[(&str, &str)]| flags(arguments).retention(env(variables));
+    let kept = |arguments: &[&str], variables: &[(&str, &str)]| given(arguments, variables).retention();
     assert_eq!(kept(&[], &[]), Ok(Retention::default()));
     let kept_longer = kept(&["--history-days", "365"], &[("STROM_HISTORY_REVISIONS", "7")]).unwrap();
     assert_eq!((kept_longer.revisions, kept_longer.age.num_days()), (7, 365));
@@ -94,7 +107,7 @@ fn history_is_kept_as_long_as_is_said() {
 
 #[test]
 fn last_known_flows_are_kept_in_the_data_directory_unless_none_are_wanted() {
-    let kept = |arguments: &[&str], variables: &[(&str, &str)]| flags(arguments).last_known(env(variables));
+    let kept = |arguments: &[&str], variables: &[(&str, &str)]| given(arguments, variables).last_known();
     let settings = kept(&["--last-known-mib", "3"], &[("STROM_DATA_DIR", "d")]).unwrap().unwrap();
     assert_eq!((settings.bytes, settings.directory), (3 << 20, Some("d".into())));
     assert_eq!(kept(&[], &[]).unwrap().unwrap().bytes, 64 << 20);
@@ -129,14 +142,14 @@ fn hosts_are_names_without_ports() {
 fn errors_name_the_setting_and_keep_its_value() {
     let error = server(&["--port", "65536"], &[]).unwrap_err().to_string();
     assert_eq!(error, "--port is not a port\na port is a number from 0 to 65535");
-    let error = flags(&[]).storage(env(&[("STROM_DATABASE_URL", "user:hunter2@host")])).unwrap_err().to_string();
+    let error = given(&[], &[("STROM_DATABASE_URL", "user:hunter2@host")]).storage().unwrap_err().to_string();
     assert_eq!(error, "STROM_DATABASE_URL is not a URL\nsend one such as postgresql://user@host/database");
 }
 
 #[test]
 fn a_database_is_migrated_at_its_own_address_unless_there_is_another() {
     let migrations = |arguments: &[&str], variables: &[(&str, &str)]| {
-        let url = flags(arguments).migrations(env(variables))?;
+        let url = given(arguments, variables).migrations()?;
         Ok::<_, ConfigError>(url.map(|url| url.to_string()))
     };
     let given = [("STROM_MIGRATE_DATABASE_URL", "postgresql://owner:hunter2@h:1/d")];
@@ -154,7 +167,7 @@ fn a_database_is_migrated_at_its_own_address_unless_there_is_another() {
 fn secrets_are_not_printed() {
     let url = "postgresql://u:hunter2@h/d";
     let flags = flags(&["--api-key", "hunter2", "--database-url", url, "--migrate-database-url", url]);
-    let (server, migrations) = (flags.server(env(&[])).unwrap(), flags.migrations(env(&[])).unwrap());
+    let (server, migrations) = (flags.server().unwrap(), flags.migrations().unwrap());
     assert!(!format!("{flags:?}{server:?}{migrations:?}").contains("hunter2"));
 }
 
@@ -181,5 +194,109 @@ fn the_help_names_every_variable() {
     ] {
         let text = format!("[env: {}]", setting.env.join(", "));
         assert!(help.contains(setting.flag) && help.contains(&text), "{text} in {help}");
+    }
+}
+
+/// A file of this text.
+fn file(text: &str) -> Result<ConfigFile, ConfigError> {
+    ConfigFile::parse(Path::new("/etc/x/.strom.toml"), text)
+}
+
+#[test]
+fn files_come_behind_flags_and_variables_and_the_nearer_one_before_the_other() {
+    let directory = tempfile::tempdir().unwrap();
+    let (near, far) = (directory.path().join("near.toml"), directory.path().join("far.toml"));
+    fs::write(&near, "[server]\nport = 1\n[storage]\nflows_path = 'a/flows.json'\ndata_dir = '/d'").unwrap();
+    fs::write(&far, "[server]\nport = 2\n[storage]\ndatabase_url = 'postgresql://u@h/d'").unwrap();
+    let port = |arguments: &[&str], variables: &[(&str, &str)], places: &[&Path]| {
+        beside(arguments, variables, places).unwrap().server().unwrap().port
+    };
+    assert_eq!(port(&["--port", "9"], &[("STROM_PORT", "8")], &[&near, &far]), 9);
+    assert_eq!(port(&[], &[("STROM_SERVER_PORT", "8")], &[&near, &far]), 8);
+    assert_eq!(port(&[], &[("STROM_PORT", " ")], &[&near, &far]), 1);
+    assert_eq!(port(&[], &[], &[&far]), 2);
+    assert_eq!(port(&[], &[], &[&directory.path().join("none")]), 8080);
+
+    let storage = |arguments: &[&str], variables: &[(&str, &str)], places: &[&Path]| {
+        beside(arguments, variables, places).unwrap().storage().unwrap().to_string()
+    };
+    let in_near = directory.path().join("a/flows.json").display().to_string();
+    assert_eq!(storage(&[], &[], &[&near, &far]), in_near, "paths begin where the file is");
+    assert_eq!(storage(&[], &[], &[&far, &near]), "postgresql://u@h:5432/d");
+    assert_eq!(storage(&["--flows-path", "x"], &[], &[&far]), "x", "whoever names a file means it");
+    assert_eq!(storage(&[], &[("STROM_DATABASE_URL", "postgresql://v@h/d")], &[&near]), "postgresql://v@h:5432/d");
+    fs::write(&near, "storage.database_url = 'postgresql://u@h/d'\nstorage.flows_path = 'x'").unwrap();
+    assert_eq!(storage(&[], &[], &[&near]), "postgresql://u@h:5432/d");
+    fs::write(&near, "storage.data_dir = 'd'").unwrap();
+    assert_eq!(storage(&[], &[], &[&near]), directory.path().join("d/flows.json").display().to_string());
+}
+
+/// The engine has sections and keys that are none of ours.
+#[test]
+fn what_is_not_ours_is_left_alone_and_what_looks_like_it_is_told() {
+    let theirs = "[logging]\nlevel = 'debug'\n[server]\nport = 1\ntls_cert = 'x'\n[storage]\nmedia_path = 'm'\nblocks_path = 'b'";
+    assert!(file(theirs).unwrap().warnings.is_empty());
+    let told = file("[storage]\n\ndatabase-url = 'x'\n[Server]\nprot = 3").unwrap().warnings;
+    let expected = [
+        "/etc/x/.strom.toml, line 5: `Server.prot` is not read; is it to be `server.port`?",
+        "/etc/x/.strom.toml, line 3: `storage.database-url` is not read; is it to be `storage.database_url`?",
+    ];
+    assert_eq!(told, expected);
+}
+
+#[test]
+fn what_makes_no_sense_in_a_file_is_named_and_secrets_are_not_repeated() {
+    for (text, expected) in [
+        ("[server]\nport = 'x'", None),
+        ("[server]\nport = [1]", Some("line 2: `server.port` is no number\na port is a number from 0 to 65535")),
+        ("[storage]\nflows_path = 3", Some("line 2: `storage.flows_path` is no string\nput it in quotes")),
+    ] {
+        let told = file(text).err().map(|error| error.to_string());
+        assert_eq!(told, expected.map(|expected| format!("/etc/x/.strom.toml, {expected}")), "{text}");
+    }
+    let torn = file("[storage]\ndatabase_url = 'postgresql://u:hunter2@h/d\n").unwrap_err().to_string();
+    assert!(torn.starts_with("/etc/x/.strom.toml, line 2: no TOML: ") && !torn.contains("hunter2"), "{torn}");
+
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("c.toml");
+    fs::write(&path, "[server]\nport = '70000'\n[storage]\ndatabase_url = 'user:hunter2@host'").unwrap();
+    let flags = beside(&[], &[], &[&path]).unwrap();
+    let expected =
+        format!("`server.port` in line 2 of {} is not a port\na port is a number from 0 to 65535", path.display());
+    assert_eq!(flags.server().unwrap_err().to_string(), expected);
+    let told = flags.storage().unwrap_err().to_string();
+    assert!(told.starts_with("`storage.database_url` in line 4 of ") && !told.contains("hunter2"), "{told}");
+    assert!(beside(&[], &[], &[directory.path()]).unwrap_err().to_string().contains("it cannot be read"));
+}
+
+#[test]
+fn a_password_that_others_may_read_is_told() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("c.toml");
+    for (text, mode, is_told) in [
+        ("storage.database_url = 'postgresql://u:p@h/d'", 0o644, true),
+        ("storage.database_url = 'postgresql://u@h/d?password=p'", 0o640, true),
+        ("storage.database_url = 'postgresql://u:p@h/d'", 0o600, false),
+        ("storage.database_url = 'postgresql://u@h/d'", 0o644, false),
+    ] {
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        let file = ConfigFile::read(&path).unwrap().unwrap();
+        assert_eq!(!file.warnings.is_empty(), is_told, "{text} {mode:o} {:?}", file.warnings);
+    }
+}
+
+/// Each setting is found by its flag, and each flag is a setting.
+#[test]
+fn every_flag_is_a_setting() {
+    let flags: Vec<_> =
+        Command::command().get_arguments().filter_map(|flag| flag.get_long().map(|long| format!("--{long}"))).collect();
+    assert_eq!(flags, ALL.map(|setting| setting.flag.to_owned()));
+    for setting in ALL {
+        let value = format!("{}=7", setting.flag);
+        assert!(given(&[&value], &[]).find(setting).is_some_and(|found| found.value == "7"), "{value}");
+        for name in setting.env {
+            assert!(given(&[], &[(name, "7")]).find(setting).is_some(), "{name}");
+        }
     }
 }

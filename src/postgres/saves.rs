@@ -149,11 +149,9 @@ impl Saves {
 /// What is told to everybody whose save was in a statement that failed; `None` where each is to be tried alone.
 fn said_to_all(failure: &RepositoryError) -> Option<RepositoryError> {
     match failure {
-        RepositoryError::Unavailable { reason, retry_after, is_open } => Some(RepositoryError::Unavailable {
-            reason: reason.clone(),
-            retry_after: *retry_after,
-            is_open: *is_open,
-        }),
+        RepositoryError::Unavailable { reason, retry_after, is_open } => {
+            Some(RepositoryError::Unavailable { reason: reason.clone(), retry_after: *retry_after, is_open: *is_open })
+        }
         RepositoryError::Busy(reason) => Some(RepositoryError::Busy(reason.clone())),
         _ => None,
     }

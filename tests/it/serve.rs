@@ -31,6 +31,8 @@ pub(crate) fn command(program: &str, variables: &[(&str, &str)]) -> Command {
             command.env_remove(name);
         }
     }
+    // Nor with the configuration of whoever runs the tests.
+    command.env("XDG_CONFIG_HOME", "/nonexistent");
     command.env_remove("RUST_LOG").envs(variables.iter().copied());
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     command

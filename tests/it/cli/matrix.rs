@@ -68,6 +68,8 @@ const COMMANDS: &[Command] = &[
     command("watch", "", "[OPTIONS]", &[], Storage::Opens),
     command("check", "", "[OPTIONS]", &[], Storage::Opens),
     command("migrate", "", "[OPTIONS] [COMMAND]", &[], Storage::Database),
+    command("config", "", "[OPTIONS]", &[], Storage::None),
+    command("man", "", "[OPTIONS]", &[], Storage::None),
     command("completions", "bash", "[OPTIONS] <SHELL>", &["<SHELL>"], Storage::None),
     command("openapi", "", "[OPTIONS]", &[], Storage::None),
 ];

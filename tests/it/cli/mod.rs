@@ -9,6 +9,7 @@ mod listing;
 mod matrix;
 mod mistakes;
 mod scripts;
+mod settings;
 mod terminal;
 mod watching;
 
