@@ -36,7 +36,9 @@ async fn a_saturated_pool_is_seen_and_does_not_keep_a_scrape() {
     // Nobody reads on, so each of them keeps its connection.
     let mut streams: Vec<_> = (0..5).map(|_| repository.snapshot()).collect();
     join_all(streams.iter_mut().map(StreamExt::next)).await;
-    assert_eq!((in_use("in_use"), in_use("idle"), waiting()), (5.0, 0.0, 0.0));
+    assert_eq!((in_use("in_use"), in_use("idle")), (5.0, 0.0));
+    // Whoever looks after the index may have come too late for one.
+    until("nobody waits", async || waiting() == 0.0).await;
     let caller = tokio::spawn({
         let repository = Arc::clone(&repository);
         async move { repository.get(id(1)).await }

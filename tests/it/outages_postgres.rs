@@ -21,6 +21,9 @@ use crate::support::proxy::Proxy;
 
 /// What the machine of a test may need beyond what is promised.
 const RECOVERY: Duration = Duration::from_secs(15);
+/// Five, and those that they have taken the place of: a server learns late that nobody is there any more, and goes on with
+/// what it was told.
+const SESSIONS: i64 = 10;
 /// A call in the hole; promised are a few seconds.
 const LONGEST_CALL: Duration = Duration::from_secs(12);
 /// A call while the database is known to be away; promised are 100 ms.
@@ -133,7 +136,7 @@ async fn no_fault_of_the_network_loses_a_write() {
     let sessions = watch.most();
     let tally = load.end(&*database.repository().await).await;
     eprintln!("{sessions} sessions at most; {tally:?}");
-    assert!((1..=5).contains(&sessions), "{sessions} sessions");
+    assert!((1..=SESSIONS).contains(&sessions), "{sessions} sessions");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -174,7 +177,7 @@ async fn no_series_of_faults_loses_a_write() {
     let tally = load.end(&*database.repository().await).await;
     eprintln!("back in {recovered:?}, {sessions} sessions at most; {tally:?}");
     assert!(recovered < RECOVERY);
-    assert!((1..=5).contains(&sessions), "{sessions} sessions");
+    assert!((1..=SESSIONS).contains(&sessions), "{sessions} sessions");
 }
 
 /// As a crash of the server, with everything synced as in production.
