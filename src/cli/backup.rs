@@ -86,7 +86,7 @@ pub(super) async fn run(flags: &Flags, arguments: Arguments) -> Result<Answer, F
     let path = arguments.file.clone();
     let bar = Bar::begin("reading");
     let made = with_storage(flags, Purpose::Read, async |repository| {
-        unless_stopped(&path, make(repository, &arguments, &bar)).await
+        unless_stopped(make(repository, &arguments, &bar), || Failure::Stopped(path.display().to_string())).await
     });
     let made = made.await;
     bar.end();

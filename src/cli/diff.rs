@@ -1,4 +1,4 @@
-//! `strom diff`: what has changed from one revision of a flow to another, in words.
+//! `strom diff`: what has changed from one revision of a flow to another, in words or as a patch.
 
 use anstyle::{AnsiColor, Style};
 use clap::Args;
@@ -12,12 +12,15 @@ use super::output::{Output, say, tell, visible};
 use super::{Answer, Failure};
 use crate::config::Flags;
 
-const EXAMPLES: &str = "What a running engine reports does not count. Secrets are not shown.
+const EXAMPLES: &str =
+    "What a running engine reports does not count, and secrets are not shown; but a patch has both, since it makes
+of the one document exactly the other.
 
 Examples:
   strom diff 6f1d3c5e-0000-4000-8000-000000000001        what the last change was
   strom diff 6f1d3c5e-0000-4000-8000-000000000001 3      what has changed since revision 3
-  strom diff 6f1d3c5e-0000-4000-8000-000000000001 3 5    from revision 3 to 5";
+  strom diff 6f1d3c5e-0000-4000-8000-000000000001 3 5    from revision 3 to 5
+  strom diff 6f1d3c5e-0000-4000-8000-000000000001 3 5 --patch > change.json";
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
@@ -26,16 +29,20 @@ pub(super) struct Arguments {
     id: FlowId,
 
     /// From this revision [default: the last but one]
-    #[arg(value_name = "REVISION", value_parser = super::revision)]
+    #[arg(value_name = "FROM", value_parser = super::revision)]
     from: Option<Revision>,
 
-    /// To this one [default: the last]
-    #[arg(value_name = "REVISION", value_parser = super::revision)]
+    /// To this revision [default: the last]
+    #[arg(value_name = "TO", value_parser = super::revision)]
     to: Option<Revision>,
 
     /// For machines
-    #[arg(long)]
+    #[arg(long, conflicts_with = "patch")]
     json: bool,
+
+    /// As a JSON Patch (RFC 6902), which makes of FROM exactly TO
+    #[arg(long)]
+    patch: bool,
 }
 
 /// What differs, and between what.
@@ -48,7 +55,7 @@ struct Compared {
 }
 
 pub(super) async fn run(flags: &Flags, arguments: Arguments) -> Result<Answer, Failure> {
-    let Arguments { id, from, to, json } = arguments;
+    let Arguments { id, from, to, json, patch } = arguments;
     with_storage(flags, Purpose::Read, async |repository| {
         let latest = repository.history(id, None, 2).await?;
         let Some(last) = latest.first().map(|record| record.revision) else {
@@ -63,7 +70,12 @@ pub(super) async fn run(flags: &Flags, arguments: Arguments) -> Result<Answer, F
         let (Some(older), Some(newer)) = (find(repository, id, from).await?, find(repository, id, to).await?) else {
             return Ok(Answer::No);
         };
-        let difference = older.difference(&newer).map_err(|refusal| Failure::Unreadable { id, refusal })?;
+        let unreadable = |refusal| Failure::Unreadable { id, refusal };
+        if patch {
+            say(&older.json_patch(&newer).map_err(unreadable)?)?;
+            return Ok(Answer::Done);
+        }
+        let difference = older.difference(&newer).map_err(unreadable)?;
         if json {
             let compared = Compared { from: from.number(), to: to.number(), difference };
             say(&serde_json::to_string(&compared).map_err(|error| Failure::Output(error.into()))?)?;

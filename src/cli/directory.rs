@@ -1,11 +1,13 @@
 //! A directory with one file per flow, as `strom export --format dir` writes it, for a version control that compares files.
 //!
 //! The hidden file `.strom-export` has the names of the files that the last export wrote. Of those alone one is removed when its
-//! flow is gone or has another name now.
+//! flow is gone or has another name now. A name is in it before its file is there, so that an export that is broken off leaves
+//! none that nobody removes, and an import would take for a flow that is wanted.
 
 use std::collections::BTreeSet;
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use futures::StreamExt;
@@ -37,6 +39,9 @@ pub(super) async fn write(
         let name = file_name(flow.head());
         let path = directory.join(&name);
         let text = pretty(&flow, runtime)? + "\n";
+        if !before.contains(&name) {
+            note(directory, &name).map_err(|error| failed(&directory.join(WRITTEN), error))?;
+        }
         replace(directory, &path, &text).map_err(|error| failed(&path, error))?;
         names.insert(name);
         bar.set(names.len() as u64);
@@ -52,6 +57,12 @@ pub(super) async fn write(
     let list: String = names.iter().flat_map(|name| [name, "\n"]).collect();
     replace(directory, &path, &list).map_err(|error| failed(&path, error))?;
     Ok(Answer::Done)
+}
+
+/// Adds a name to the list.
+fn note(directory: &Path, name: &str) -> io::Result<()> {
+    let mut list = File::options().append(true).create(true).mode(0o600).open(directory.join(WRITTEN))?;
+    list.write_all(format!("{name}\n").as_bytes())
 }
 
 /// Puts a file in its place at once, and leaves one alone that is so already.
@@ -86,18 +97,24 @@ fn is_ours(name: &str) -> bool {
 
 /// What is safe on every file system of its name, then its id, by which no two are alike.
 fn file_name(head: &Head) -> String {
-    let mut name = String::new();
-    for c in head.name.chars().take(LONGEST).map(|c| c.to_ascii_lowercase()) {
+    match slug(&head.name) {
+        slug if slug.is_empty() => format!("{}.json", head.id),
+        slug => format!("{slug}-{}.json", head.id),
+    }
+}
+
+/// What of a name is safe in the name of a file, on every file system.
+pub(super) fn slug(name: &str) -> String {
+    let mut slug = String::new();
+    for c in name.chars().take(LONGEST).map(|c| c.to_ascii_lowercase()) {
         match c.is_ascii_alphanumeric() {
-            true => name.push(c),
-            false if name.ends_with('-') || name.is_empty() => {}
-            false => name.push('-'),
+            true => slug.push(c),
+            false if slug.ends_with('-') || slug.is_empty() => {}
+            false => slug.push('-'),
         }
     }
-    if !name.is_empty() && !name.ends_with('-') {
-        name.push('-');
-    }
-    format!("{name}{}.json", head.id)
+    slug.truncate(slug.trim_end_matches('-').len());
+    slug
 }
 
 #[cfg(test)]
@@ -109,9 +126,19 @@ mod tests {
 
     #[test]
     fn names_of_files_are_safe_and_ours() {
-        for (name, expected) in
-            [("Studio 1", "studio-1-"), ("../../etc/passwd", "etc-passwd-"), ("студия", ""), ("Ä. b!", "b-")]
-        {
+        for (name, expected) in [
+            ("Studio 1", "studio-1-"),
+            ("STUDIO 1", "studio-1-"),
+            ("../../etc/passwd", "etc-passwd-"),
+            ("..", ""),
+            ("студия", ""),
+            ("Ä. b!", "b-"),
+            ("CON", "con-"),
+            ("com1.txt", "com1-txt-"),
+            ("🎬 live 🎬", "live-"),
+            ("-rf ~", "rf-"),
+            (&"x".repeat(255), &format!("{}-", "x".repeat(60))),
+        ] {
             let flow = Flow::parse(&format!(r#"{{"id":"{ID}","name":"{name}"}}"#)).unwrap();
             let file = file_name(flow.head());
             assert_eq!(file, format!("{expected}{ID}.json"));

@@ -92,13 +92,14 @@ async fn to_path(flags: &Flags, path: &Path, format: Format, runtime: Runtime) -
             let writing = with_storage(flags, Purpose::Read, async |repository| {
                 directory::write(repository, path, runtime, &bar).await
             });
-            return unless_stopped(path, writing).await;
+            return unless_stopped(writing, || Failure::StoppedBetween(path.display().to_string())).await;
         }
         match Place::open(path).map_err(failed)? {
             // Whoever waits for the reader of a pipe has to be ended by a signal, not told of it.
             Place::Itself(file) => to_file(&file).await,
             Place::Beside(file, place) => {
-                let answer = unless_stopped(path, to_file(file.as_file())).await?;
+                let stopped = || Failure::Stopped(path.display().to_string());
+                let answer = unless_stopped(to_file(file.as_file()), stopped).await?;
                 put_in_place(file, &place).map_err(failed)?;
                 Ok(answer)
             }
@@ -111,13 +112,13 @@ async fn to_path(flags: &Flags, path: &Path, format: Format, runtime: Runtime) -
 
 /// Does it, or gives up at a signal. What was written beside its place goes with the work.
 pub(super) async fn unless_stopped(
-    path: &Path,
     work: impl Future<Output = Result<Answer, Failure>>,
+    stopped: impl FnOnce() -> Failure,
 ) -> Result<Answer, Failure> {
     let mut signals = Signals::listen().map_err(Failure::Signals)?;
     tokio::select! {
         done = work => done,
-        () = signals.next() => Err(Failure::Stopped(path.display().to_string())),
+        () = signals.next() => Err(stopped()),
     }
 }
 

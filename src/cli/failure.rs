@@ -48,6 +48,13 @@ pub(crate) enum Failure {
     Input { file: String, source: io::Error },
     #[error("the directory {0} has no files *.json\nname the files themselves where they are called something else")]
     NoInputs(String),
+    #[error("what --prune deletes is told by one directory\nname it, and nothing else")]
+    NotOneDirectory,
+    #[error(
+        "--prune makes of the storage what the directory is, so flows with another content are replaced\nleave --on-conflict \
+         away, or say `replace`"
+    )]
+    OtherPolicy,
     #[error("cannot import {file}: {source}\nnothing was stored; correct it and try again")]
     Import { file: String, source: InputError },
     #[error(
@@ -60,6 +67,8 @@ pub(crate) enum Failure {
     IsDirectory(String),
     #[error("stopped by a signal; nothing was put in place of {0}")]
     Stopped(String),
+    #[error("stopped by a signal; {0} may have some flows as they are and others as they were\nexport again")]
+    StoppedBetween(String),
     #[error("{file} holds no flow: {refusal}\nnothing was stored; correct it and try again")]
     Refused { file: String, refusal: Refusal },
     #[error(
@@ -69,6 +78,23 @@ pub(crate) enum Failure {
     Unreadable { id: FlowId, refusal: Refusal },
     #[error("cannot write the manual pages to {directory}: {source}\nname another directory with --dir")]
     Pages { directory: String, source: io::Error },
+    #[error("there is no room for the text: {0}\nname another directory with TMPDIR")]
+    NoDraft(io::Error),
+    #[error("the editor `{editor}` {problem}\nnothing was stored; VISUAL and EDITOR name another one")]
+    Editor { editor: String, problem: String },
+    #[error("stopped by a signal\nnothing was stored")]
+    EditStopped,
+    #[error("it was not corrected\nnothing was stored")]
+    NotCorrected,
+    #[error("stopped by a signal\nthe flow may have been stored all the same; look, then try again")]
+    StoringStopped,
+    #[error(
+        "the id was changed to {0}, which is another flow\nnothing was stored; leave the id as it was, or store the text with \
+         `strom put`"
+    )]
+    OtherFlow(FlowId),
+    #[error("{failure}\nwhat you wrote is kept in {file}")]
+    Kept { failure: Box<Self>, file: String },
     #[error("the result cannot be written: {0}")]
     Output(io::Error),
     #[error("the host `{host}` has no address: {source}\nname another one with --host or STROM_HOST")]

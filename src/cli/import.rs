@@ -9,7 +9,7 @@ use anstyle::{AnsiColor, Style};
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use strom::clock;
-use strom::transfer::{Counts, FlowReport, Import, OnConflict, Options, Outcome, Reading, Report};
+use strom::transfer::{Counts, FlowReport, Import, OnConflict, Options, Outcome, Prune, Reading, Report};
 
 use super::opening::{Purpose, stamp, with_storage};
 use super::output::{Output, tell, visible};
@@ -28,6 +28,7 @@ after the other, as NDJSON or as psql prints documents. All of them are one impo
 Examples:
   strom import flows.json --dry-run
   strom import --on-conflict newer exported/
+  strom import flows --prune --dry-run
   psql -AtX -c 'SELECT data FROM flows' old | strom import -";
 
 #[derive(Debug, Args)]
@@ -38,14 +39,22 @@ pub(super) struct Arguments {
     inputs: Vec<PathBuf>,
 
     /// What is done with a flow whose id has another content: nothing is stored, it is left out, it replaces, it replaces if
-    /// it was modified later, or it gets an id of its own (as do those with the same content)
+    /// it was modified later, or it gets an id of its own (as do those with the same content) [default: fail, with --prune:
+    /// replace]
     #[arg(
         long,
         value_name = "POLICY",
-        default_value = "fail",
         value_parser = PossibleValuesParser::new(POLICIES).try_map(|policy| policy.parse::<OnConflict>())
     )]
-    on_conflict: OnConflict,
+    on_conflict: Option<OnConflict>,
+
+    /// Also delete the flows that are not in the directory, which is the only input, unless none would stay
+    #[arg(long)]
+    prune: bool,
+
+    /// With --prune: also where none would stay
+    #[arg(long, requires = "prune")]
+    prune_all: bool,
 
     /// Only say what would be done
     #[arg(long)]
@@ -57,23 +66,30 @@ pub(super) struct Arguments {
 }
 
 pub(super) async fn run(flags: &Flags, arguments: Arguments) -> Result<Answer, Failure> {
-    let Arguments { inputs, on_conflict, dry_run, json } = arguments;
+    let Arguments { inputs, dry_run, json, .. } = &arguments;
+    let options = options(&arguments)?;
     let bar = Bar::begin("reading");
     // The storage is not touched before everything was read.
-    let import = read(&inputs, &bar).inspect_err(|_| bar.end())?;
-    let purpose = if dry_run { Purpose::Rehearse } else { Purpose::Fill };
+    let import = read(inputs, options.prune == Prune::Everything, &bar).inspect_err(|_| bar.end())?;
+    let purpose = if *dry_run { Purpose::Rehearse } else { Purpose::Fill };
     let done = with_storage(flags, purpose, async |repository| {
         bar.go_on("comparing");
-        let options = Options { on_conflict, dry_run };
         let report = import.run(repository, options, |_| clock::new_id(), stamp()).await;
         bar.end();
         let report = report?;
         let mut out = Output::new();
-        let shown = if json { show_as_json(&mut out, &report) } else { show(&mut out, &report) };
+        let shown = if *json { show_as_json(&mut out, &report) } else { show(&mut out, &report) };
         shown.map_err(Failure::Output)?;
+        if report.would_delete_all {
+            tell(
+                "no flow of the storage is in the directory, so all of them would be deleted; if this is meant, add --prune-all",
+            );
+        }
         if report.is_refused() {
             tell("nothing was stored");
-        } else if dry_run {
+        } else if report.counts.deleted.is_some_and(|deleted| deleted > 0) && !dry_run {
+            tell("what was deleted comes back with `strom restore ID --revision N`");
+        } else if *dry_run {
             tell("nothing was stored: this was a dry run");
         }
         Ok(if report.is_refused() { Answer::No } else { Answer::Done })
@@ -81,10 +97,29 @@ pub(super) async fn run(flags: &Flags, arguments: Arguments) -> Result<Answer, F
     done.await.inspect_err(|_| bar.end())
 }
 
-fn read(inputs: &[PathBuf], bar: &Bar) -> Result<Import, Failure> {
-    let files = files(inputs)?;
+fn options(arguments: &Arguments) -> Result<Options, Failure> {
+    let Arguments { inputs, on_conflict, prune, prune_all, dry_run, .. } = arguments;
+    let (policy, prune) = match (prune, prune_all) {
+        (false, _) => (OnConflict::Fail, Prune::Nothing),
+        (true, false) => (OnConflict::Replace, Prune::Rest),
+        (true, true) => (OnConflict::Replace, Prune::Everything),
+    };
+    let on_conflict = on_conflict.unwrap_or(policy);
+    if prune != Prune::Nothing {
+        if !matches!(inputs.as_slice(), [input] if !is_stdin(input) && input.is_dir()) {
+            return Err(Failure::NotOneDirectory);
+        }
+        if on_conflict != OnConflict::Replace {
+            return Err(Failure::OtherPolicy);
+        }
+    }
+    Ok(Options { on_conflict, prune, dry_run: *dry_run })
+}
+
+fn read(inputs: &[PathBuf], may_be_none: bool, bar: &Bar) -> Result<Import, Failure> {
+    let files = files(inputs, may_be_none)?;
     let failed = |file: &Path, source| Failure::Import { file: name_of(file), source };
-    let mut reading = Reading::begin(Arc::new(bar.clone())).map_err(|error| failed(&files[0], error))?;
+    let mut reading = Reading::begin(Arc::new(bar.clone())).map_err(|error| failed(&inputs[0], error))?;
     for file in &files {
         let name = name_of(file);
         let input: Box<dyn Read> = match is_stdin(file) {
@@ -95,11 +130,11 @@ fn read(inputs: &[PathBuf], bar: &Bar) -> Result<Import, Failure> {
         let told = (files.len() > 1).then_some(name.as_str());
         reading.add(told, input).map_err(|error| failed(file, error))?;
     }
-    reading.finish().map_err(|error| failed(&files[0], error))
+    reading.finish().map_err(|error| failed(&inputs[0], error))
 }
 
 /// Directories become their files, in the order of their names. What begins with a dot is nobody's flow.
-fn files(inputs: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
+fn files(inputs: &[PathBuf], may_be_none: bool) -> Result<Vec<PathBuf>, Failure> {
     let mut all = Vec::new();
     for input in inputs {
         if is_stdin(input) || !input.is_dir() {
@@ -113,7 +148,7 @@ fn files(inputs: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
             let is_hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
             path.extension().is_some_and(|extension| extension == "json") && !is_hidden && path.is_file()
         });
-        if found.is_empty() {
+        if found.is_empty() && !may_be_none {
             return Err(Failure::NoInputs(name_of(input)));
         }
         found.sort_unstable();
@@ -134,7 +169,7 @@ fn show(out: &mut Output, report: &Report) -> io::Result<()> {
     let mut warnings = 0;
     for flow in report.flows() {
         let flow = flow?;
-        let is_news = matches!(flow.outcome, Outcome::Skipped | Outcome::Cloned | Outcome::Refused);
+        let is_news = matches!(flow.outcome, Outcome::Skipped | Outcome::Cloned | Outcome::Refused | Outcome::Deleted);
         if (is_news || report.dry_run) && out.is_read() {
             let row = row(out, &flow);
             out.write_all(row.as_bytes())?;
@@ -150,10 +185,11 @@ fn show(out: &mut Output, report: &Report) -> io::Result<()> {
     if warnings > WARNINGS {
         tell(&format!("warning: and {} more; --json has them", warnings - WARNINGS));
     }
-    let Counts { created, replaced, unchanged, skipped, cloned, refused } = report.counts;
+    let Counts { created, replaced, unchanged, skipped, cloned, refused, deleted } = report.counts;
+    let deleted = deleted.map(|deleted| format!(", deleted {deleted}")).unwrap_or_default();
     writeln!(
         out,
-        "created {created}, replaced {replaced}, unchanged {unchanged}, skipped {skipped}, cloned {cloned}, refused {refused}"
+        "created {created}, replaced {replaced}, unchanged {unchanged}, skipped {skipped}, cloned {cloned}, refused {refused}{deleted}"
     )?;
     out.flush()
 }
@@ -166,12 +202,14 @@ fn row(out: &Output, flow: &FlowReport) -> String {
         Outcome::Skipped => ("skipped", AnsiColor::Yellow.on_default()),
         Outcome::Cloned => ("cloned", AnsiColor::Yellow.on_default()),
         Outcome::Refused => ("refused", AnsiColor::Red.on_default()),
+        Outcome::Deleted => ("deleted", AnsiColor::Red.on_default()),
     };
     let outcome = format!("{outcome:9}");
     let outcome = out.painted(style, &outcome);
     let id = flow.id.as_deref().unwrap_or("-");
     let name = flow.name.as_deref().unwrap_or("-");
     let from = flow.cloned_from.map(|id| format!(", a clone of {id}")).unwrap_or_default();
+    let was = flow.revision.map(|revision| format!(", revision {revision}")).unwrap_or_default();
     let why = flow.error.as_ref().or(flow.reason.as_ref()).map(|why| format!(": {why}")).unwrap_or_default();
-    format!("{outcome}  {:36}  {}\n", visible(id), visible(&format!("{name}{from}{why}")))
+    format!("{outcome}  {:36}  {}\n", visible(id), visible(&format!("{name}{from}{was}{why}")))
 }

@@ -8,6 +8,8 @@ mod delete;
 mod descriptors;
 mod diff;
 mod directory;
+mod edit;
+mod editor;
 mod export;
 mod failure;
 mod get;
@@ -23,6 +25,7 @@ mod progress;
 mod put;
 mod receipt;
 mod restore;
+mod saving;
 mod serve;
 mod signals;
 mod switch;
@@ -61,6 +64,8 @@ enum Command {
     Get(get::Arguments),
     /// Store a flow, new or in place of what it was
     Put(put::Arguments),
+    /// Open a flow in the editor, and store it if nobody was faster
+    Edit(edit::Arguments),
     /// Delete flows; their history stays
     Delete(delete::Arguments),
     /// Store the flows of files, all or none
@@ -77,7 +82,7 @@ enum Command {
     Backup(backup::Arguments),
     /// Make a flow what it was at a revision, or store what is in an archive
     Restore(restore::Arguments),
-    /// Say in words what has changed between two revisions
+    /// Say what has changed between two revisions, in words or as a JSON patch
     Diff(diff::Arguments),
     /// Follow the changes of all flows
     Watch(watch::Arguments),
@@ -116,6 +121,7 @@ impl Cli {
             Some(Command::List(arguments)) => list::run(&self.flags, arguments).await,
             Some(Command::Get(arguments)) => get::run(&self.flags, arguments).await,
             Some(Command::Put(arguments)) => put::run(&self.flags, arguments).await,
+            Some(Command::Edit(arguments)) => edit::run(&self.flags, arguments).await,
             Some(Command::Delete(arguments)) => delete::run(&self.flags, arguments).await,
             Some(Command::Import(arguments)) => import::run(&self.flags, arguments).await,
             Some(Command::Export(arguments)) => export::run(&self.flags, arguments).await,

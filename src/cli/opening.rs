@@ -12,8 +12,8 @@ use strom::repository::{Author, Retention, Stamp};
 use strom::storage::{Settings, Storage};
 use tempfile::TempDir;
 
+use super::Failure;
 use super::output::tell;
-use super::{Answer, Failure};
 use crate::config::Flags;
 
 /// What a command wants of the storage.
@@ -35,11 +35,11 @@ pub(super) enum Purpose {
 pub(super) const EVERYTHING: Retention = Retention { revisions: 1_000_000, age: TimeDelta::days(1_000_000) };
 
 /// Opens the storage, does the work, and closes it whatever came of it.
-pub(super) async fn with_storage(
+pub(super) async fn with_storage<T>(
     flags: &Flags,
     purpose: Purpose,
-    work: impl AsyncFnOnce(&dyn FlowRepository) -> Result<Answer, Failure>,
-) -> Result<Answer, Failure> {
+    work: impl AsyncFnOnce(&dyn FlowRepository) -> Result<T, Failure>,
+) -> Result<T, Failure> {
     let (repository, _empty) = open(flags, purpose).await?;
     for fault in repository.health().await.faults {
         tell(&format!("warning: {fault}"));

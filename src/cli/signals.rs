@@ -32,6 +32,17 @@ impl Signals {
         }
     }
 
+    /// Those that are for us alone: an interrupt goes to everybody at the terminal.
+    #[cfg(unix)]
+    pub(super) async fn terminated(&mut self) {
+        self.terminate.recv().await;
+    }
+
+    #[cfg(not(unix))]
+    pub(super) async fn terminated(&mut self) {
+        std::future::pending().await
+    }
+
     #[cfg(not(unix))]
     pub(super) async fn next(&mut self) {
         if tokio::signal::ctrl_c().await.is_err() {

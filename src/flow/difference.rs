@@ -71,6 +71,15 @@ impl Difference {
         self.changes.is_empty()
     }
 
+    /// How many changes there are: `no changes`, `1 change`, `7 changes`.
+    pub fn count_in_words(&self) -> String {
+        match self.changes.len() + self.more {
+            0 => "no changes".to_owned(),
+            1 => "1 change".to_owned(),
+            count => format!("{count} changes"),
+        }
+    }
+
     fn note(&mut self, place: &Place<'_>, kind: ChangeKind, words: impl FnOnce() -> String) {
         match self.changes.len() < MAX_LISTED {
             true => self.changes.push(MemberChange { path: place.path(), kind, words: words() }),

@@ -3,6 +3,8 @@
 //! Not by a crate: those for it work on `serde_json::Value`, which rounds numbers. A property test holds this one to one of
 //! them.
 
+mod between;
+
 use std::borrow::Cow;
 use std::cell::Cell;
 
@@ -238,7 +240,7 @@ impl<'a> Operation<'_, 'a> {
     }
 
     fn unfit(&self, problem: &'static str, path: &[String]) -> PatchError {
-        let pointer = path.iter().map(|name| format!("/{}", name.replace('~', "~0").replace('/', "~1")));
+        let pointer = path.iter().map(|name| format!("/{}", escaped(name)));
         let pointer = pointer.collect::<String>().chars().take(200).collect();
         PatchError::Unfit { index: self.index, problem, pointer }
     }
@@ -251,6 +253,11 @@ fn depth(node: &Node<'_>) -> usize {
         Node::Object(members) => 1 + members.iter().map(|(_, value)| depth(value)).max().unwrap_or(0),
         _ => 0,
     }
+}
+
+/// The name as it stands in a pointer.
+fn escaped(name: &str) -> String {
+    name.replace('~', "~0").replace('/', "~1")
 }
 
 /// `~1` is `/`, `~0` is `~`, and nothing else stands behind a `~`.

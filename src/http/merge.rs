@@ -70,10 +70,10 @@ impl Edit {
         let (their_changes, your_changes) = (base.difference(theirs)?, base.difference(yours)?);
         let words = format!(
             "your edit of revision {revision} ({}) was merged with revision {} by {} ({})",
-            count(&your_changes),
+            your_changes.count_in_words(),
             version.revision,
             version.author.as_str(),
-            count(&their_changes),
+            their_changes.count_in_words(),
         );
         let (base, current) = (revision.number(), version.revision.number());
         Ok((flow, Merge { words, base, current, theirs: their_changes, yours: your_changes }))
@@ -120,13 +120,5 @@ impl App {
     /// that its new entity tag stands for, and its next save would take away what others wrote.
     pub(super) async fn saved_merge(&self, flow: &Flow, revision: Revision, merge: &Merge) -> Response {
         answer::flow_with(StatusCode::OK, flow, revision, &self.warnings(flow).await, Some(merge))
-    }
-}
-
-fn count(difference: &Difference) -> String {
-    match difference.changes.len() + difference.more {
-        0 => "no changes".to_owned(),
-        1 => "1 change".to_owned(),
-        count => format!("{count} changes"),
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::import::{Decision, Good, Import};
 use super::options::Progress;
+use super::prune::{Pruned, Pruning};
 use super::spool::{Slot, Spool};
 use crate::flow::{Flow, FlowId};
 use crate::repository::{Change, ChangeList, Precondition};
@@ -20,14 +21,15 @@ pub(super) struct Changes {
 #[derive(Debug)]
 struct Planned {
     id: FlowId,
-    document: Slot,
+    /// `None` of a flow that is deleted.
+    document: Option<Slot>,
     precondition: Precondition,
     is_ephemeral: bool,
 }
 
 impl Changes {
-    pub(super) fn new(import: &Import, decisions: &[Decision]) -> Self {
-        let planned = import.items.iter().zip(decisions).filter_map(|(item, decision)| {
+    pub(super) fn new(import: &Import, decisions: &[Decision], pruning: &Pruning) -> Self {
+        let stored = import.items.iter().zip(decisions).filter_map(|(item, decision)| {
             let good = item.good.as_ref()?;
             let (id, precondition) = match decision {
                 Decision::Create => (good.id, Precondition::Absent),
@@ -36,9 +38,13 @@ impl Changes {
                 _ => return None,
             };
             let Good { document, is_ephemeral, .. } = *good;
-            Some(Planned { id, document, precondition, is_ephemeral })
+            Some(Planned { id, document: Some(document), precondition, is_ephemeral })
         });
-        let mut planned: Vec<_> = planned.collect();
+        let deleted = pruning.flows.iter().map(|Pruned { id, revision, .. }| {
+            let precondition = Precondition::At(*revision);
+            Planned { id: *id, document: None, precondition, is_ephemeral: false }
+        });
+        let mut planned: Vec<_> = stored.chain(deleted).collect();
         planned.sort_unstable_by_key(|planned| planned.id);
         Self { spool: Arc::clone(&import.spool), progress: Arc::clone(&import.progress), planned }
     }
@@ -55,10 +61,16 @@ impl ChangeList for Changes {
 
     fn change(&self, index: usize) -> io::Result<Change> {
         let Planned { id, document, precondition, .. } = &self.planned[index];
-        let flow = Flow::parse(&self.spool.text(*document)?).map_err(io::Error::other)?;
-        let flow = if flow.id() == *id { flow } else { flow.with_id(*id).map_err(io::Error::other)? };
+        let change = match document {
+            Some(document) => {
+                let flow = Flow::parse(&self.spool.text(*document)?).map_err(io::Error::other)?;
+                let flow = if flow.id() == *id { flow } else { flow.with_id(*id).map_err(io::Error::other)? };
+                Change::Put(flow, *precondition)
+            }
+            None => Change::Delete(*id, *precondition),
+        };
         self.progress.handed_over(index + 1, self.planned.len());
-        Ok(Change::Put(flow, *precondition))
+        Ok(change)
     }
 
     fn is_ephemeral(&self, index: usize) -> io::Result<bool> {

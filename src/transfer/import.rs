@@ -16,7 +16,8 @@ use serde_json::Value;
 
 use super::changes::Changes;
 use super::documents::{self, InputError, Place};
-use super::options::{OnConflict, Options, Progress};
+use super::options::{OnConflict, Options, Progress, Prune};
+use super::prune::{self, Pruning};
 use super::report::{About, Counts, Entry, FlowWarning, Outcome, Report};
 use super::rivals;
 use super::spool::{Filling, Slot, Spool};
@@ -118,17 +119,18 @@ impl Import {
     ) -> Result<Report> {
         for _ in 0..ATTEMPTS {
             let decisions = self.decide(repository, options.on_conflict, &clone_id).await?;
+            let pruning = prune::find(repository, &self.items, options.prune).await?;
             let is_refused = |decision: &Decision| matches!(decision, Decision::Refuse(_) | Decision::Bad);
-            if !options.dry_run && !decisions.iter().any(is_refused) {
-                let changes = Changes::new(&self, &decisions);
+            if !options.dry_run && !pruning.is_refused && !decisions.iter().any(is_refused) {
+                let changes = Changes::new(&self, &decisions, &pruning);
                 match repository.apply_all(Arc::new(changes), stamp.clone()).await {
                     Ok(_) => {}
                     Err(RepositoryError::Conflict(_)) => continue,
                     Err(error) => return Err(error),
                 }
             }
-            let rivals = rivals::find(repository, &self.spool, &self.items, &decisions).await;
-            return Ok(self.report(options.dry_run, &decisions, rivals));
+            let rivals = rivals::find(repository, &self.spool, &self.items, &decisions, &pruning.flows).await;
+            return Ok(self.report(options, &decisions, pruning, rivals));
         }
         Err(RepositoryError::Busy("other writers of the same flows were always faster".to_owned()))
     }
@@ -166,8 +168,15 @@ impl Import {
         Ok(decisions)
     }
 
-    fn report(self, dry_run: bool, decisions: &[Decision], mut rivals: HashMap<usize, Vec<FlowWarning>>) -> Report {
-        let mut counts = Counts::default();
+    fn report(
+        self,
+        options: Options,
+        decisions: &[Decision],
+        pruning: Pruning,
+        mut rivals: HashMap<usize, Vec<FlowWarning>>,
+    ) -> Report {
+        let deleted = (options.prune != Prune::Nothing).then_some(pruning.flows.len());
+        let mut counts = Counts { deleted, ..Counts::default() };
         let mut entries = Vec::with_capacity(self.items.len());
         for (index, (item, decision)) in self.items.iter().zip(decisions).enumerate() {
             let id = item.good.as_ref().map(|good| good.id);
@@ -190,7 +199,9 @@ impl Import {
             entries.push(Entry { outcome, about: item.about, id, cloned_from, reason, warnings });
         }
         let has_bad_documents = decisions.contains(&Decision::Bad);
-        Report { dry_run, counts, has_bad_documents, spool: self.spool, entries }
+        let Pruning { flows: pruned, is_refused: would_delete_all } = pruning;
+        let dry_run = options.dry_run;
+        Report { dry_run, counts, has_bad_documents, would_delete_all, spool: self.spool, entries, pruned }
     }
 }
 

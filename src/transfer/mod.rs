@@ -8,6 +8,7 @@
 //! | `documents` | where the documents of an input begin and end |
 //! | `spool` | where they wait |
 //! | `changes` | what the repository is asked to do |
+//! | `prune` | flows that the import does not have |
 //! | `rivals` | flows that cannot run beside each other |
 //! | `report` | what came of each flow |
 //! | `switch` | from one storage into another, with times and revisions |
@@ -26,7 +27,7 @@
 //! # let flows = Storage::parse(path.to_str().unwrap())?.open(clock::now()).await?;
 //! let input = r#"[{"id": "6f1d3c5e-0000-4000-8000-000000000001", "name": "Studio 1"}]"#;
 //! let import = Import::read(input.as_bytes(), Arc::new(()))?;
-//! let options = Options { on_conflict: OnConflict::Skip, dry_run: false };
+//! let options = Options { on_conflict: OnConflict::Skip, ..Options::default() };
 //! let stamp = Stamp::new(clock::now(), Author::new("docs"));
 //! let report = import.run(&*flows, options, |_| clock::new_id(), stamp).await?;
 //! assert_eq!(report.counts.created, 1);
@@ -40,6 +41,7 @@ mod changes;
 mod documents;
 mod import;
 mod options;
+mod prune;
 mod report;
 mod rivals;
 mod spool;
@@ -47,5 +49,5 @@ pub mod switch;
 
 pub use documents::InputError;
 pub use import::{Import, MAX_FLOWS, Reading};
-pub use options::{OnConflict, Options, Progress, UnknownPolicy};
+pub use options::{OnConflict, Options, Progress, Prune, UnknownPolicy};
 pub use report::{Counts, FlowReport, FlowWarning, Outcome, Report};

@@ -41,11 +41,26 @@ impl FromStr for OnConflict {
     }
 }
 
+/// What is done with the flows of the storage that are not in the import.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Prune {
+    /// They stay.
+    #[default]
+    Nothing,
+    /// They are deleted, in the same call that stores the others. Where that would be every flow there is, the import is
+    /// refused: more likely than not it is the wrong one.
+    Rest,
+    /// They are deleted, be it every flow there is.
+    Everything,
+}
+
 /// How an import is made.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Options {
     /// What is done with a flow whose id is taken.
     pub on_conflict: OnConflict,
+    /// What is done with flows that are not in the import.
+    pub prune: Prune,
     /// Whether only to say what would be done.
     pub dry_run: bool,
 }

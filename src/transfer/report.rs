@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::prune::Pruned;
 use super::spool::{Slot, Spool};
 use crate::flow::{FlowId, Warning};
 
@@ -24,6 +25,8 @@ pub enum Outcome {
     Cloned,
     /// It cannot be stored, or must not be; then nothing of the import was.
     Refused,
+    /// It is not in the import, and so no longer in the storage ([`Prune`](super::Prune)).
+    Deleted,
 }
 
 /// A flow of an import.
@@ -47,6 +50,9 @@ pub struct FlowReport {
     /// Why it was refused, and where.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// Of one that was deleted: what it was, and can be again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revision: Option<u64>,
 }
 
 /// Something suspicious about a flow.
@@ -79,6 +85,9 @@ pub struct Counts {
     pub cloned: usize,
     /// Those that cannot be stored or must not be.
     pub refused: usize,
+    /// Those that were not in the import, where it was asked to delete them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deleted: Option<usize>,
 }
 
 /// What came of an import. Flows are read from a temporary file, however many there are.
@@ -90,8 +99,11 @@ pub struct Report {
     pub counts: Counts,
     /// Whether a flow was refused because of its document, and not only of what is stored.
     pub has_bad_documents: bool,
+    /// Whether it was refused because it would have deleted every flow there is ([`Prune::Rest`](super::Prune::Rest)).
+    pub would_delete_all: bool,
     pub(super) spool: Arc<Spool>,
     pub(super) entries: Vec<Entry>,
+    pub(super) pruned: Vec<Pruned>,
 }
 
 /// A flow of a report, most of which is in the spool.
@@ -116,19 +128,20 @@ pub(super) struct About {
 }
 
 impl Report {
-    /// Whether a flow was refused, and so nothing was stored.
+    /// Whether a flow was refused, or that all are deleted, and so nothing was stored.
     pub fn is_refused(&self) -> bool {
-        self.counts.refused > 0
+        self.counts.refused > 0 || self.would_delete_all
     }
 
-    /// All flows in their order; after a refusal only those that were refused, unless this was a dry run.
+    /// All flows in their order, and behind them those that were deleted; after a refusal only those that were refused,
+    /// unless this was a dry run.
     ///
     /// # Errors
     /// When the temporary file cannot be read.
     pub fn flows(&self) -> impl Iterator<Item = io::Result<FlowReport>> {
         let only_refused = self.is_refused() && !self.dry_run;
         let entries = self.entries.iter().filter(move |entry| !only_refused || entry.outcome == Outcome::Refused);
-        entries.map(|entry| {
+        let entries = entries.map(|entry| {
             let About { id, name, mut warnings, error } = self.spool.json(entry.about)?;
             warnings.extend(entry.warnings.iter().cloned());
             let (refused, reason) = match entry.outcome {
@@ -137,8 +150,22 @@ impl Report {
             };
             let id = entry.id.map(|id| id.to_string()).or(id);
             let Entry { outcome, cloned_from, .. } = *entry;
-            Ok(FlowReport { id, name, outcome, cloned_from, warnings, reason, error: error.or(refused) })
-        })
+            let error = error.or(refused);
+            Ok(FlowReport { id, name, outcome, cloned_from, warnings, reason, error, revision: None })
+        });
+        let pruned = self.pruned.iter().filter(move |_| !only_refused);
+        entries.chain(pruned.map(|Pruned { id, name, revision }| {
+            Ok(FlowReport {
+                id: Some(id.to_string()),
+                name: Some(name.clone()),
+                outcome: Outcome::Deleted,
+                cloned_from: None,
+                warnings: Vec::new(),
+                reason: None,
+                error: None,
+                revision: Some(revision.number()),
+            })
+        }))
     }
 
     /// Writes the members of a JSON object, without its braces: `"dry_run":…,"created":…,…,"flows":[…]`, the last one where

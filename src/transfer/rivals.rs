@@ -1,9 +1,10 @@
 //! Flows that start by themselves and claim the same port, name or device as another one.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::import::{Decision, Item};
+use super::prune::Pruned;
 use super::report::FlowWarning;
 use super::spool::Spool;
 use crate::flow::{Claim, Flow, FlowId};
@@ -22,6 +23,7 @@ pub(super) async fn find(
     spool: &Arc<Spool>,
     items: &[Item],
     decisions: &[Decision],
+    pruned: &[Pruned],
 ) -> HashMap<usize, Vec<FlowWarning>> {
     let mut imported = Vec::new();
     for (index, (item, decision)) in items.iter().zip(decisions).enumerate() {
@@ -48,7 +50,10 @@ pub(super) async fn find(
         add(&mut claimants, *id, flow);
     }
     let is_imported = |id| imported.iter().any(|(_, imported, _)| *imported == id);
-    for other in stored(repository).await.iter().filter(|other| !is_imported(other.id())) {
+    // They are still there when nothing was to be stored.
+    let pruned: HashSet<_> = pruned.iter().map(|pruned| pruned.id).collect();
+    let stays = |id| !is_imported(id) && !pruned.contains(&id);
+    for other in stored(repository).await.iter().filter(|other| stays(other.id())) {
         add(&mut claimants, other.id(), other);
     }
     let mut warnings: HashMap<_, Vec<_>> = HashMap::new();

@@ -2,7 +2,8 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::apply;
-use crate::flow::{Flow, Node};
+use crate::flow::difference::tests::document as flow;
+use crate::flow::{Flow, Node, Runtime};
 
 const ID: &str = r#""id":"6f1d3c5e-0000-4000-8000-000000000001","name":"a""#;
 
@@ -92,6 +93,80 @@ fn a_patch_that_empties_a_long_array_from_its_front_ends_in_time() {
     assert!(error.ends_with("handle too much; send them in several patches"), "{error}");
 }
 
+/// What stands in a patch from one document to another, on one line.
+fn between(old: &str, new: &str) -> String {
+    let [old, new] = [old, new].map(|members| Flow::parse(&format!("{{{ID},{members}}}")).unwrap());
+    let patch = old.json_patch(&new).unwrap();
+    assert_eq!(kept(&old.json_patched(&patch).unwrap()), kept(&new));
+    Node::parse(&patch).unwrap().to_compact().replace(r#"{"op":"#, "\n").replace('"', "")
+}
+
+fn kept(flow: &Flow) -> String {
+    flow.canonical(Runtime::Kept).unwrap()
+}
+
+#[test]
+fn a_patch_names_what_differs_and_no_more() {
+    for (old, new, patch) in [
+        (r#""x":1.0,"running":true"#, r#""running":true,"x":1"#, "[]"),
+        (
+            r#""a/b":{"m~n":1,"x":2}"#,
+            r#""a/b":{"m~n":1e30,"y":2}"#,
+            "[\nremove,path:/a~1b/x},\nreplace,path:/a~1b/m~0n,value:1e30},\nadd,path:/a~1b/y,value:2}]",
+        ),
+        (
+            r#""n":18446744073709551617"#,
+            r#""n":18446744073709551617.10"#,
+            "[\nreplace,path:/n,value:18446744073709551617.10}]",
+        ),
+        (r#""x":[1,2,3,4]"#, r#""x":[1,5,3,4]"#, "[\nreplace,path:/x/1,value:5}]"),
+        (r#""x":[1,2,3,4]"#, r#""x":[1,4]"#, "[\nremove,path:/x/2},\nremove,path:/x/1}]"),
+        (r#""x":[1,4]"#, r#""x":[1,2,3,4]"#, "[\nadd,path:/x/1,value:2},\nadd,path:/x/2,value:3}]"),
+        (r#""x":[{"y":[1]},7]"#, r#""x":[{"y":[2]},7]"#, "[\nreplace,path:/x/0/y/0,value:2}]"),
+        (r#""x":{}"#, r#""x":[]"#, "[\nreplace,path:/x,value:[]}]"),
+    ] {
+        assert_eq!(between(old, new), patch, "{old} {new}");
+    }
+}
+
+#[test]
+fn nodes_and_links_are_patched_by_what_they_are_called() {
+    let list = |name: &str, ids: &str| {
+        let items: Vec<_> = ids.chars().map(|id| format!(r#"{{"id":"{id}"}}"#)).collect();
+        format!(r#""{name}":[{}]"#, items.join(","))
+    };
+    let elements = |old, new| between(&list("elements", old), &list("elements", new));
+    assert_eq!(elements("abcd", "bcda"), "[\nmove,from:/elements/0,path:/elements/3}]");
+    assert_eq!(elements("abcd", "dabc"), "[\nmove,from:/elements/3,path:/elements/0}]");
+    assert_eq!(
+        elements("abcd", "exdb"),
+        "[\nremove,path:/elements/2},\nremove,path:/elements/0},\nadd,path:/elements/0,value:{id:e}},\
+         \nadd,path:/elements/1,value:{id:x}},\nmove,from:/elements/3,path:/elements/2}]"
+    );
+    // Where two have one id they stand for themselves.
+    assert_eq!(elements("aab", "ab"), "[\nremove,path:/elements/1}]");
+    // Not one of the lists whose items have names.
+    assert_eq!(between(&list("x", "ab"), &list("x", "ba")).matches("replace").count(), 2);
+    let links = |to, gain| format!(r#""links":[{{"from":"a","to":"{to}","x":0}},{{"from":"a","to":"c","x":{gain}}}]"#);
+    assert_eq!(
+        between(&links("b", 1), &links("d", 2)),
+        "[\nremove,path:/links/0},\nadd,path:/links/0,value:{from:a,to:d,x:0}},\nreplace,path:/links/1/x,value:2}]"
+    );
+}
+
+/// As few operations as may be, and never more than can be made.
+#[test]
+fn what_is_too_much_for_operations_is_replaced_as_a_whole() {
+    let many = |count: u32, value: u32| {
+        let members: Vec<_> = (0..count).map(|number| format!(r#""m{number}":{value}"#)).collect();
+        members.join(",")
+    };
+    let operations = |count| between(&many(count, 1), &many(count, 2)).matches("\nreplace,path:/m").count();
+    // Each operation looks through the members, and that is counted.
+    assert_eq!(operations(5_000), 5_000);
+    assert_eq!(operations(10_001), 0);
+}
+
 fn value() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![Just(Value::Null), any::<bool>().prop_map(Value::from), (0..3).prop_map(Value::from)];
     leaf.prop_recursive(3, 16, 3, |inner| {
@@ -115,6 +190,27 @@ fn patch() -> impl Strategy<Value = Value> {
 }
 
 proptest! {
+    #[test]
+    fn a_patch_makes_the_other_document(old in flow(), new in flow()) {
+        let patch = old.json_patch(&new).unwrap();
+        prop_assert_eq!(kept(&old.json_patched(&patch).unwrap()), kept(&new), "{}", patch);
+        prop_assert_eq!(patch == "[]", kept(&old) == kept(&new), "{}", patch);
+        prop_assert_eq!(old.json_patch(&old).unwrap(), "[]");
+    }
+
+    /// Any two values, also by others who make patches.
+    #[test]
+    fn a_patch_makes_any_other_value(old in value(), new in value()) {
+        let document = |value: &Value| Flow::parse(&format!(r#"{{{ID},"x":{value},"elements":{value}}}"#)).unwrap();
+        let (old, new) = (document(&old), document(&new));
+        let patch = old.json_patch(&new).unwrap();
+        prop_assert_eq!(kept(&old.json_patched(&patch).unwrap()), kept(&new), "{}", patch);
+        let (mut theirs, new): (Value, Value) = (old.decode().unwrap(), new.decode().unwrap());
+        let operations: json_patch::Patch = serde_json::from_str(&patch).unwrap();
+        json_patch::patch(&mut theirs, &operations).unwrap();
+        prop_assert_eq!(theirs, new);
+    }
+
     /// What a crate makes of it that is used widely.
     #[test]
     fn patches_do_what_others_make_of_them(document in value(), patch in patch()) {

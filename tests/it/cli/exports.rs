@@ -119,6 +119,14 @@ pub(super) fn a_directory_has_a_file_per_flow(store: &Store) {
     let renamed = format!("gallery-{}.json", id(1));
     assert_eq!(files(), [".strom-export", renamed.as_str(), "mine.json", "readme.md"]);
 
+    // One that was broken off has the names of what it wrote, and of what it did not.
+    let leftover = format!("new-{}.json", id(7));
+    store.file(&format!("flows/{leftover}"), &document(7, "new"));
+    store.file("flows/.strom-export", &format!("{renamed}\n{leftover}\nother-{}.json\n", id(8)));
+    export();
+    assert_eq!(files(), [".strom-export", renamed.as_str(), "mine.json", "readme.md"]);
+    assert_eq!(fs::read_to_string(store.path("flows/.strom-export")).unwrap(), format!("{renamed}\n"));
+
     // The list of what was written names nothing outside.
     let outside = store.file(&format!("a-{}.json", id(9)), "mine");
     store.file("flows/.strom-export", &format!("../a-{}.json\nreadme.md\nmine.json\n", id(9)));
@@ -182,7 +190,13 @@ async fn an_export_that_is_stopped_leaves_nothing_postgres() {
     // Within its transaction the other one would always be shown the same.
     let (mut other, mut looking) = (store.connect().await, store.connect().await);
     run(&mut other, "BEGIN; LOCK TABLE flows IN ACCESS EXCLUSIVE MODE").await;
-    for arguments in [&["-o", "out/flows.json"] as &[&str], &["-o", "out", "--format", "dir"]] {
+    for (arguments, expected) in [
+        (&["-o", "out/flows.json"] as &[&str], "nothing was put in place of out/flows.json"),
+        (
+            &["-o", "out", "--format", "dir"],
+            "out may have some flows as they are and others as they were\nexport again",
+        ),
+    ] {
         let mut child = store.command(&[&["export"], arguments].concat()).spawn().unwrap();
         let waiting =
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
@@ -191,7 +205,7 @@ async fn an_export_that_is_stopped_leaves_nothing_postgres() {
         let mut stderr = String::new();
         child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
         assert_eq!(child.wait().unwrap().code(), Some(2));
-        assert_eq!(stderr, format!("error: stopped by a signal; nothing was put in place of {}\n", arguments[1]));
+        assert_eq!(stderr, format!("error: stopped by a signal; {expected}\n"));
         wait_for_count(&mut looking, waiting, 0).await;
     }
     assert_eq!(fs::read_to_string(&file).unwrap(), "older");

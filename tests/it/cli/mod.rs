@@ -2,12 +2,15 @@
 
 mod backups;
 mod documents;
+mod editing;
 mod exports;
 mod histories;
 mod imports;
 mod listing;
 mod matrix;
 mod mistakes;
+mod patching;
+mod pruning;
 mod scripts;
 mod settings;
 mod terminal;
@@ -167,6 +170,17 @@ over_both_storages! {
     histories::differences_are_told_in_words,
     watching::changes_that_were_made_are_shown,
     watching::changes_are_followed_until_a_signal,
+    editing::what_the_editor_saves_is_stored,
+    editing::what_cannot_be_stored_is_kept,
+    editing::who_is_too_late_loses_nothing,
+    editing::edits_of_different_parts_are_merged,
+    editing::reports_of_the_meantime_stay,
+    patching::a_patch_makes_the_later_revision,
+    pruning::a_directory_is_applied,
+    pruning::all_is_applied_or_nothing,
+    pruning::not_every_flow_is_deleted_unless_told,
+    pruning::reports_stay_until_a_flow_is_replaced,
+    pruning::only_a_directory_says_what_is_to_be_there,
     listing::flows_are_shown_in_a_table,
     listing::machines_get_json,
     listing::filters_orders_and_pages,

@@ -53,6 +53,7 @@ fn help_has_examples() {
         "list",
         "get",
         "put",
+        "edit",
         "delete",
         "import",
         "export",

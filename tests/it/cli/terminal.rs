@@ -1,33 +1,45 @@
 //! Colours and progress: on a terminal, and nowhere else.
 
 use std::ffi::OsStr;
-use std::fs::File;
-use std::io::Read;
+use std::fs::{self, File};
+use std::io::{Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::process::{Command, Stdio};
 
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
-use super::{Store, document};
+use super::editing::{drafts, editor, named, sed};
+use super::{Store, document, id};
 
 /// What a terminal is shown by a command that ends well.
 fn shown(mut command: Command) -> String {
+    let (code, shown) = shown_to(command.stdin(Stdio::null()), None);
+    assert_eq!(code, Some(0));
+    shown
+}
+
+/// What a terminal is shown where this has been typed, which it shows as well, and how the command ended.
+fn shown_to(command: &mut Command, typed: Option<&str>) -> (Option<i32>, String) {
     let mut screen = File::from(openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap());
     grantpt(&screen).unwrap();
     unlockpt(&screen).unwrap();
     let name = ptsname(&screen, Vec::new()).unwrap();
     let terminal = File::options().read(true).write(true).open(OsStr::from_bytes(name.as_bytes())).unwrap();
-    let (out, err) = (terminal.try_clone().unwrap(), terminal);
-    let mut child = command.stdin(Stdio::null()).stdout(out).stderr(err).spawn().unwrap();
-    // It has the terminal as well, which ends when nobody has it any more.
-    drop(command);
+    let (out, err) = (terminal.try_clone().unwrap(), terminal.try_clone().unwrap());
+    if let Some(typed) = typed {
+        screen.write_all(typed.as_bytes()).unwrap();
+        command.stdin(terminal.try_clone().unwrap());
+    }
+    let mut child = command.stdout(out).stderr(err).spawn().unwrap();
+    // They have the terminal as well, which ends when nobody has it any more.
+    drop(terminal);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let mut all = Vec::new();
     let mut piece = [0; 4096];
     while let Ok(length @ 1..) = screen.read(&mut piece) {
         all.extend_from_slice(&piece[..length]);
     }
-    assert_eq!(child.wait().unwrap().code(), Some(0));
-    String::from_utf8_lossy(&all).into_owned()
+    (child.wait().unwrap().code(), String::from_utf8_lossy(&all).into_owned())
 }
 
 fn command(store: &Store, arguments: &[&str]) -> Command {
@@ -61,4 +73,32 @@ fn long_work_shows_how_it_gets_on() {
     assert!(export.contains("writing: "), "{export}");
     let to_terminal = shown(command(&store, &["export"]));
     assert!(to_terminal.starts_with("{\r\n  \"version\": 1,"), "{to_terminal}");
+}
+
+/// What cannot be stored is corrected, or kept by who does not want to.
+#[test]
+fn who_sits_there_may_edit_again() {
+    let store = Store::json();
+    store.fill(&["a"]);
+    let broken = sed(r#"s/"a"/tru/"#);
+    let script = format!("if grep -q tru \"$2\"; then {}; else {broken}; fi", sed(r#"s/tru/"b"/"#));
+    let edit = |script: &str, typed: &str| {
+        let mut command = editor(&store, &[], script);
+        let (code, shown) = shown_to(&mut command, Some(typed));
+        (code, named(&store, shown.replace("\r\n", "\n")))
+    };
+    let told = "error: DRAFT holds no flow: `$.name`: not JSON at line 3, column 11: expected a value\nnothing was stored; \
+                correct it and try again\nedit it again? [Y/n] ";
+    let kept = "error: it was not corrected\nnothing was stored\nwhat you wrote is kept in DRAFT\n";
+    assert_eq!(edit(&broken, "n\n"), (Some(2), format!("n\n{told}{kept}")));
+    let [draft] = drafts(&store).try_into().unwrap();
+    assert!(fs::read_to_string(&draft).unwrap().contains("tru"));
+    fs::remove_file(draft).unwrap();
+
+    // The draft that is done with has a name that nobody knows any more.
+    let (code, shown) = edit(&script, "\n");
+    assert_eq!(code, Some(0), "{shown}");
+    let end = format!("edit it again? [Y/n] replaced  {}  revision 2\n", id(1));
+    assert!(shown.starts_with("\nerror: ") && shown.ends_with(&end), "{shown}");
+    assert_eq!(drafts(&store).len(), 0);
 }

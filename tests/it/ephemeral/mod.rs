@@ -3,6 +3,7 @@
 mod away;
 mod model;
 mod program;
+mod pruning;
 
 use std::sync::Arc;
 
