@@ -32,6 +32,8 @@ pub(super) struct Fault {
     pub(super) id: FlowId,
     pub(super) name: String,
     pub(super) problem: String,
+    /// Whether the history lacks no more than what the flow is, so that storing the same once more records it.
+    pub(super) lacks_present: bool,
 }
 
 /// Reads all histories and compares them with these flows.
@@ -73,6 +75,11 @@ pub(super) async fn compare(
 /// How often a flow is looked at that somebody goes on writing.
 const LOOKS: usize = 5;
 
+/// Whether the history of a flow leads to what the flow is.
+pub(super) async fn tells_present(repository: &dyn FlowRepository, id: FlowId) -> Result<bool> {
+    Ok(!look_again(repository, id).await?.iter().any(|fault| fault.lacks_present))
+}
+
 async fn look_again(repository: &dyn FlowRepository, id: FlowId) -> Result<Vec<Fault>> {
     for _ in 0..LOOKS {
         let before = repository.get(id).await?;
@@ -82,8 +89,17 @@ async fn look_again(repository: &dyn FlowRepository, id: FlowId) -> Result<Vec<F
         if version(&before) == version(&after) {
             let Some(name) = after.as_ref().map(|stored| stored.item.head().name.clone()).or(name) else { break };
             let now = after.map(|stored| Content::of(&stored.item, stored.version.revision));
-            let problems = course.judge(now.as_ref()).into_iter();
-            return Ok(problems.map(|problem| Fault { id, name: name.clone(), problem }).collect());
+            let lacks_present = course.lacks(now.as_ref());
+            let problems = course.judge(now.as_ref());
+            // What stands in the past stays wrong; the last one tells of the present.
+            let last = problems.len().saturating_sub(1);
+            let fault = |(place, problem)| Fault {
+                id,
+                name: name.clone(),
+                problem,
+                lacks_present: lacks_present && place == last,
+            };
+            return Ok(problems.into_iter().enumerate().map(fault).collect());
         }
     }
     // Whoever writes it again and again makes its history as well.
@@ -140,9 +156,17 @@ impl Course {
         }
     }
 
+    /// Whether the flow is at a revision that comes behind all that is told.
+    fn lacks(&self, now: Option<&Content>) -> bool {
+        let last = self.last.map(|(_, _, revision)| revision);
+        now.is_some_and(|now| last.is_none_or(|last| last < now.revision))
+    }
+
     /// What is wrong, if this is the flow now.
     fn judge(mut self, now: Option<&Content>) -> Vec<String> {
         const KEEP: &str = "keep what `strom get` prints before somebody changes the flow";
+        const RECORD: &str = "`strom check --repair` records what it is now";
+        let remedy = if self.lacks(now) { RECORD } else { KEEP };
         let last = self.last.map(|(_, operation, revision)| (operation, revision));
         self.problems.extend(match (now, last) {
             (None, Some((Operation::Delete, _)) | None) => None,
@@ -151,13 +175,13 @@ impl Course {
                  --revision {last}` brings it back"
             )),
             (Some(Content { revision, .. }), None) => {
-                Some(format!("it has no history, not even of its revision {revision}; {KEEP}"))
+                Some(format!("it has no history, not even of its revision {revision}; {remedy}"))
             }
             (Some(Content { revision, .. }), Some((Operation::Delete, last))) => Some(format!(
-                "it is there at revision {revision}, and its history ends with its deletion as revision {last}; {KEEP}"
+                "it is there at revision {revision}, and its history ends with its deletion as revision {last}; {remedy}"
             )),
             (Some(Content { revision, .. }), Some((_, last))) if *revision != last => {
-                Some(format!("it is at revision {revision}, and its history ends with revision {last}; {KEEP}"))
+                Some(format!("it is at revision {revision}, and its history ends with revision {last}; {remedy}"))
             }
             (Some(Content { revision, hash }), Some(_)) => {
                 let told = self.document.and_then(|document| document.hash(Runtime::Left).ok());

@@ -79,7 +79,7 @@ pub async fn check(repository: &dyn FlowRepository, repair: Option<Stamp>) -> Re
     loop {
         match flows.try_next().await {
             Ok(None) => {
-                compare_histories(repository, contents, &mut report).await?;
+                compare_histories(repository, contents, repair.as_ref(), &mut report).await?;
                 break;
             }
             Ok(Some(stored)) => {
@@ -114,22 +114,34 @@ pub async fn check(repository: &dyn FlowRepository, repair: Option<Stamp>) -> Re
 async fn compare_histories(
     repository: &dyn FlowRepository,
     contents: HashMap<FlowId, Content>,
+    repair: Option<&Stamp>,
     report: &mut Report,
 ) -> Result<()> {
     match histories::compare(repository, contents).await {
-        Ok(faults) => report.findings.extend(faults.into_iter().map(|Fault { id, name, problem }| Finding {
-            severity: Severity::Fault,
-            id: Some(id),
-            name: Some(name),
-            problem,
-            is_repaired: false,
-        })),
+        Ok(faults) => {
+            for Fault { id, name, problem, lacks_present } in faults {
+                let is_repaired = lacks_present && repair.is_some() && record(repository, id, repair).await?;
+                let (id, name) = (Some(id), Some(name));
+                report.findings.push(Finding { severity: Severity::Fault, id, name, problem, is_repaired });
+            }
+        }
         Err(error) => {
             let problem = unreadable(error)?;
             report.add_fault(format!("{problem}; histories were not compared with their flows"));
         }
     }
     Ok(())
+}
+
+/// Has what a flow is recorded, by storing the same once more; says whether it is.
+async fn record(repository: &dyn FlowRepository, id: FlowId, stamp: Option<&Stamp>) -> Result<bool> {
+    let (Some(stored), Some(stamp)) = (repository.get(id).await?, stamp) else { return Ok(false) };
+    let same = Change::replace_at(stored.item, stored.version.revision);
+    match repository.apply(vec![same], stamp.clone()).await {
+        // Somebody has written it meanwhile, and recorded that.
+        Ok(_) | Err(RepositoryError::Conflict(_)) => histories::tells_present(repository, id).await,
+        Err(error) => Err(error),
+    }
 }
 
 /// What is wrong where something was read that is none of ours; other errors are passed on.

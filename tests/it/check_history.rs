@@ -2,19 +2,26 @@
 
 use strom::FlowRepository;
 use strom::check::check;
-use strom::repository::Change;
-use strom::testkit::samples::{change, create_all, flow, flow_with, id, moment, stamp};
+use strom::repository::{Change, Operation};
+use strom::testkit::history::{history, told};
+use strom::testkit::samples::{change, create_all, flow, flow_with, id, moment, number, stamp, time};
 
 use crate::support::json;
 use crate::support::postgres::{self, Database, run};
 
 /// Each flow's problems, by the number of the flow.
 async fn problems(store: &dyn FlowRepository) -> Vec<(u32, String)> {
-    let report = check(store, Some(stamp(99))).await.unwrap();
-    assert_eq!((report.faults(), report.warnings()), (report.findings.len(), 0), "none is mended: {report:?}");
-    let number = |id: strom::FlowId| id.as_uuid().as_u128() as u32;
+    let report = check(store, None).await.unwrap();
+    assert_eq!((report.faults(), report.warnings()), (report.findings.len(), 0), "{report:?}");
     let findings = report.findings.into_iter();
     findings.map(|finding| (finding.id.map_or(0, number), finding.problem)).collect()
+}
+
+/// The flows whose histories are mended when that is asked for.
+async fn mended(store: &dyn FlowRepository) -> Vec<u32> {
+    let report = check(store, Some(stamp(99))).await.unwrap();
+    let findings = report.findings.iter().filter(|finding| finding.is_repaired);
+    findings.map(|finding| finding.id.map_or(0, number)).collect()
 }
 
 async fn edit(store: &dyn FlowRepository, number: u32, times: i64) {
@@ -51,6 +58,7 @@ async fn postgres_sound_histories_are_none_to_tell() {
 
 const GAP: &str =
     "its history has a gap: revision 2 is missing; what the flow was then is lost, unless a backup has it";
+const RECORD: &str = "`strom check --repair` records what it is now";
 const KEEP: &str = "keep what `strom get` prints before somebody changes the flow";
 
 #[tokio::test(flavor = "multi_thread")]
@@ -80,8 +88,8 @@ async fn contradictions_are_told_in_words_postgres() {
     let expected = [
         (1, GAP.to_owned()),
         (2, GAP.replace("revision 2 is missing", "the revisions 2 to 4 are missing")),
-        (3, format!("it has no history, not even of its revision 5; {KEEP}")),
-        (4, format!("it is at revision 5, and its history ends with revision 4; {KEEP}")),
+        (3, format!("it has no history, not even of its revision 5; {RECORD}")),
+        (4, format!("it is at revision 5, and its history ends with revision 4; {RECORD}")),
         (5, format!("it is there at revision 5, and its history ends with its deletion as revision 5; {KEEP}")),
         (
             6,
@@ -106,6 +114,20 @@ async fn contradictions_are_told_in_words_postgres() {
     // What retention does is no gap.
     run(&mut connection, &format!("DELETE FROM flow_changes WHERE revision = 1 AND flow_id = '{}'", id(1))).await;
     assert_eq!(problems(&*store).await, expected[1..]);
+
+    // What the flows are is recorded where nothing tells it, with their own revisions, times and authors.
+    assert_eq!(mended(&*store).await, [3, 4]);
+    let left: Vec<_> = expected[1..].iter().filter(|(number, _)| ![3, 4].contains(number)).cloned().collect();
+    assert_eq!(problems(&*store).await, left);
+    assert_eq!(moment(&*store).await, before);
+    let histories = (history(&*store, 3).await, history(&*store, 4).await);
+    use Operation::{Create, Update};
+    assert_eq!(told(&histories.0), [(Create, 5)]);
+    assert_eq!(told(&histories.1), [(Update, 5), (Update, 4), (Update, 3), (Update, 2), (Create, 1)]);
+    for record in [&histories.0[0], &histories.1[0]] {
+        assert_eq!((record.at, record.author.as_str()), (time(14), "tester"));
+    }
+    assert_eq!(mended(&*store).await, [0; 0]);
     store.close().await;
 }
 

@@ -223,6 +223,7 @@ async fn released_migrations_do_not_change() {
         (7, "8920fea470b9"),
         (8, "9e7b45314157"),
         (9, "3d1bd5cdf832"),
+        (10, "68b6c4c93a33"),
     ];
     assert_eq!(checksums, pinned.map(|(version, start)| (version, start.to_owned())));
     for file in fs::read_dir(migrations).unwrap() {

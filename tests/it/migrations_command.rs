@@ -12,7 +12,7 @@ use crate::migrations::{GIVEN_TABLE, LOCKS, fill_given_table};
 use crate::serve::{Running, outcome, strom};
 use crate::support::postgres::{Database, count, run, wait_for_count};
 
-const ALL: [&str; 9] = [
+const ALL: [&str; 10] = [
     "0001 flows",
     "0002 lists",
     "0003 revisions",
@@ -22,6 +22,7 @@ const ALL: [&str; 9] = [
     "0007 reports",
     "0008 generations",
     "0009 stamps",
+    "0010 same",
 ];
 
 /// `strom migrate …`: exit code, stdout, stderr.
@@ -82,7 +83,7 @@ async fn machines_get_json() {
             .collect();
         json!({ "storage": shown(&database), "up_to_date": state == "applied", "migrations": migrations })
     };
-    assert_eq!(status(1), expected("pending", &[const { Value::Null }; 9]));
+    assert_eq!(status(1), expected("pending", &[const { Value::Null }; 10]));
     migrate(&database, &[]);
     let applied = "SELECT installed_on FROM _sqlx_migrations ORDER BY version";
     let mut connection = database.connect().await;

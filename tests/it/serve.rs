@@ -31,8 +31,8 @@ pub(crate) fn command(program: &str, variables: &[(&str, &str)]) -> Command {
             command.env_remove(name);
         }
     }
-    // Nor with the configuration of whoever runs the tests.
-    command.env("XDG_CONFIG_HOME", "/nonexistent");
+    // Nor with the configuration of whoever runs the tests, or with his editor.
+    command.env("XDG_CONFIG_HOME", "/nonexistent").env_remove("VISUAL").env("EDITOR", "true");
     command.env_remove("RUST_LOG").envs(variables.iter().copied());
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     command
