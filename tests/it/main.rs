@@ -44,7 +44,7 @@ mod serve_access;
 mod sqlx_cache;
 mod standby_postgres;
 mod support;
-mod switch_history;
+mod switch_history_postgres;
 mod switch_postgres;
 mod switch_program_postgres;
 mod tls_postgres;

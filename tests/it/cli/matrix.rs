@@ -122,6 +122,38 @@ fn no_command_is_forgotten() {
     assert_eq!(names.collect::<Vec<_>>(), known);
 }
 
+/// A word more than a command takes; those that take any number find that it is none of what they take.
+#[test]
+fn an_argument_too_many_is_named() {
+    let store = store();
+    for command in COMMANDS {
+        let problem = match command.name {
+            "delete" => "invalid value 'superfluous' for '<ID>...': invalid character: found `s` at 0",
+            "diff" => "invalid value 'superfluous' for '[FROM]': a revision is a number from 1",
+            "migrate" => "unrecognized subcommand 'superfluous'",
+            "import" => continue,
+            _ => "unexpected argument 'superfluous' found",
+        };
+        let expected = match problem.starts_with("invalid") {
+            true => (Some(2), String::new(), format!("error: {problem}\n\nFor more information, try '--help'.\n")),
+            false => command.refusal(problem),
+        };
+        assert_eq!(run(&command.line(&store, &["superfluous"])), expected, "{}", command.name);
+    }
+}
+
+#[test]
+fn what_is_no_id_is_named() {
+    let takes_id = |command: &&Command| command.required.iter().any(|name| name.starts_with("<ID>"));
+    let commands: Vec<_> = COMMANDS.iter().filter(takes_id).collect();
+    assert_eq!(commands.len(), 5);
+    for command in commands {
+        let problem = format!("invalid value '17' for '{}': invalid length: found 2", command.required[0]);
+        let expected = (Some(2), String::new(), format!("error: {problem}\n\nFor more information, try '--help'.\n"));
+        assert_eq!(run(&[command.name.to_owned(), "17".to_owned()]), expected);
+    }
+}
+
 #[test]
 fn an_option_that_is_unknown_is_named() {
     for command in COMMANDS {
