@@ -5,9 +5,9 @@
 //! reports. A *warning* is about what somebody wrote and may have meant: a link whose end does not exist, two flows that start
 //! by themselves and claim one port.
 //!
-//! Repairing makes the columns of a row follow its document, by storing the document once more. That makes no revision. What
-//! people wrote is never changed: links are not dropped, and a flow that cannot be read stays as it is. Nor is a history, which
-//! says what was: whatever is missing in it nobody knows any more.
+//! Repairing stores a document once more. That makes the columns of its row follow it, and records what the flow is where its
+//! history ends before that; it makes no revision. What people wrote is never changed: links are not dropped, and a flow that
+//! cannot be read stays as it is. What is missing in the past of a history nobody knows any more.
 
 mod histories;
 
@@ -100,12 +100,7 @@ pub async fn check(repository: &dyn FlowRepository, repair: Option<Stamp>) -> Re
     report.add_rivals(claims);
     if let Some(stamp) = repair {
         for Repairable { finding, flow, revision } in repairable {
-            match repository.apply(vec![Change::replace_at(flow, revision)], stamp.clone()).await {
-                Ok(_) => report.findings[finding].is_repaired = true,
-                // Somebody has written it meanwhile, and with it the columns.
-                Err(RepositoryError::Conflict(_)) => {}
-                Err(error) => return Err(error),
-            }
+            report.findings[finding].is_repaired = store_again(repository, flow, revision, &stamp).await?;
         }
     }
     Ok(report)
@@ -120,7 +115,10 @@ async fn compare_histories(
     match histories::compare(repository, contents).await {
         Ok(faults) => {
             for Fault { id, name, problem, lacks_present } in faults {
-                let is_repaired = lacks_present && repair.is_some() && record(repository, id, repair).await?;
+                let is_repaired = match repair.filter(|_| lacks_present) {
+                    Some(stamp) => record(repository, id, stamp).await?,
+                    None => false,
+                };
                 let (id, name) = (Some(id), Some(name));
                 report.findings.push(Finding { severity: Severity::Fault, id, name, problem, is_repaired });
             }
@@ -133,13 +131,18 @@ async fn compare_histories(
     Ok(())
 }
 
-/// Has what a flow is recorded, by storing the same once more; says whether it is.
-async fn record(repository: &dyn FlowRepository, id: FlowId, stamp: Option<&Stamp>) -> Result<bool> {
-    let (Some(stored), Some(stamp)) = (repository.get(id).await?, stamp) else { return Ok(false) };
-    let same = Change::replace_at(stored.item, stored.version.revision);
-    match repository.apply(vec![same], stamp.clone()).await {
-        // Somebody has written it meanwhile, and recorded that.
-        Ok(_) | Err(RepositoryError::Conflict(_)) => histories::tells_present(repository, id).await,
+/// Has what a flow is recorded; says whether it is.
+async fn record(repository: &dyn FlowRepository, id: FlowId, stamp: &Stamp) -> Result<bool> {
+    let Some(Stored { item, version }) = repository.get(id).await? else { return Ok(false) };
+    store_again(repository, item, version.revision, stamp).await?;
+    histories::tells_present(repository, id).await
+}
+
+/// Stores what is there once more. Says no where somebody has written the flow meanwhile, and with it all that goes along.
+async fn store_again(repository: &dyn FlowRepository, flow: Flow, revision: Revision, stamp: &Stamp) -> Result<bool> {
+    match repository.apply(vec![Change::replace_at(flow, revision)], stamp.clone()).await {
+        Ok(_) => Ok(true),
+        Err(RepositoryError::Conflict(_)) => Ok(false),
         Err(error) => Err(error),
     }
 }

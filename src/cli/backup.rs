@@ -13,7 +13,7 @@ use strom::transfer::switch::{ArchiveError, Contents, History, Obstacle, Origin,
 
 use super::export::{Place, put_in_place, unless_stopped};
 use super::opening::{Purpose, with_storage};
-use super::output::{say, tell, visible};
+use super::output::{self, say, tell, visible};
 use super::progress::Bar;
 use super::{Answer, Failure};
 use crate::config::Flags;
@@ -156,7 +156,7 @@ fn print(json: bool, path: &Path, origin: &Origin, contents: &Contents, switch: 
     if json {
         let faults = switch.faults().iter().map(String::as_str).collect();
         let told = Told { file, origin, contents, faults, left_out: switch.refused() };
-        return say(&serde_json::to_string(&told).map_err(io::Error::from).map_err(Failure::Output)?);
+        return say(&output::json(&told)?);
     }
     say(&format!(
         "file     {file}\nfrom     {}\nflows    {flows}\ndeleted  {deleted}\nhistory  {revisions} revisions\nsha256   {sha256}",

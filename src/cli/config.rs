@@ -1,10 +1,8 @@
 //! `strom config`: what holds, and who has said so.
 
-use std::io;
-
 use clap::Args;
 
-use super::output::{Output, say, visible};
+use super::output::{self, Output, say, visible};
 use super::{Answer, Failure};
 use crate::config::{Flags, Shown, ShownSetting};
 
@@ -26,7 +24,7 @@ pub(super) struct Arguments {
 pub(super) fn run(flags: &Flags, arguments: &Arguments) -> Result<Answer, Failure> {
     let shown = flags.shown()?;
     if arguments.json {
-        say(&serde_json::to_string(&shown).map_err(io::Error::from).map_err(Failure::Output)?)?;
+        say(&output::json(&shown)?)?;
         return Ok(Answer::Done);
     }
     let Shown { storage, settings, files } = shown;

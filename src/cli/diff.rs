@@ -8,7 +8,7 @@ use strom::repository::Revision;
 use strom::{Flow, FlowRepository};
 
 use super::opening::{Purpose, with_storage};
-use super::output::{Output, say, tell, visible};
+use super::output::{self, Output, say, tell, visible};
 use super::{Answer, Failure};
 use crate::config::Flags;
 
@@ -78,7 +78,7 @@ pub(super) async fn run(flags: &Flags, arguments: Arguments) -> Result<Answer, F
         let difference = older.difference(&newer).map_err(unreadable)?;
         if json {
             let compared = Compared { from: from.number(), to: to.number(), difference };
-            say(&serde_json::to_string(&compared).map_err(|error| Failure::Output(error.into()))?)?;
+            say(&output::json(&compared)?)?;
         } else if difference.is_empty() {
             tell(&format!("revision {from} and {to} do not differ in what people wrote"));
         } else {

@@ -7,7 +7,7 @@ use strom::http::HistoryEntry;
 use strom::repository::{Record, Revision};
 
 use super::opening::{Purpose, with_storage};
-use super::output::{Output, at, tell, visible};
+use super::output::{self, Output, at, tell, visible};
 use super::{Answer, Failure};
 use crate::config::Flags;
 
@@ -81,7 +81,7 @@ fn begin(out: &mut Output, is_json: bool) -> Result<(), Failure> {
 
 fn show(out: &mut Output, record: &Record<Head>, is_json: bool, is_first: bool) -> Result<(), Failure> {
     if is_json {
-        let entry = serde_json::to_string(&HistoryEntry::of(record)).map_err(|error| Failure::Output(error.into()))?;
+        let entry = output::json(&HistoryEntry::of(record))?;
         return out.text(&format!("{}\n{entry}", if is_first { "" } else { "," }));
     }
     let Record { item: head, .. } = record;

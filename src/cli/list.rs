@@ -9,7 +9,7 @@ use strom::http::Summary;
 use strom::repository::{Containment, Cursor, Filter, ListQuery, NamePart, Page, Sort, Stored};
 
 use super::opening::{Purpose, with_storage};
-use super::output::{Output, at, say, tell, visible};
+use super::output::{self, Output, at, say, tell, visible};
 use super::{Answer, Failure};
 use crate::config::Flags;
 
@@ -127,7 +127,7 @@ fn begin(out: &mut Output, is_json: bool) -> Result<(), Failure> {
 /// The name comes last: how wide it is nobody has to know before.
 fn show(out: &mut Output, stored: &Stored<Head>, is_json: bool, is_first: bool) -> Result<(), Failure> {
     if is_json {
-        let summary = serde_json::to_string(&Summary::of(stored)).map_err(|error| Failure::Output(error.into()))?;
+        let summary = output::json(&Summary::of(stored))?;
         return out.text(&format!("{}\n{summary}", if is_first { "" } else { "," }));
     }
     let Stored { item: head, version } = stored;

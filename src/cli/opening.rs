@@ -67,12 +67,7 @@ pub(super) async fn open(
             }
         }
     }
-    let settings = Settings {
-        retention: EVERYTHING,
-        migrations: flags.migrations()?,
-        read_only: flags.read_only()?,
-        opens_while_away: false,
-    };
+    let settings = settings(flags)?;
     let looks = match purpose {
         Purpose::Read | Purpose::Rehearse => true,
         // Of a file one sees what happens to it only as the one who has it.
@@ -84,6 +79,16 @@ pub(super) async fn open(
         false => storage.open_with(clock::now(), settings).await,
     };
     Ok((opened?, empty))
+}
+
+/// How a command opens a storage that it changes.
+pub(super) fn settings(flags: &Flags) -> Result<Settings, Failure> {
+    Ok(Settings {
+        retention: EVERYTHING,
+        migrations: flags.migrations()?,
+        read_only: flags.read_only()?,
+        opens_while_away: false,
+    })
 }
 
 /// Now, by the command line.

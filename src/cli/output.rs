@@ -6,6 +6,7 @@ use std::io::{self, BufWriter, ErrorKind, IsTerminal, Stdout, Write};
 use anstream::{AutoStream, ColorChoice};
 use anstyle::Style;
 use chrono::{DateTime, Utc};
+use serde::Serialize;
 
 use super::Failure;
 
@@ -81,6 +82,11 @@ pub(super) fn say(text: &str) -> Result<(), Failure> {
     let mut out = Output::new();
     out.line(text)?;
     out.finish()
+}
+
+/// A value for machines, on one line.
+pub(super) fn json(value: &impl Serialize) -> Result<String, Failure> {
+    serde_json::to_string(value).map_err(|error| Failure::Output(error.into()))
 }
 
 /// On stderr. Nobody listening there is no reason to stop.

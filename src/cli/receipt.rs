@@ -1,7 +1,7 @@
 //! What was done by a switch or a restored archive, for whoever has to prove it.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, SubsecRound, Utc};
@@ -9,7 +9,7 @@ use serde::Serialize;
 use strom::transfer::switch::{Counts, MovedHistories, Outcome, Report};
 
 use super::Failure;
-use super::output::{say, tell, visible};
+use super::output::{self, say, tell, visible};
 use super::switch::SwitchFailure;
 
 /// What was done.
@@ -46,8 +46,8 @@ impl Receipt<'_> {
     }
 
     pub(super) fn print(&self, for_machines: bool, is_hindered: bool, written: Option<&Path>) -> Result<(), Failure> {
-        let text = if for_machines { serde_json::to_string(self).map_err(io::Error::from) } else { Ok(self.told()) };
-        say(text.map_err(Failure::Output)?.trim_end())?;
+        let text = if for_machines { output::json(self)? } else { self.told() };
+        say(text.trim_end())?;
         if self.source_has_changed {
             tell(
                 "warning: the source was changed meanwhile, and that has not moved\nstop whoever writes to it and make the \

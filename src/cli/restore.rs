@@ -9,12 +9,12 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use strom::clock;
 use strom::flow::FlowId;
 use strom::repository::{Outcome, Precondition, Revision};
-use strom::storage::{Settings, Storage};
+use strom::storage::Storage;
 use strom::transfer::Progress;
 use strom::transfer::switch::{Existing, Origin, Report, Switch};
 
 use super::backup::BackupFailure;
-use super::opening::{EVERYTHING, Purpose, stamp, with_storage};
+use super::opening::{Purpose, settings, stamp, with_storage};
 use super::output::{say, tell, visible};
 use super::progress::Bar;
 use super::put::shown;
@@ -125,12 +125,7 @@ async fn read(path: &Path, progress: Arc<dyn Progress>) -> Result<(Switch, Origi
 }
 
 async fn store(flags: &Flags, to: &Storage, switch: &Switch, arguments: &Arguments) -> Result<Report, Failure> {
-    let settings = Settings {
-        retention: EVERYTHING,
-        migrations: flags.migrations()?,
-        read_only: flags.read_only()?,
-        opens_while_away: false,
-    };
+    let settings = settings(flags)?;
     let target = match arguments.dry_run {
         true => open_to_look(to).await?,
         false => Some(to.open_with(clock::now(), settings).await?),

@@ -14,7 +14,7 @@ use strom::repository::{FlowRepository, OpenError};
 use strom::storage::{Settings, Storage};
 use strom::transfer::switch::{Existing, History, Report, Switch, SwitchError};
 
-use super::opening::{EVERYTHING, stamp};
+use super::opening::{EVERYTHING, settings, stamp};
 use super::output::tell;
 use super::progress::Bar;
 use super::receipt::Receipt;
@@ -91,12 +91,7 @@ pub(super) async fn run(flags: &Flags, arguments: &Arguments) -> Result<Answer, 
     if !from.may_exist() {
         return Err(SwitchFailure::NoSource(from.to_string()).into());
     }
-    let settings = Settings {
-        retention: EVERYTHING,
-        migrations: flags.migrations()?,
-        read_only: flags.read_only()?,
-        opens_while_away: false,
-    };
+    let settings = settings(flags)?;
     let source = open_source(&from).await?;
     let done = switch(&*source, &to, settings, arguments).await;
     source.close().await;

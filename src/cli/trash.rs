@@ -7,7 +7,7 @@ use strom::http::{DeletedFlow, Trash};
 use strom::repository::Record;
 
 use super::opening::{Purpose, with_storage};
-use super::output::{Output, at, visible};
+use super::output::{self, Output, at, visible};
 use super::{Answer, Failure};
 use crate::config::Flags;
 
@@ -31,7 +31,7 @@ pub(super) async fn run(flags: &Flags, Arguments { json }: Arguments) -> Result<
         let mut out = Output::new();
         if json {
             let flows = records.iter().map(DeletedFlow::of).collect();
-            out.line(&serde_json::to_string(&Trash { flows }).map_err(|error| Failure::Output(error.into()))?)?;
+            out.line(&output::json(&Trash { flows })?)?;
         } else {
             show(&mut out, &records)?;
         }

@@ -10,7 +10,7 @@ use strom::flow::{FlowId, Head};
 use strom::repository::{FeedCursor, InvalidFeedCursor, Record, RepositoryError, Since};
 
 use super::opening::{Purpose, with_storage};
-use super::output::{Output, at, tell, visible};
+use super::output::{self, Output, at, tell, visible};
 use super::signals::Signals;
 use super::{Answer, Failure};
 use crate::config::Flags;
@@ -112,7 +112,7 @@ fn show(out: &mut Output, record: &Record<Head>, is_json: bool) -> Result<(), Fa
             at: record.at,
             author,
         };
-        return out.line(&serde_json::to_string(&change).map_err(|error| Failure::Output(error.into()))?);
+        return out.line(&output::json(&change)?);
     }
     out.line(&format!(
         "{}  {:7}  {}  {:>5}  {:10}  {}",

@@ -11,15 +11,12 @@ use std::path::{Path, PathBuf};
 use toml::de::{DeTable, DeValue};
 
 use super::ConfigError;
-use super::setting::{Found, Origin};
+use super::setting::{ALL, DATA_DIR, DATABASE_URL, FLOWS_PATH, Found, Origin, PORT};
 
-/// What we read: section, key, and whether it is the path of something.
-const KEYS: [(&str, &str, &str, bool); 4] = [
-    ("server", "port", "server.port", false),
-    ("storage", "database_url", "storage.database_url", false),
-    ("storage", "data_dir", "storage.data_dir", true),
-    ("storage", "flows_path", "storage.flows_path", true),
-];
+/// The settings that files have, by section and key.
+fn keys() -> impl Iterator<Item = &'static str> {
+    ALL.iter().filter_map(|setting| setting.key)
+}
 
 /// A configuration file that was read.
 #[derive(Debug)]
@@ -68,27 +65,24 @@ impl ConfigFile {
             let (section, DeValue::Table(members)) = (section.get_ref(), members.get_ref()) else { continue };
             for (key, value) in members {
                 let line = line_of(key.span().start);
-                let known = KEYS.iter().find(|(of, name, ..)| *of == *section && *name == *key.get_ref());
-                let Some((_, _, key, is_path)) = known else {
+                let name = format!("{section}.{}", key.get_ref());
+                let Some(key) = keys().find(|known| *known == name) else {
                     warnings.extend(like_ours(section, key.get_ref()).map(|ours| {
-                        format!(
-                            "{}, line {line}: `{section}.{}` is not read; is it to be `{ours}`?",
-                            path.display(),
-                            key.get_ref()
-                        )
+                        format!("{}, line {line}: `{name}` is not read; is it to be `{ours}`?", path.display())
                     }));
                     continue;
                 };
                 let text = match value.get_ref() {
                     DeValue::String(text) => text.to_string(),
-                    DeValue::Integer(number) if *key == "server.port" => number.as_str().to_owned(),
-                    _ if *key == "server.port" => {
+                    DeValue::Integer(number) if Some(key) == PORT.key => number.as_str().to_owned(),
+                    _ if Some(key) == PORT.key => {
                         return Err(fault(line, "`server.port` is no number", "a port is a number from 0 to 65535"));
                     }
                     _ => return Err(fault(line, &format!("`{key}` is no string"), "put it in quotes")),
                 };
                 // Paths begin where the file is, wherever it is read.
-                let directory = path.parent().filter(|_| *is_path && !text.trim().is_empty());
+                let is_path = [DATA_DIR.key, FLOWS_PATH.key].contains(&Some(key));
+                let directory = path.parent().filter(|_| is_path && !text.trim().is_empty());
                 let text = directory.map_or(text.clone(), |directory| directory.join(&text).display().to_string());
                 values.push(Value { key, text, line });
             }
@@ -109,7 +103,7 @@ impl ConfigFile {
         use std::os::unix::fs::MetadataExt;
 
         let mode = metadata.mode() & 0o777;
-        let url = self.find("storage.database_url")?.value.into_string().ok()?;
+        let url = DATABASE_URL.find_in(self)?.value.into_string().ok()?;
         let has_password = url::Url::parse(&url)
             .is_ok_and(|url| url.password().is_some() || url.query().is_some_and(|query| query.contains("password=")));
         (has_password && mode & 0o077 != 0).then(|| {
@@ -129,6 +123,5 @@ impl ConfigFile {
 /// The key that somebody may have meant.
 fn like_ours(section: &str, key: &str) -> Option<&'static str> {
     let close = |a: &str, b: &str| strsim::damerau_levenshtein(&a.to_lowercase().replace('-', "_"), b) <= 2;
-    let like = |(of, name, ..): &&(&str, &str, &str, bool)| close(section, of) && close(key, name);
-    KEYS.iter().find(like).map(|(_, _, whole, _)| *whole)
+    keys().find(|known| known.split_once('.').is_some_and(|(of, name)| close(section, of) && close(key, name)))
 }

@@ -79,9 +79,8 @@ impl Flags {
         let database = |found| Some((Place::Database, found?));
         let file = |found| Some((Place::File, found?));
         let above = database(above(&DATABASE_URL)).or_else(|| file(above(&FLOWS_PATH)));
-        let in_file = |given: &ConfigFile| {
-            database(given.find("storage.database_url")).or_else(|| file(given.find("storage.flows_path")))
-        };
+        let in_file =
+            |given: &ConfigFile| database(DATABASE_URL.find_in(given)).or_else(|| file(FLOWS_PATH.find_in(given)));
         Ok(above.or_else(|| self.around.files.iter().find_map(in_file)))
     }
 

@@ -8,6 +8,7 @@ use strom::postgres::DatabaseUrl;
 
 use super::ConfigError;
 use super::around::Around;
+use super::file::ConfigFile;
 
 /// A setting by all its names.
 pub(super) struct Setting {
@@ -104,8 +105,13 @@ impl Setting {
 
     /// As [`find_above_files`](Self::find_above_files), else of the files in their order.
     pub(super) fn find(&self, flag: Option<OsString>, around: &Around) -> Option<Found> {
-        let in_files = || around.files.iter().find_map(|file| file.find(self.key?));
+        let in_files = || around.files.iter().find_map(|file| self.find_in(file));
         self.find_above_files(flag, around).or_else(in_files)
+    }
+
+    /// What this file says.
+    pub(super) fn find_in(&self, file: &ConfigFile) -> Option<Found> {
+        file.find(self.key?)
     }
 
     pub(super) fn names(&self) -> String {

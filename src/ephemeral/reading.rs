@@ -174,12 +174,12 @@ impl FlowRepository for Ephemeral {
         self.read(|view| view.joint.contains(&id), found).await
     }
 
-    /// Of the storage, but for those that have come into memory. One that is deleted in memory is in no trash.
     /// Of the storage alone, as the snapshot.
     fn histories(&self) -> BoxStream<'static, Result<Record<Flow>>> {
         self.store.histories()
     }
 
+    /// Of the storage, but for those that have come into memory. One that is deleted in memory is in no trash.
     async fn deleted(&self) -> Result<Vec<Record<Head>>> {
         let found = |flows: Flows| {
             async move {

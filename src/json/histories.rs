@@ -6,6 +6,7 @@ use futures::stream::{self, BoxStream};
 use futures::{StreamExt, TryStreamExt};
 use tokio::task::spawn_blocking;
 
+use super::broken_off;
 use super::line::{self, Line};
 use super::log::{Log, unreadable};
 use crate::flow::{Flow, FlowId};
@@ -27,23 +28,19 @@ struct Place {
 /// Every revision of every flow: by flow, then ascending. Takes some 50 bytes of memory for each.
 pub(super) fn stream(log: Log) -> BoxStream<'static, Result<Record<Flow>>> {
     let found = async move {
-        let found = blocking(move || Ok((places(&log)?, log))).await?;
+        let found = spawn_blocking(move || Ok((places(&log)?, log))).await.unwrap_or_else(broken_off)?;
         Ok::<_, RepositoryError>(stream::try_unfold(found, |(mut places, log)| async move {
             if places.is_empty() {
                 return Ok(None);
             }
-            blocking(move || {
+            let taking = spawn_blocking(move || {
                 let records = take(&log, &mut places)?;
                 Ok(Some((stream::iter(records).map(Ok), (places, log))))
-            })
-            .await
+            });
+            taking.await.unwrap_or_else(broken_off)
         }))
     };
     stream::once(found).try_flatten().try_flatten().boxed()
-}
-
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    spawn_blocking(work).await.unwrap_or_else(|panicked| Err(RepositoryError::Failed(Box::new(panicked))))
 }
 
 /// The last one first.

@@ -274,7 +274,7 @@ impl Switch {
     fn report(&self, plan: Plan, versions: Vec<Option<Version>>, differences: Vec<Difference>) -> Report {
         let flows = self.items.iter().zip(&plan.decisions).zip(versions);
         let flows = flows.map(|((item, decision), there)| item.moved(decision, there)).collect();
-        let histories = self.histories.as_ref().map(|histories| MovedHistories::new(histories, &self.items, &plan));
+        let histories = self.histories.as_ref().map(|_| MovedHistories::new(self, &plan));
         Report::new(flows, histories, plan.others, plan.obstacles, differences)
     }
 }

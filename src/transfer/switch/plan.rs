@@ -1,9 +1,10 @@
 //! What is to be done with each flow, and what stands in the way.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use futures::TryStreamExt;
 
+use super::past::Past;
 use super::reading::Item;
 use super::report::{Obstacle, Outcome};
 use super::{Existing, Switch, SwitchError};
@@ -31,7 +32,7 @@ pub(super) struct Plan {
     /// Flows that only the target has.
     pub(super) others: usize,
     /// What the target itself has deleted. The history that it has stays.
-    pub(super) deleted: HashMap<FlowId, Revision>,
+    pub(super) deleted: HashSet<FlowId>,
 }
 
 impl Plan {
@@ -46,7 +47,7 @@ impl Plan {
             gone: vec![Outcome::Created; switch.gone().len()],
             obstacles: switch.refused.clone(),
             others: 0,
-            deleted: HashMap::new(),
+            deleted: HashSet::new(),
         };
         let Some(target) = target else { return Ok(plan) };
         let places = switch.places();
@@ -79,10 +80,19 @@ impl Plan {
         Ok(plan)
     }
 
+    /// The histories that are carried along: of the flows that are new in the target, and of the deleted ones that are.
+    pub(super) fn carried<'s>(&self, switch: &'s Switch) -> impl Iterator<Item = (FlowId, &'s str, &'s Past)> {
+        let histories = switch.histories.as_deref();
+        let new = switch.items.iter().zip(&self.decisions).filter(|(_, decision)| **decision == Decision::Adopt);
+        let new = new.filter_map(move |(item, _)| Some((item.id, &*item.name, histories?.of.get(&item.id)?)));
+        let gone = switch.gone().iter().zip(&self.gone).filter(|(_, outcome)| **outcome == Outcome::Created);
+        new.chain(gone.map(|(gone, _)| (gone.id, &*gone.name, &gone.past)))
+    }
+
     /// Compares a flow that the target has deleted with what is to come: a flow, or a deleted one.
     fn meet(&mut self, switch: &Switch, deletion: &Record<Head>, existing: Existing, comes: bool, gone: Option<usize>) {
         let Record { item: Head { id, name, .. }, revision, .. } = deletion;
-        self.deleted.insert(*id, *revision);
+        self.deleted.insert(*id);
         let is_in_the_way = match gone {
             Some(place) if switch.gone()[place].revision == *revision => {
                 self.gone[place] = Outcome::Unchanged;

@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use futures::TryStreamExt;
 
 use super::past::{self, Histories, Past};
-use super::plan::{Decision, Plan};
+use super::plan::Plan;
 use super::reading::Item;
-use super::report::{Difference, Outcome};
+use super::report::Difference;
 use super::{Switch, SwitchError};
 use crate::flow::{FlowId, Runtime};
 use crate::repository::{FlowRepository, Stored, Version};
@@ -49,13 +49,11 @@ pub(super) async fn histories(
     target: &dyn FlowRepository,
     plan: &Plan,
 ) -> Result<Vec<Difference>, SwitchError> {
-    let Some(pasts) = &switch.histories else { return Ok(Vec::new()) };
-    let adopted = switch.items.iter().zip(&plan.decisions).filter(|(_, decision)| **decision == Decision::Adopt);
-    let adopted = adopted.filter_map(|(item, _)| Some((item.id, (&*item.name, pasts.of.get(&item.id)?))));
-    let gone = pasts.gone.iter().zip(&plan.gone).filter(|(_, outcome)| **outcome == Outcome::Created);
-    let gone = gone.map(|(gone, _)| (gone.id, (&*gone.name, &gone.past)));
-    let expected = adopted.chain(gone).filter(|(id, _)| !plan.deleted.contains_key(id));
-    let mut missing: HashMap<FlowId, (&str, &Past)> = expected.collect();
+    if switch.histories.is_none() {
+        return Ok(Vec::new());
+    }
+    let expected = plan.carried(switch).filter(|(id, ..)| !plan.deleted.contains(id));
+    let mut missing: HashMap<FlowId, (&str, &Past)> = expected.map(|(id, name, past)| (id, (name, past))).collect();
     let mut differences = Vec::new();
     let mut there = Histories::of(target);
     while let Some(records) = there.next().await.map_err(SwitchError::Target)? {

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
-use super::past::Pasts;
+use super::Switch;
 use super::plan::{Decision, Plan};
 use super::reading::Item;
 use crate::flow::FlowId;
@@ -56,27 +56,21 @@ pub struct MovedDeletion {
 }
 
 impl MovedHistories {
-    pub(super) fn new(histories: &Pasts, items: &[Item], plan: &Plan) -> Self {
-        // A flow that is not deleted carries its history along when it is new.
-        let gone = histories.gone.iter().zip(&plan.gone);
-        let new_gone = gone.clone().filter(|(_, outcome)| **outcome == Outcome::Created);
-        let new_gone = new_gone.map(|(gone, _)| (gone.id, &gone.past));
-        let adopted = items.iter().zip(&plan.decisions).filter(|(_, decision)| **decision == Decision::Adopt);
-        let new = adopted.filter_map(|(item, _)| Some((item.id, histories.of.get(&item.id)?))).chain(new_gone);
-        let mut new: Vec<_> = new.collect();
-        new.sort_unstable_by_key(|(id, _)| *id);
+    pub(super) fn new(switch: &Switch, plan: &Plan) -> Self {
+        let mut new: Vec<_> = plan.carried(switch).collect();
+        new.sort_unstable_by_key(|(id, ..)| *id);
         let mut digest = Sha256::new();
-        for (id, past) in &new {
+        for (id, _, past) in &new {
             digest.update(format!("{id} {}\n", Hash(past.hash)));
         }
-        let deleted = gone.map(|(gone, outcome)| MovedDeletion {
+        let deleted = switch.gone().iter().zip(&plan.gone).map(|(gone, outcome)| MovedDeletion {
             id: gone.id,
             name: gone.name.to_string(),
             outcome: *outcome,
             revision: gone.revision.number(),
         });
         Self {
-            revisions: new.iter().map(|(_, past)| past.count).sum(),
+            revisions: new.iter().map(|(.., past)| past.count).sum(),
             sha256: Hash(digest.finalize().into()),
             deleted: deleted.collect(),
         }
