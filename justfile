@@ -45,6 +45,11 @@ schemathesis *args:
     cargo build --locked
     tests/throwaway-postgres tests/schemathesis/run {{ args }} target/debug/strom
 
+# Try the console in a headless Chromium, over both backends: `just console [--screenshots]`, `just console -k import`
+console *args:
+    cargo build --locked
+    tests/throwaway-postgres tests/console/run {{ if args =~ '--screenshots' { '--screenshots' } else { '' } }} target/debug/strom {{ replace(args, '--screenshots', '') }}
+
 # A thousand streams of changes on the real program, over PostgreSQL and a file: how late they are, what they cost
 streams *args:
     cargo test --locked --test it -- a_thousand_streams --ignored --nocapture --test-threads 1 {{ args }}
@@ -63,13 +68,13 @@ _sqlx-cli:
     @cargo sqlx --version | grep -qF 0.9.0 || \
         cargo install sqlx-cli --version 0.9.0 --locked --no-default-features --features postgres,rustls
 
-# Measure, each thing beside its floor; figures are only comparable within one run
-bench *args:
-    tests/throwaway-postgres cargo bench --bench store -- {{ args }}
+# Measure: `just bench functions`, or whole operations in turns with their floors, `just bench limits [json postgres lists http start]`
+bench what="limits" *args:
+    tests/throwaway-postgres --durable cargo bench --locked --bench {{ what }} -- {{ args }}
 
-# What the JSON store costs as it grows to 100,000 flows: `just growth [DIRECTORY [FLOWS]]`, not in memory
-growth *args:
-    cargo bench --locked --bench growth -- {{ args }}
+# The same, as docs/performance.md shows it
+figures:
+    tests/throwaway-postgres --durable cargo bench --locked --bench limits -- --chart docs/images/growth.svg
 
 # What clients can do to a server, with 100,000 flows in the storage: `just siege [FLOWS]`; some minutes
 siege *args:

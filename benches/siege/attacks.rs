@@ -91,7 +91,7 @@ pub(crate) async fn hang_ups(server: &Server) -> String {
     let clients = stream::iter(0..CLIENTS).for_each_concurrent(100, |number| {
         let request = &requests[number % requests.len()];
         async move {
-            let mut socket = TcpStream::connect(&server.address).await.unwrap();
+            let mut socket = TcpStream::connect(server.address()).await.unwrap();
             socket.write_all(request.as_bytes()).await.unwrap();
             if number % 3 == 0 {
                 let _ = socket.read(&mut [0; 1]).await.unwrap_or_default();

@@ -8,6 +8,8 @@
 mod attacks;
 #[path = "../document/mod.rs"]
 mod document;
+#[path = "../program/mod.rs"]
+mod program;
 mod server;
 mod transfers;
 

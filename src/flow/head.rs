@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -138,6 +139,11 @@ impl Head {
 /// Whether a document says that its flow goes with the process.
 pub(super) fn is_ephemeral(node: &Node<'_>) -> bool {
     node.get("properties").and_then(|properties| properties.get("ephemeral")) == Some(&Node::Bool(true))
+}
+
+/// When a document says that it was modified (RFC 3339).
+pub(super) fn modified(node: &Node<'_>) -> Option<DateTime<Utc>> {
+    node.get("properties")?.get("last_modified")?.as_str()?.parse().ok()
 }
 
 /// A document's state: `gst_state` where it is a member, else the older `state`.

@@ -41,6 +41,7 @@ pub use warnings::{Suspicion, Warning};
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
+use chrono::{DateTime, Utc};
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
@@ -61,6 +62,16 @@ struct Parts {
     document: Box<RawValue>,
     /// Known as soon as the document has been read.
     ephemeral: OnceLock<bool>,
+    /// The hash of what people wrote, known as soon as the document has been read.
+    content: OnceLock<[u8; 32]>,
+}
+
+/// A document, and what an import wants to know of it.
+pub(crate) struct Examined {
+    pub(crate) flow: Flow,
+    pub(crate) warnings: Vec<Warning>,
+    /// `properties.last_modified`, where that is a time.
+    pub(crate) modified: Option<DateTime<Utc>>,
 }
 
 /// Whether the members that a running engine reports count: `running`, `gst_state`, `block_health` and the like.
@@ -99,12 +110,20 @@ impl Flow {
         Self::of(&mut node)
     }
 
-    /// As [`Flow::parse`], with the hash of what people wrote: one reading serves both.
-    pub(crate) fn parse_hashed(text: &str) -> Result<(Self, [u8; 32]), Refusal> {
+    /// As [`Flow::parse`], with what else an import wants to know of a document: one reading serves all.
+    pub(crate) fn examine(text: &str) -> Result<Examined, Refusal> {
         let mut node = Node::parse(text)?;
-        let flow = Self::of(&mut node)?;
-        node.strip_runtime();
-        Ok((flow, Sha256::digest(node.to_canonical()).into()))
+        let warnings = warnings::find(&node);
+        let modified = head::modified(&node);
+        Ok(Examined { flow: Self::of(&mut node)?, warnings, modified })
+    }
+
+    /// The flow as [`Flow::parse`] would give it, which it may be already, with the hash of what people wrote.
+    pub(crate) fn checked(&self) -> Result<(Self, [u8; 32]), Refusal> {
+        match self.0.content.get() {
+            Some(hash) => Ok((self.clone(), *hash)),
+            None => Self::parse(self.document().get())?.checked(),
+        }
     }
 
     fn of(node: &mut Node<'_>) -> Result<Self, Refusal> {
@@ -113,14 +132,17 @@ impl Flow {
         if node.get("id").and_then(Node::as_str) != Some(&id) {
             node.set("id", Node::String(id.into()));
         }
-        let document = RawValue::from_string(node.to_compact()).expect("the printer writes JSON");
+        let text = node.to_compact_of(usize::try_from(head.size).unwrap_or(MAX_SIZE));
+        let document = RawValue::from_string(text).expect("the printer writes JSON");
         let ephemeral = head::is_ephemeral(node).into();
-        Ok(Self(Arc::new(Parts { head, document, ephemeral })))
+        node.strip_runtime();
+        let content = Sha256::digest(node.to_canonical());
+        Ok(Self(Arc::new(Parts { head, document, ephemeral, content: OnceLock::from(<[u8; 32]>::from(content)) })))
     }
 
     /// A flow whose head the database has computed from the document.
     pub(crate) fn from_parts(head: Head, document: Box<RawValue>) -> Self {
-        Self(Arc::new(Parts { head, document, ephemeral: OnceLock::new() }))
+        Self(Arc::new(Parts { head, document, ephemeral: OnceLock::new(), content: OnceLock::new() }))
     }
 
     /// What lists and look-ups need.
@@ -226,7 +248,18 @@ impl Flow {
     /// # Errors
     /// As [`Flow::canonical`].
     pub fn hash(&self, runtime: Runtime) -> Result<[u8; 32], Refusal> {
+        if let (Runtime::Left, Some(hash)) = (runtime, self.0.content.get()) {
+            return Ok(*hash);
+        }
         Ok(Sha256::digest(self.canonical(runtime)?).into())
+    }
+
+    /// The hash of what people wrote, and when it says that it was modified: for a flow of which nothing else is wanted.
+    pub(crate) fn hash_and_modified(&self) -> Result<([u8; 32], Option<DateTime<Utc>>), Refusal> {
+        let mut node = self.node()?;
+        let modified = head::modified(&node);
+        node.strip_runtime();
+        Ok((Sha256::digest(node.to_canonical()).into(), modified))
     }
 
     /// What is suspicious about the document. Never a reason to refuse it.

@@ -100,7 +100,7 @@ impl<'a> Node<'a> {
             Self::Null => 4,
             Self::Bool(value) => 5 - usize::from(*value),
             // Most numbers are plain already; only `-0` loses its sign.
-            Self::Number(text) if !text.contains(['e', 'E']) && !text.starts_with("-0") => text.len(),
+            Self::Number(text) if !has_exponent(text) && !text.starts_with("-0") => text.len(),
             Self::Number(text) => Decimal::new(text).plain_len(),
             Self::String(string) => string_len(string),
             Self::Array(items) => 2 + separators(items.len()) + items.iter().map(Self::jsonb_len).sum::<usize>(),
@@ -112,6 +112,16 @@ impl<'a> Node<'a> {
     }
 }
 
+/// Whether a JSON number has an exponent.
+fn has_exponent(number: &str) -> bool {
+    number.bytes().any(|byte| matches!(byte, b'e' | b'E'))
+}
+
+/// Whether JSON has to write one of the characters otherwise.
+pub(super) fn needs_escapes(string: &str) -> bool {
+    string.bytes().fold(false, |found, byte| found | (byte < 0x20) | (byte == b'"') | (byte == b'\\'))
+}
+
 type Member<'a> = (Cow<'a, str>, Node<'a>);
 
 fn sorted<'n, 'a>(members: &'n [Member<'a>]) -> Vec<&'n Member<'a>> {
@@ -121,6 +131,9 @@ fn sorted<'n, 'a>(members: &'n [Member<'a>]) -> Vec<&'n Member<'a>> {
 }
 
 fn string_len(string: &str) -> usize {
+    if !needs_escapes(string) {
+        return 2 + string.len();
+    }
     let escaped = |byte: u8| match byte {
         b'"' | b'\\' | 0x08 | 0x09 | 0x0a | 0x0c | 0x0d => 2,
         0..=0x1f => 6,

@@ -93,6 +93,19 @@ impl Decimal {
     }
 }
 
+/// Whether [`Decimal::write_canonical`] would give back the text of a JSON number, as far as that shows at a glance: a short
+/// integer, or one with a fraction that does not end in a zero.
+pub(crate) fn is_canonical(text: &str) -> bool {
+    let unsigned = text.strip_prefix('-').unwrap_or(text).as_bytes();
+    // With a zero in front it may be a zero with a sign, or have zeros behind the point.
+    let (first, last) = (unsigned.first(), unsigned.last());
+    if unsigned.len() > 21 || first == Some(&b'0') {
+        return text == "0";
+    }
+    let has_point = unsigned.contains(&b'.');
+    unsigned.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'.')) && !(has_point && last == Some(&b'0'))
+}
+
 /// An exponent too long for an `i64` is as far out of range as the largest one.
 fn parse_exponent(text: &str) -> i64 {
     let limit = MAX_EXPONENT * 2;
@@ -101,7 +114,9 @@ fn parse_exponent(text: &str) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use super::Decimal;
+    use proptest::prelude::*;
+
+    use super::{Decimal, is_canonical};
 
     fn canonical(text: &str) -> String {
         let mut out = String::new();
@@ -129,6 +144,15 @@ mod tests {
             ("123.456e2", "12345.6"),
         ] {
             assert_eq!(canonical(text), expected, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_canonical_at_a_glance_is_canonical(text in "-?(0|[1-9][0-9]{0,22})(\\.[0-9]{1,8})?([eE][+-]?[0-9]{1,3})?") {
+            if is_canonical(&text) {
+                prop_assert_eq!(canonical(&text), text);
+            }
         }
     }
 

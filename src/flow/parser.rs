@@ -11,9 +11,14 @@ use super::number::Decimal;
 use super::refusal::{Path, Reason, Refusal};
 use super::{MAX_DEPTH, Node};
 
-type Result<T> = std::result::Result<T, Refusal>;
+/// A refusal is large and rare: in a box it does not make the results large that come back from every value.
+type Result<T> = std::result::Result<T, Box<Refusal>>;
 
-pub(super) fn parse(text: &str) -> Result<Node<'_>> {
+pub(super) fn parse(text: &str) -> std::result::Result<Node<'_>, Refusal> {
+    read(text).map_err(|refusal| *refusal)
+}
+
+fn read(text: &str) -> Result<Node<'_>> {
     let mut parser = Parser { text, bytes: text.as_bytes(), at: 0 };
     parser.skip_space();
     let node = parser.value(0)?;
@@ -33,7 +38,7 @@ struct Parser<'a> {
 impl<'a> Parser<'a> {
     fn value(&mut self, depth: usize) -> Result<Node<'a>> {
         match self.peek() {
-            Some(b'{' | b'[') if depth == MAX_DEPTH => Err(Reason::TooDeep.at(Path::default())),
+            Some(b'{' | b'[') if depth == MAX_DEPTH => Err(Reason::TooDeep.at(Path::default()).into()),
             Some(b'{') => self.object(depth + 1),
             Some(b'[') => self.array(depth + 1),
             Some(b'"') => Ok(Node::String(self.string()?)),
@@ -65,7 +70,7 @@ impl<'a> Parser<'a> {
             self.skip_space();
             match self.value(depth) {
                 Ok(value) => members.push((name, value)),
-                Err(refusal) => return Err(Refusal { path: refusal.path.inside_member(&name), ..refusal }),
+                Err(refusal) => return Err(within(*refusal, |path| path.inside_member(&name))),
             }
             self.skip_space();
             if self.take(b'}') {
@@ -88,7 +93,7 @@ impl<'a> Parser<'a> {
         loop {
             match self.value(depth) {
                 Ok(value) => items.push(value),
-                Err(refusal) => return Err(Refusal { path: refusal.path.inside_index(items.len()), ..refusal }),
+                Err(refusal) => return Err(within(*refusal, |path| path.inside_index(items.len()))),
             }
             self.skip_space();
             if self.take(b']') {
@@ -118,7 +123,8 @@ impl<'a> Parser<'a> {
         if self.take(b'.') && self.digits() == 0 {
             return Err(self.not_json("expected a digit after the decimal point"));
         }
-        if self.take(b'e') || self.take(b'E') {
+        let has_exponent = self.take(b'e') || self.take(b'E');
+        if has_exponent {
             let _ = self.take(b'+') || self.take(b'-');
             if self.digits() == 0 {
                 return Err(self.not_json("expected a digit in the exponent"));
@@ -126,11 +132,11 @@ impl<'a> Parser<'a> {
         }
         let text = &self.text[start..self.at];
         // Short and without an exponent it fits; the rest is looked at closely.
-        let plain = text.len() < 16_000 && !text.contains(['e', 'E']);
+        let plain = text.len() < 16_000 && !has_exponent;
         if plain || Decimal::new(text).fits_numeric() {
             Ok(Node::Number(text))
         } else {
-            Err(Reason::NumberOutOfRange.at(Path::default()))
+            Err(Reason::NumberOutOfRange.at(Path::default()).into())
         }
     }
 
@@ -197,7 +203,7 @@ impl<'a> Parser<'a> {
     fn unicode_escape(&mut self) -> Result<char> {
         let first = self.hex4()?;
         let scalar = match first {
-            0 => return Err(Reason::NulCharacter.at(Path::default())),
+            0 => return Err(Reason::NulCharacter.at(Path::default()).into()),
             0xd800..=0xdbff if self.bytes[self.at..].starts_with(b"\\u") => {
                 self.at += 2;
                 match self.hex4()? {
@@ -207,7 +213,7 @@ impl<'a> Parser<'a> {
             }
             _ => first,
         };
-        char::from_u32(scalar).ok_or_else(|| Reason::LoneSurrogate.at(Path::default()))
+        char::from_u32(scalar).ok_or_else(|| Reason::LoneSurrogate.at(Path::default()).into())
     }
 
     fn hex4(&mut self) -> Result<u32> {
@@ -235,7 +241,8 @@ impl<'a> Parser<'a> {
         found
     }
 
-    fn not_json(&self, problem: &'static str) -> Refusal {
+    #[cold]
+    fn not_json(&self, problem: &'static str) -> Box<Refusal> {
         let mut end = self.at;
         while !self.text.is_char_boundary(end) {
             end -= 1;
@@ -244,8 +251,13 @@ impl<'a> Parser<'a> {
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
         let line = before.matches('\n').count() + 1;
         let column = before[line_start..].chars().count() + 1;
-        Reason::NotJson { line, column, problem }.at(Path::default())
+        Reason::NotJson { line, column, problem }.at(Path::default()).into()
     }
+}
+
+#[cold]
+fn within(refusal: Refusal, whole: impl FnOnce(Path) -> Path) -> Box<Refusal> {
+    Refusal { path: whole(refusal.path), ..refusal }.into()
 }
 
 fn no_duplicates(members: &[(Cow<'_, str>, Node<'_>)]) -> Result<()> {
@@ -257,7 +269,7 @@ fn no_duplicates(members: &[(Cow<'_, str>, Node<'_>)]) -> Result<()> {
     };
     match duplicate {
         None => Ok(()),
-        Some(i) => Err(Reason::DuplicateMember.at(Path::member(&members[i].0))),
+        Some(i) => Err(Reason::DuplicateMember.at(Path::member(&members[i].0)).into()),
     }
 }
 

@@ -1,12 +1,18 @@
 //! Three ways to print a [`Node`]: compact, for storing; pretty, for people; canonical, for comparing.
 
 use super::Node;
-use super::number::Decimal;
+use super::node::needs_escapes;
+use super::number::{Decimal, is_canonical};
 
 impl Node<'_> {
     /// Without white space, everything else as written.
     pub(crate) fn to_compact(&self) -> String {
-        let mut out = String::new();
+        self.to_compact_of(0)
+    }
+
+    /// The same, where about the length of the text is known.
+    pub(super) fn to_compact_of(&self, length: usize) -> String {
+        let mut out = String::with_capacity(length);
         self.print(&mut out, None);
         out
     }
@@ -52,6 +58,7 @@ impl Node<'_> {
     fn write_canonical(&self, out: &mut String, level: Option<usize>) {
         let inner = level.map(|level| level + 1);
         match self {
+            Self::Number(text) if is_canonical(text) => out.push_str(text),
             Self::Number(text) => Decimal::new(text).write_canonical(out),
             Self::Array(items) if !items.is_empty() => {
                 surround(out, '[', ']', level, items, |out, item| item.write_canonical(out, inner));
@@ -110,6 +117,11 @@ fn surround<T>(
 /// With the escapes that JSON requires and no others, as serde_json and PostgreSQL do.
 fn write_string(out: &mut String, string: &str) {
     out.push('"');
+    if !needs_escapes(string) {
+        out.push_str(string);
+        out.push('"');
+        return;
+    }
     let mut start = 0;
     for (at, byte) in string.bytes().enumerate() {
         let escape = match byte {

@@ -18,6 +18,10 @@ pub(super) struct AppendFile {
     /// Behind what is believed.
     end: u64,
     condition: Condition,
+    /// How many zeros are written behind the end in advance.
+    ahead: u64,
+    /// Behind the zeros that were written, if any.
+    zeroed: u64,
 }
 
 #[derive(Debug)]
@@ -40,7 +44,7 @@ impl AppendFile {
     /// known to be on the disk.
     pub(super) fn existing(disk: &Arc<dyn Disk>, path: &Path, file: Arc<File>, synced: u64, end: u64) -> Self {
         let condition = Condition::Found(synced);
-        Self { disk: Arc::clone(disk), path: path.to_owned(), file, end, condition }
+        Self { disk: Arc::clone(disk), path: path.to_owned(), file, end, condition, ahead: 0, zeroed: 0 }
     }
 
     /// Puts a file that was prepared into its place. Nothing is appended to it before that is certain to last.
@@ -49,7 +53,22 @@ impl AppendFile {
         let file = Arc::new(prepared.put()?);
         let synced = sync_directory_of(&**disk, path);
         let condition = if synced.is_ok() { Condition::Sound } else { Condition::Unplaced };
-        Ok(Self { disk: Arc::clone(disk), path: path.to_owned(), file, end, condition })
+        Ok(Self { disk: Arc::clone(disk), path: path.to_owned(), file, end, condition, ahead: 0, zeroed: 0 })
+    }
+
+    /// Writes zeros ahead of what is appended, so many at a time. A sync that finds the file as long as before, on blocks
+    /// that it has already, has nothing to write but the content (benches/limits: two thirds of the time).
+    pub(super) fn writing_ahead(self, bytes: u64) -> Self {
+        Self { ahead: bytes, ..self }
+    }
+
+    /// Leaves nothing behind the end, for whoever reads the file when nobody writes it.
+    pub(super) fn trim(&mut self) -> io::Result<()> {
+        if self.zeroed > self.end {
+            self.disk.truncate(&self.file, self.end)?;
+        }
+        self.zeroed = 0;
+        Ok(())
     }
 
     /// Believes nothing behind this place.
@@ -76,6 +95,11 @@ impl AppendFile {
         let end = written.inspect_err(|_| {
             self.condition = if sync_failed { Condition::Spoiled } else { Condition::Torn };
         })?;
+        if self.ahead > 0 && end > self.zeroed {
+            // Without them it goes on as it would have.
+            let zeros = vec![0; usize::try_from(self.ahead).unwrap_or_default()];
+            self.zeroed = self.disk.write(&self.file, end, &zeros).map_or(0, |()| end + self.ahead);
+        }
         if is_synced {
             self.disk.sync(&self.file).inspect_err(|_| self.condition = Condition::Spoiled)?;
         }
@@ -106,6 +130,9 @@ impl AppendFile {
 
     /// Makes the file fit to be appended to.
     fn mend(&mut self) -> io::Result<()> {
+        if !matches!(self.condition, Condition::Sound) {
+            self.zeroed = 0;
+        }
         match self.condition {
             Condition::Sound => {}
             Condition::Found(synced) => {

@@ -11,10 +11,8 @@
 //! Reading and writing hold one flow at a time, so that a file needs no more memory than its flows do.
 
 use std::collections::HashMap;
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Seek, Write};
 use std::sync::Arc;
-
-use serde_json::value::RawValue;
 
 use super::file_reader::{self, Part};
 use super::state::{Entry, Hash, State};
@@ -76,7 +74,20 @@ impl Content {
 }
 
 /// Reads a file; `None` when there is nothing in it.
-pub(super) fn read(file: impl Read) -> Result<Option<Content>, Fault> {
+pub(super) fn read(mut file: impl Read + Seek) -> Result<Option<Content>, Fault> {
+    let mut reading = Reading::default();
+    // What this does not take is read once more by those who can say what is wrong.
+    if file_reader::read_quickly(&mut file, |part| reading.take(part)).is_ok()
+        && let Ok(content) = reading.finish()
+    {
+        return Ok(Some(content));
+    }
+    let rewound = file.rewind();
+    rewound.map_err(|error| Fault { problem: format!("`$`: cannot be read: {error}"), remedy: RESTORE })?;
+    read_closely(file)
+}
+
+fn read_closely(file: impl Read) -> Result<Option<Content>, Fault> {
     let mut file = BufReader::with_capacity(1 << 16, NotBlank { file, is_blank: true });
     // Some editors begin a file with a byte order mark.
     if file.fill_buf().is_ok_and(|bytes| bytes.starts_with("\u{feff}".as_bytes())) {
@@ -99,16 +110,7 @@ pub(super) fn read(file: impl Read) -> Result<Option<Content>, Fault> {
         let what = if error.is_io() { "cannot be read" } else { "not a JSON file of flows" };
         Fault { problem: format!("`$`: {what}: {error}"), remedy }
     })?;
-    let version = reading.members.iter().find_map(|member| match member {
-        Member::Other(name, value) if name == "version" => Some(value),
-        _ => None,
-    });
-    check_version(version)?;
-    if !reading.members.contains(&Member::Flows) {
-        return Err(fault("`$.flows`: missing", CORRECT));
-    }
-    let Reading { flows, members, quarantined, .. } = reading;
-    Ok(Some(Content { flows, members: members.into(), quarantined: quarantined.into() }))
+    reading.finish().map(Some)
 }
 
 #[derive(Default)]
@@ -122,16 +124,29 @@ struct Reading {
 }
 
 impl Reading {
+    fn finish(self) -> Result<Content, Fault> {
+        let version = self.members.iter().find_map(|member| match member {
+            Member::Other(name, value) if name == "version" => Some(value),
+            _ => None,
+        });
+        check_version(version)?;
+        if !self.members.contains(&Member::Flows) {
+            return Err(fault("`$.flows`: missing", CORRECT));
+        }
+        let Self { flows, members, quarantined, .. } = self;
+        Ok(Content { flows, members: members.into(), quarantined: quarantined.into() })
+    }
+
     /// Whether to go on.
     fn take(&mut self, part: Part<'_>) -> bool {
         match part {
-            Part::Flow(text) => self.flow(text),
+            Part::Flow(text, read) => self.flow(text, read),
             Part::Flows => self.member("flows", Member::Flows),
             Part::Member(name, value) => {
-                self.member(name, Member::Other(name.to_owned(), value.get().to_owned()));
+                self.member(name, Member::Other(name.to_owned(), value.to_owned()));
                 // What follows in a file of a newer version need not be read, and may look otherwise.
                 if name == "version" && self.fault.is_none() {
-                    self.fault = check_version(Some(value.get())).err();
+                    self.fault = check_version(Some(value)).err();
                 }
             }
         }
@@ -149,10 +164,10 @@ impl Reading {
         self.members.push(member);
     }
 
-    fn flow(&mut self, text: &RawValue) {
+    fn flow(&mut self, text: &str, read: Result<(Flow, Hash), Refusal>) {
         let place = self.place;
         self.place += 1;
-        let problem = match Flow::parse_hashed(text.get()) {
+        let problem = match read {
             Ok((flow, hash)) => match self.ids.insert(flow.id(), place) {
                 None => {
                     self.flows.push(Found { flow, hash, place });
@@ -165,17 +180,17 @@ impl Reading {
             },
             Err(refusal) => inside(refusal, place).to_string(),
         };
-        self.quarantined.push(Quarantined { text: text.get().into(), place, id: id_of(text), problem });
+        self.quarantined.push(Quarantined { text: text.into(), place, id: id_of(text), problem });
     }
 }
 
 /// The id of a value that is no good flow, if it has one.
-fn id_of(text: &RawValue) -> Option<FlowId> {
+fn id_of(text: &str) -> Option<FlowId> {
     #[derive(serde::Deserialize)]
     struct WithId {
         id: String,
     }
-    serde_json::from_str::<WithId>(text.get()).ok()?.id.parse().ok()
+    serde_json::from_str::<WithId>(text).ok()?.id.parse().ok()
 }
 
 fn inside(refusal: Refusal, place: u64) -> Refusal {

@@ -1,7 +1,8 @@
 //! The journal: every change since the file was last written, and then some. A save is one append and one sync.
 //!
 //! `<file>.journal` begins with what there was before it (`base` and `gone` lines, without documents) and goes on with
-//! changes. It is made, and later replaced by a shorter one, as a whole; in between it only grows.
+//! changes. It is made, and later replaced by a shorter one, as a whole; in between it only grows. While it is written, zeros
+//! stand behind the last line, up to [`AHEAD`] of them.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -17,6 +18,9 @@ use crate::disk::Disk;
 use crate::disk::durable::Prepared;
 use crate::flow::FlowId;
 use crate::repository::Version;
+
+/// How much of it is zeros while it is written.
+const AHEAD: u64 = 1 << 18;
 
 /// The journal, open for writing.
 #[derive(Debug)]
@@ -83,7 +87,7 @@ pub(super) fn beside(file: &Path, suffix: &str) -> PathBuf {
 impl Journal {
     /// The journal that is there, read and found whole.
     pub(super) fn existing(disk: &Arc<dyn Disk>, path: &Path, file: Arc<File>, replay: &Replay) -> Self {
-        let file = AppendFile::existing(disk, path, file, replay.synced, replay.end);
+        let file = AppendFile::existing(disk, path, file, replay.synced, replay.end).writing_ahead(AHEAD);
         Self { file, start: replay.start, last: replay.last }
     }
 
@@ -100,7 +104,7 @@ impl Journal {
         start: u64,
         last: u64,
     ) -> io::Result<Self> {
-        Ok(Self { file: AppendFile::put(disk, path, prepared)?, start, last })
+        Ok(Self { file: AppendFile::put(disk, path, prepared)?.writing_ahead(AHEAD), start, last })
     }
 
     pub(super) fn last(&self) -> u64 {
@@ -137,6 +141,11 @@ impl Journal {
     /// Puts the journal back where somebody has removed it. Says no where somebody has put another one there.
     pub(super) fn put_back(&mut self) -> io::Result<bool> {
         self.file.put_back()
+    }
+
+    /// Leaves it as it is to be found when nobody writes it.
+    pub(super) fn trim(&mut self) -> io::Result<()> {
+        self.file.trim()
     }
 
     /// Undoes an append that has failed, so that nothing of it is found after a restart.

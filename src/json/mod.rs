@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `state` | the flows in memory, and what changes make of them; `crate::listing` makes lists of them |
 //! | `writer`, `journal` | a save: one append, one sync, whatever the number of flows |
+//! | `file`, `file_reader`, `splitter` | what the file says |
 //! | `upkeep`, `file`, `history` | what follows later: `flows.json`, the older changes |
 //! | `open`, `recovery`, `replay`, `reconcile` | the start, in every condition |
 //! | `log`, `histories`, `segment`, `line` | reading history and feed |
@@ -64,6 +65,7 @@ mod replay;
 mod segment;
 mod settings;
 mod shared;
+mod splitter;
 mod state;
 mod upkeep;
 mod watch;

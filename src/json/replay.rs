@@ -104,6 +104,9 @@ struct Lines {
     file: u64,
     /// Where the first line begins that cannot be read.
     unreadable: Option<u64>,
+    /// Where the first line begins that has zeros in it, which no line has that was on the disk before it was acknowledged:
+    /// they were written ahead of it.
+    unwritten: Option<u64>,
 }
 
 impl Lines {
@@ -111,6 +114,9 @@ impl Lines {
         let end = offset + text.len() as u64 + 1;
         let Some(line) = line::parse(text).filter(|_| is_whole) else {
             self.unreadable.get_or_insert(offset);
+            if text.contains(&0) {
+                self.unwritten.get_or_insert(offset);
+            }
             return;
         };
         let is_base = self.events.is_empty() && self.header.as_ref().is_some_and(|h| self.base_lines < h.lines);
@@ -143,6 +149,7 @@ impl Lines {
 
     /// What all of the lines come to.
     fn judge(mut self) -> Replay {
+        self.cut_unwritten();
         let half = self.half_calls();
         let mut torn = self.unreadable;
         self.events.retain(|event| match event {
@@ -173,6 +180,19 @@ impl Lines {
         let Self { header, flows, gone, events, start, file, .. } = self;
         let (start, synced, file) = (start.min(end), unsure.min(end), file.min(last));
         Replay { header, flows, gone, events, start, end, synced, last, file, damage }
+    }
+
+    /// Lets go of what stands behind zeros. It was appended together with what is missing there, and got onto the disk
+    /// before it; nobody was told that it was saved, unless a line knows otherwise.
+    fn cut_unwritten(&mut self) {
+        let Some(at) = self.unwritten.filter(|at| self.unreadable == Some(*at)) else { return };
+        let before = changes(&self.events).filter(|told| told.offset < at).map(|told| told.seq).max();
+        let last = before.or(self.header.as_ref().map(|header| header.after)).unwrap_or(0);
+        let was_synced = changes(&self.events).any(|told| told.offset > at && told.synced > last);
+        if !was_synced {
+            self.events.retain(|event| !matches!(event, Event::Changed(told) if told.offset > at));
+            self.end = self.end.min(at);
+        }
     }
 
     /// The first numbers of the calls of which not every change is there. They were never acknowledged, unless a later

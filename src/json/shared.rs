@@ -263,7 +263,9 @@ impl Shared {
         *lock(&self.since) = Instant::now();
         // Wakes those who wait for changes; asking, they find the store closed.
         self.last.send_replace(u64::MAX);
-        *writer = None;
+        if let Some(writer) = writer.take() {
+            writer.leave();
+        }
     }
 }
 

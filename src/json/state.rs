@@ -222,7 +222,7 @@ impl Plan {
     /// The document is checked again: one that comes from a database may have been written by SQL, and a file with it
     /// would not open any more.
     fn put(&mut self, flow: &Flow, operation: Operation, stamp: &Stamp) -> Result<Applied> {
-        let (flow, hash) = Flow::parse_hashed(flow.document().get()).map_err(refused)?;
+        let (flow, hash) = flow.checked().map_err(refused)?;
         let id = flow.id();
         let made =
             |operation, revision, created_at| Made::by(stamp, operation, revision, created_at, hash, flow.clone());
@@ -253,7 +253,7 @@ impl Plan {
 
     /// A flow of another store, whose id is free.
     fn adopt(&mut self, stored: &Stored<Flow>) -> Result<Applied> {
-        let (flow, hash) = Flow::parse_hashed(stored.item.document().get()).map_err(refused)?;
+        let (flow, hash) = stored.item.checked().map_err(refused)?;
         let id = flow.id();
         let last = self.state.deleted.get(&id).map(|deletion| deletion.revision);
         let version = stored.version.adopted(last)?;
@@ -273,7 +273,7 @@ impl Plan {
             if given.is_some_and(|given| record.revision <= given) {
                 continue;
             }
-            let (flow, hash) = Flow::parse_hashed(record.item.document().get()).map_err(refused)?;
+            let (flow, hash) = record.item.checked().map_err(refused)?;
             let (operation, revision, at, author) =
                 (record.operation, record.revision, record.at.trunc_subsecs(6), record.author.clone());
             let made = Made { facts: Facts { operation, revision, at, author, created_at, hash }, flow };
@@ -283,7 +283,7 @@ impl Plan {
         match (chronicle.now(), last) {
             (Some(now), None) => self.adopt(now),
             (Some(now), Some(last)) => {
-                let (flow, hash) = Flow::parse_hashed(now.item.document().get()).map_err(refused)?;
+                let (flow, hash) = now.item.checked().map_err(refused)?;
                 let version = now.version.adopted(given)?;
                 if !same_value(&last.flow, &flow).map_err(refused)? {
                     let Version { revision, created_at, .. } = version;

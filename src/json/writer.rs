@@ -149,6 +149,16 @@ impl Writer {
         self.journal()?.note(seq, gone)
     }
 
+    /// Leaves the files as they are to be found when nobody writes them.
+    pub(super) fn leave(mut self) {
+        if let JournalPlace::There(journal) = &mut self.journal
+            && let Err(error) = journal.trim()
+        {
+            // The next start cuts off what it finds behind the last line.
+            tracing::debug!(%error, "zeros are left at the end of the journal");
+        }
+    }
+
     /// Makes the journal where there is none yet.
     fn journal(&mut self) -> io::Result<&mut Journal> {
         if let JournalPlace::ToCome(base) = &self.journal {

@@ -57,7 +57,7 @@ async fn what_the_file_lacks_is_measured() {
     create_all(&*store, [flow(1, "a"), flow(2, "b")]).await;
     until("it has been lacking for a while", async || lacks().1 > Some(0.1)).await;
     assert_eq!(lacks().0, Some(2.0));
-    let bytes = std::fs::metadata(file.beside("journal")).unwrap().len();
+    let bytes = file.journal().len();
     assert_eq!(measured(&*store, "json_journal_bytes"), Some(bytes as f64));
     assert_eq!(measured(&*store, "json_checkpoints_total"), Some(0.0));
     store.close().await;

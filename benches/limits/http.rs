@@ -1,0 +1,146 @@
+//! The real server over PostgreSQL, beside the repository that it uses. Its clients send bytes that are ready and read
+//! as many as the answer says, so that what is measured is the server.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use strom::FlowRepository;
+use strom::repository::ListQuery;
+use strom::testkit::chance::Chance;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+
+use crate::Arguments;
+use crate::load::{AsyncOperation, Edits, in_turns, stamp, tasks};
+use crate::postgres::Server;
+use crate::program::Program;
+use crate::report::{Report, Row};
+
+const FLOWS: u64 = 10_000;
+const SLICES: usize = 7;
+const SLICE: Duration = Duration::from_secs(2);
+const CLIENTS: usize = 5;
+
+#[derive(Debug, Clone, Copy)]
+enum What {
+    Get,
+    List,
+    Save,
+}
+
+pub(crate) async fn measure(server: &Server, arguments: &Arguments, report: &mut Report) {
+    let repository = server.filled("strom_bench_http", FLOWS).await;
+    let program = Program::start("bench", &["--database-url", &server.url("strom_bench_http")]);
+    for (what, name, goal) in
+        [(What::Get, "get", Some(1.5)), (What::List, "page of 50 summaries", None), (What::Save, "save", None)]
+    {
+        let ours = async || {
+            let mut clients = Vec::new();
+            for task in 0..CLIENTS {
+                clients.push(Some(Client::connect(&program.address, what, task).await));
+            }
+            let clients = std::sync::Mutex::new(clients);
+            tasks(CLIENTS, SLICE, |task| clients.lock().unwrap()[task].take().unwrap()).await.seconds
+        };
+        let floor = async || {
+            let caller = |task| Caller {
+                repository: Arc::clone(&repository),
+                what,
+                chance: Chance::new(task as u64),
+                edits: Edits::of(task, FLOWS, 2_000),
+            };
+            tasks(CLIENTS, SLICE, caller).await.seconds
+        };
+        let (ours, floor) = in_turns(arguments.rounds(SLICES), ours, floor).await;
+        let row = Row::new("HTTP", name, &ours).of(FLOWS, 2_000, CLIENTS).over("the repository", &floor);
+        report.add(match goal {
+            Some(goal) => row.goal(goal),
+            None => row,
+        });
+    }
+    repository.close().await;
+}
+
+struct Caller {
+    repository: Arc<dyn FlowRepository>,
+    what: What,
+    chance: Chance,
+    edits: Edits,
+}
+
+impl AsyncOperation for Caller {
+    async fn once(&mut self) {
+        let number = self.chance.below(FLOWS);
+        match self.what {
+            What::Get => drop(self.repository.get(uuid::Uuid::from_u128(number.into()).into()).await.unwrap().unwrap()),
+            What::List => {
+                let query = ListQuery { limit: Some(50), ..ListQuery::default() };
+                assert_eq!(self.repository.summaries(&query).await.unwrap().items.len(), 50);
+            }
+            What::Save => {
+                self.repository.apply(vec![self.edits.next_change()], stamp()).await.unwrap();
+            }
+        }
+    }
+}
+
+struct Client {
+    what: What,
+    chance: Chance,
+    edits: Edits,
+    host: String,
+    reader: BufReader<OwnedReadHalf>,
+    writer: OwnedWriteHalf,
+    answer: Vec<u8>,
+}
+
+impl Client {
+    async fn connect(address: &str, what: What, task: usize) -> Self {
+        let stream = TcpStream::connect(address).await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        let (reader, writer) = stream.into_split();
+        let (chance, host) = (Chance::new(1 << 32 | task as u64), address.to_owned());
+        let edits = Edits::of(task, FLOWS, 2_000);
+        Self { what, chance, edits, host, reader: BufReader::new(reader), writer, answer: Vec::new() }
+    }
+
+    fn request(&mut self) -> String {
+        let number = self.chance.below(FLOWS);
+        let id = uuid::Uuid::from_u128(number.into());
+        let host = &self.host;
+        match self.what {
+            What::Get => format!("GET /api/flows/{id} HTTP/1.1\r\nHost: {host}\r\n\r\n"),
+            What::List => format!("GET /api/flows?limit=50&view=summary HTTP/1.1\r\nHost: {host}\r\n\r\n"),
+            What::Save => {
+                let flow = self.edits.next();
+                let (id, body) = (flow.id(), flow.document().get());
+                format!(
+                    "PUT /api/flows/{id} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n\
+                     Content-Length: {}\r\n\r\n{body}",
+                    body.len()
+                )
+            }
+        }
+    }
+}
+
+impl AsyncOperation for Client {
+    async fn once(&mut self) {
+        let request = self.request();
+        self.writer.write_all(request.as_bytes()).await.unwrap();
+        let mut length = None;
+        let mut line = String::new();
+        self.reader.read_line(&mut line).await.unwrap();
+        assert_eq!(line.trim_end(), "HTTP/1.1 200 OK", "{request}");
+        while line != "\r\n" {
+            line.clear();
+            self.reader.read_line(&mut line).await.unwrap();
+            if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+                length = value.trim().parse().ok();
+            }
+        }
+        self.answer.resize(length.expect("a length"), 0);
+        self.reader.read_exact(&mut self.answer).await.unwrap();
+    }
+}
