@@ -9,7 +9,7 @@ use futures::FutureExt;
 use serde_json::value::RawValue;
 use sqlx::types::Json;
 use sqlx::{Connection, PgConnection};
-use tokio::task::spawn_blocking;
+use tokio::task::{JoinHandle, spawn_blocking};
 use uuid::Uuid;
 
 use super::adopt;
@@ -65,7 +65,7 @@ pub(super) async fn apply(
 
 async fn attempt(connection: &mut PgConnection, call: Arc<Call>) -> Result<Attempt> {
     // A statement is a transaction of its own; a flow that comes with its history takes several.
-    if call.changes.len() == 1 && !matches!(read(&call, 0).await?[..], [Change::Inherit(_)]) {
+    if call.changes.len() == 1 && !matches!(Reading::begin(&call, 0).finish().await?[..], [Change::Inherit(_)]) {
         return write(connection, &call).await;
     }
     let mut transaction = connection.begin().await?;
@@ -84,8 +84,12 @@ async fn write(connection: &mut PgConnection, call: &Call) -> Result<Attempt> {
     let mut violations = Vec::new();
     let mut restored = String::new();
     let mut next = 0;
-    while next < count {
-        let changes = read(call, next).await?;
+    let mut reading = (count > 0).then(|| Reading::begin(call, 0));
+    while let Some(begun) = reading.take() {
+        let changes = begun.finish().await?;
+        // The next ones are read while the server works at these.
+        let behind = next + changes.len();
+        reading = (behind < count).then(|| Reading::begin(call, behind));
         let batch =
             Batch { changes: &changes, first: next, stamp: &call.stamp, restored: restored_by(&changes, restored) };
         let mut done = HashMap::with_capacity(changes.len());
@@ -125,28 +129,44 @@ fn restored_by(changes: &[Change], mut restored: String) -> String {
     restored
 }
 
-/// The changes of the next batch, at least one. Several may have to be read from a disk, where nobody else waits for it.
-async fn read(call: &Call, first: usize) -> Result<Vec<Change>> {
-    let changes = Arc::clone(&call.changes);
-    let reading = move || {
-        let mut batch = Vec::new();
-        let mut bytes = 0;
-        for index in first..changes.len().min(first + BATCH_FLOWS) {
-            let change = changes.change(index)?;
-            bytes += size(&change);
-            // What does not fit is read again for the next batch.
-            if bytes > BATCH_BYTES && !batch.is_empty() {
-                break;
-            }
-            batch.push(change);
+/// The changes of a batch, at least one, while they are read. Several may have to be read from a disk, where nobody else
+/// waits for it.
+enum Reading {
+    Done(io::Result<Vec<Change>>),
+    Begun(JoinHandle<io::Result<Vec<Change>>>),
+}
+
+impl Reading {
+    fn begin(call: &Call, first: usize) -> Self {
+        let changes = Arc::clone(&call.changes);
+        match call.changes.len() {
+            1 => Self::Done(read(&*changes, first)),
+            _ => Self::Begun(spawn_blocking(move || read(&*changes, first))),
         }
-        Ok(batch)
-    };
-    let read = match call.changes.len() {
-        1 => reading(),
-        _ => spawn_blocking(reading).await.unwrap_or_else(|panicked| Err(io::Error::other(panicked))),
-    };
-    read.map_err(Error::Unreadable)
+    }
+
+    async fn finish(self) -> Result<Vec<Change>> {
+        let read = match self {
+            Self::Done(read) => read,
+            Self::Begun(reading) => reading.await.unwrap_or_else(|panicked| Err(io::Error::other(panicked))),
+        };
+        read.map_err(Error::Unreadable)
+    }
+}
+
+fn read(changes: &dyn ChangeList, first: usize) -> io::Result<Vec<Change>> {
+    let mut batch = Vec::new();
+    let mut bytes = 0;
+    for index in first..changes.len().min(first + BATCH_FLOWS) {
+        let change = changes.change(index)?;
+        bytes += size(&change);
+        // What does not fit is read again for the next batch.
+        if bytes > BATCH_BYTES && !batch.is_empty() {
+            break;
+        }
+        batch.push(change);
+    }
+    Ok(batch)
 }
 
 fn size(change: &Change) -> usize {

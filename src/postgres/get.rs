@@ -12,9 +12,22 @@ use super::row::FlowRow;
 use crate::flow::{Flow, FlowId};
 use crate::repository::Stored;
 
-/// The flow with this id.
+/// The flow with this id. A statement of its own: of `= ANY($1)` PostgreSQL supposes that it is ten ids, so it never keeps the
+/// plan for one.
 pub(super) async fn one(connection: &mut PgConnection, id: FlowId) -> Result<Option<Stored<Flow>>> {
-    Ok(some(connection, &[id.as_uuid()]).await?.pop())
+    let row = sqlx::query_as!(
+        FlowRow,
+        r#"
+        SELECT id, name, state, auto_restart, size, elements, blocks, links, revision, created_at, updated_at, author,
+            data AS "data: Json<Box<RawValue>>"
+        FROM flows
+        WHERE id = $1
+        "#,
+        id.as_uuid(),
+    )
+    .fetch_optional(connection)
+    .await?;
+    row.map(|row| Ok(row.try_into()?)).transpose()
 }
 
 /// Those of these flows that exist, in no order.

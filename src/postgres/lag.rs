@@ -14,8 +14,9 @@ const MOST: i64 = 10_000;
 /// (`pg_monitor`). It may be in another database of the server.
 pub(super) async fn feed_lag(connection: &mut PgConnection) -> Result<FeedLag> {
     // LATERAL, or all of the history is read to find that nothing is held back: 70 ms at 100,000 records instead of 0.2.
-    // Where no transaction has written and not ended, none is the oldest; else its age is NULL when the server does not
-    // show it. It had begun before anything was held back, so nothing has been for longer, whatever time a change bears.
+    // Where no transaction has written and not ended, or the oldest has ended since, none is; else its age is NULL when the
+    // server does not show it. It had begun before anything was held back, so nothing has been for longer, whatever time a
+    // change bears.
     let row = sqlx::query!(
         r#"
         WITH here AS MATERIALIZED (
@@ -34,7 +35,9 @@ pub(super) async fn feed_lag(connection: &mut PgConnection) -> Result<FeedLag> {
             ) AS change
         ),
         oldest AS MATERIALIZED (
-            SELECT CASE WHEN xmin = xmax THEN 0 ELSE extract(EPOCH FROM clock_timestamp() - begun)::FLOAT8 END AS age
+            SELECT
+                extract(EPOCH FROM clock_timestamp() - begun)::FLOAT8 AS age,
+                CASE WHEN xmin = xmax OR pg_xact_status(xmin) <> 'in progress' THEN 0::FLOAT8 END AS none
             FROM here
             CROSS JOIN LATERAL (
                 SELECT min(begun) AS begun
@@ -52,7 +55,7 @@ pub(super) async fn feed_lag(connection: &mut PgConnection) -> Result<FeedLag> {
         SELECT
             first.held_back AS "held_back!", -- a count is never NULL
             CASE first.held_back WHEN 0 THEN 0 ELSE least(first.age, oldest.age) END AS "behind!", -- nor is a number's age
-            oldest.age AS oldest_transaction
+            coalesce(oldest.age, oldest.none) AS oldest_transaction
         FROM first
         CROSS JOIN oldest
         "#,

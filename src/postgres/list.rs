@@ -2,16 +2,20 @@
 //!
 //! The statement names every possibility and each call switches off those it does not want: `$n IS NULL OR …`, `CASE $n
 //! WHEN 'name' …`. A plan made for the values at hand folds these away and uses the index that is left; a generic plan
-//! could use none. Connections are therefore set to `plan_cache_mode = force_custom_plan` (pool.rs).
+//! could use none. `strom_plan_anew()` makes it too expensive to be taken (migrations/0011_plans.sql).
 
 use serde_json::value::RawValue;
 use sqlx::PgConnection;
 use sqlx::types::Json;
+use uuid::Uuid;
 
 use super::error::{Error, Result};
 use super::row::FlowRow;
 use crate::flow::{Flow, Head};
 use crate::repository::{Cursor, Filter, ListQuery, NamePart, Page, RepositoryError, Stored};
+
+/// How many flows are looked up by their ids.
+const FEW: i64 = 1_000;
 
 pub(super) async fn flows(connection: &mut PgConnection, query: ListQuery) -> Result<Page<Stored<Flow>>> {
     page(connection, &query, true, |flow: &Stored<Flow>| Cursor::behind(&query.sort, flow.item.head(), &flow.version))
@@ -41,9 +45,20 @@ where
     Ok(Page { items, next, total })
 }
 
+/// The flows that hold a document, where they are few. PostgreSQL guesses that one flow in a hundred holds any document, and
+/// for a page would rather walk through all flows in their order than sort so many; of a value that one flow has that
+/// reads all documents. Many are indeed found soon on such a walk.
+async fn few(connection: &mut PgConnection, filter: &Filter) -> Result<Option<Vec<Uuid>>> {
+    let Some(contained) = contained(filter) else { return Ok(None) };
+    let found = sqlx::query_scalar!("SELECT id FROM flows WHERE data @> $1 LIMIT $2", contained as _, FEW + 1);
+    let found = found.fetch_all(connection).await?;
+    Ok((found.len() as i64 <= FEW).then_some(found))
+}
+
 /// At most one row more than the page holds, to know whether another page follows.
 async fn rows(connection: &mut PgConnection, query: &ListQuery, documents: bool) -> Result<Vec<FlowRow>> {
     let filter = &query.filter;
+    let few = if query.limit.is_some() { few(connection, filter).await? } else { None };
     let key = |index: usize| query.sort.keys().get(index).map(|key| key.as_str());
     let after = query.after.as_ref();
     Ok(sqlx::query_as!(
@@ -60,10 +75,12 @@ async fn rows(connection: &mut PgConnection, query: &ListQuery, documents: bool)
                 (updated_at > $12)::INT - (updated_at < $12)::INT AS by_updated_at,
                 (id > $9)::INT - (id < $9)::INT AS by_id
         ) AS side
-        WHERE ($2::TEXT IS NULL OR state = $2 OR ($2 = 'Null' AND state IS NULL))
+        WHERE ($15 OR strom_plan_anew())
+          AND ($2::TEXT IS NULL OR state = $2 OR ($2 = 'Null' AND state IS NULL))
           AND ($3::BOOLEAN IS NULL OR auto_restart = $3 OR (NOT $3 AND auto_restart IS NULL))
           AND ($4::TEXT IS NULL OR name_folded LIKE $4)
           AND ($5::JSONB IS NULL OR data @> $5)
+          AND ($16::UUID[] IS NULL OR id = ANY($16))
           AND (
             $9::UUID IS NULL
             -- By one key: a comparison of rows, at which an index can begin.
@@ -145,6 +162,8 @@ async fn rows(connection: &mut PgConnection, query: &ListQuery, documents: bool)
         after.map(|after| after.updated_at),
         query.limit.map(|limit| i64::from(limit) + 1),
         query.sort.ends_descending(),
+        true,
+        few.as_deref(),
     )
     .fetch_all(connection)
     .await?)
@@ -155,7 +174,8 @@ async fn count(connection: &mut PgConnection, filter: &Filter) -> Result<u64> {
         r#"
         SELECT COUNT(*) AS "count!" -- an aggregate, never NULL
         FROM flows
-        WHERE ($1::TEXT IS NULL OR state = $1 OR ($1 = 'Null' AND state IS NULL))
+        WHERE ($5 OR strom_plan_anew())
+          AND ($1::TEXT IS NULL OR state = $1 OR ($1 = 'Null' AND state IS NULL))
           AND ($2::BOOLEAN IS NULL OR auto_restart = $2 OR (NOT $2 AND auto_restart IS NULL))
           AND ($3::TEXT IS NULL OR name_folded LIKE $3)
           AND ($4::JSONB IS NULL OR data @> $4)
@@ -164,6 +184,7 @@ async fn count(connection: &mut PgConnection, filter: &Filter) -> Result<u64> {
         filter.auto_restart,
         filter.name.as_ref().map(like_pattern),
         contained(filter) as _,
+        true,
     )
     .fetch_one(connection)
     .await?;

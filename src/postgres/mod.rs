@@ -19,11 +19,13 @@ mod lag;
 mod list;
 mod migrate;
 mod migrations;
+mod name_parts;
 mod notifications;
 mod open_error;
 mod pending;
 mod ping;
 mod pool;
+mod ready;
 mod record;
 mod recovery;
 mod retention;
@@ -114,6 +116,7 @@ impl PostgresRepository {
         }
         // A pooler that hands out a connection for each transaction lets nobody listen.
         if !read_only && !pool.servers.is_pooled() {
+            background.spawn(name_parts::index(Arc::clone(&pool)));
             background.spawn(Arc::clone(&notifications).listen(Arc::clone(&pool)));
         }
         let saves = Arc::new(Saves::new(Arc::clone(&pool), Arc::clone(&notifications)));

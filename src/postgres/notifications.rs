@@ -123,7 +123,7 @@ impl Notifications {
 
     /// Listens until nobody has waited for a while.
     async fn hear(&self, pool: &Arc<Pool>, waiting: &mut watch::Receiver<usize>) -> Result<()> {
-        let mut listener = pool.listener().await?;
+        let (mut listener, _turn) = pool.listener().await?;
         listener.listen(CHANNEL).await?;
         let own = process(&mut listener).await?;
         self.listener.store(own, Ordering::Relaxed);

@@ -1,4 +1,4 @@
-//! Keeps the list short in which the index over the documents collects what is new.
+//! Keeps the lists short in which the indexes over documents and parts of names collect what is new.
 //!
 //! A GIN index takes new rows into a list, and whoever fills it has to sort it into the index: with the default limit of 4 MB
 //! a save in some hundreds, which then takes a quarter of a second. Here somebody does it who keeps nobody waiting.
@@ -43,6 +43,14 @@ pub(super) async fn keep_short(pool: Arc<Pool>, mut made: watch::Receiver<()>) {
 
 /// Does nothing where somebody has dropped the index.
 async fn empty(connection: &mut PgConnection) -> Result<()> {
-    sqlx::query!("SELECT gin_clean_pending_list(to_regclass('idx_flows_data'))").fetch_one(connection).await?;
+    sqlx::query!(
+        "
+        SELECT gin_clean_pending_list(index::REGCLASS)
+        FROM (VALUES (to_regclass('idx_flows_data')), (to_regclass('flows_name_parts'))) AS gin (index)
+        WHERE index IS NOT NULL
+        "
+    )
+    .fetch_all(connection)
+    .await?;
     Ok(())
 }

@@ -1,19 +1,23 @@
 //! The connections: at most five, never handed out inside somebody else's transaction, and never waited for when the
 //! database is away.
 
+use std::iter;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures::future::BoxFuture;
+use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
-use sqlx::{PgConnection, PgPool};
+use sqlx::{PgConnection, PgPool, Postgres};
+use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
 use super::breaker::Breaker;
-use super::connection::{Connection, quiet, with_sessions};
+use super::connection::{self, Connection, Turn, quiet, with_sessions};
 use super::error::{self, Error, unanswered, unavailable};
 use super::ping::{self, ping};
+use super::ready::{Known, Ready};
 use super::servers::Servers;
 use super::session;
 use super::url::Wanted;
@@ -37,6 +41,9 @@ const FIRST_PING: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Pool {
     pool: PgPool,
+    ready: Arc<Ready>,
+    /// As many as there may be connections. Whoever holds one finds a connection in `ready`, or room in `pool`.
+    turns: Arc<Semaphore>,
     pub(super) servers: Servers,
     pub(super) breaker: Arc<Breaker>,
     waiting: AtomicU32,
@@ -53,7 +60,15 @@ impl Pool {
         // The settings of a session behind a pooler would be somebody else's.
         let options = if servers.is_pooled() { options } else { with_sessions(options, servers.wanted, &breaker) };
         let pool = options.connect_lazy_with(quiet(server.unwrap_or_else(|| servers.first().clone())));
-        Self { pool, servers, breaker, waiting: 0.into(), answered: Instant::now().into() }
+        Self {
+            pool,
+            ready: Arc::default(),
+            turns: Arc::new(Semaphore::new(MAX_CONNECTIONS as usize)),
+            servers,
+            breaker,
+            waiting: 0.into(),
+            answered: Instant::now().into(),
+        }
     }
 
     /// Runs a statement that can be run twice.
@@ -128,17 +143,56 @@ impl Pool {
 
     /// A connection, or the reason why there is none: the database is away, or all connections are in use.
     pub(super) async fn acquire(&self) -> Result<Connection> {
+        let _waiting = Waiting::on(&self.waiting);
+        let begin = Instant::now();
+        let turn = self.turn(begin).await?;
+        let is_pooled = self.servers.is_pooled();
+        let known = match self.ready.take() {
+            Some(known) if known.is_fresh() => Some(known),
+            Some(known) => self.look(known).await?,
+            None => None,
+        };
+        let known = match known {
+            Some(known) => known,
+            None => Known::new(self.connect(begin).await?),
+        };
+        Ok(Connection::new(known, &self.ready, turn, is_pooled))
+    }
+
+    /// Waits for those who came before.
+    async fn turn(&self, begin: Instant) -> Result<Turn> {
         if let Some(reason) = self.breaker.reason() {
             return Err(unavailable(reason));
         }
-        let _waiting = Waiting::on(&self.waiting);
-        let begin = Instant::now();
+        let turns = Arc::clone(&self.turns);
+        tokio::select! {
+            turn = turns.acquire_owned() => turn.map_err(|_| unavailable("Strom is shutting down")),
+            () = sleep(ACQUIRE_TIMEOUT) => Err(self.none_to_be_had(begin).await),
+            reason = self.breaker.opened() => Err(unavailable(reason)),
+        }
+    }
+
+    /// One that has waited; `None` where it is of no use any more.
+    async fn look(&self, mut known: Known) -> Result<Option<Known>> {
+        let looked = tokio::select! {
+            looked = connection::look(&mut known.connection, self.servers.wanted, self.servers.is_pooled()) => looked,
+            reason = self.breaker.opened() => return Err(unavailable(reason)),
+        };
+        if looked.is_err() {
+            drop(known.connection.detach());
+            return Ok(None);
+        }
+        Ok(Some(known.was_looked_at()))
+    }
+
+    /// One that sqlx's pool has, or a new one.
+    async fn connect(&self, begin: Instant) -> Result<PoolConnection<Postgres>> {
         let acquired = tokio::select! {
             acquired = self.pool.acquire() => acquired,
             reason = self.breaker.opened() => return Err(unavailable(reason)),
         };
         match acquired {
-            Ok(inner) => Ok(Connection::new(inner, !self.servers.is_pooled())),
+            Ok(connection) => Ok(connection),
             Err(sqlx::Error::PoolTimedOut) => Err(self.none_to_be_had(begin).await),
             Err(error) => Err(match RepositoryError::from(Error::from(error)) {
                 RepositoryError::Unavailable { reason, .. } if !self.pool.is_closed() => self.away(reason),
@@ -148,13 +202,15 @@ impl Pool {
         }
     }
 
-    /// A connection on which notifications come in; one of the five as long as it is held.
-    pub(super) async fn listener(&self) -> Result<PgListener> {
-        // sqlx takes it from the pool by itself; this finds out first whether there is one, or why not.
+    /// A connection on which notifications come in; one of the five as long as its turn is held.
+    pub(super) async fn listener(&self) -> Result<(PgListener, Turn)> {
+        // This finds out whether there is a connection, or why not; sqlx then takes one from its pool by itself.
         drop(self.acquire().await?);
+        let turn = self.turn(Instant::now()).await?;
+        drop(self.ready.take());
         let mut listener = PgListener::connect_with(&self.pool).await.map_err(Error::from)?;
         listener.eager_reconnect(false);
-        Ok(listener)
+        Ok((listener, turn))
     }
 
     /// Whether we are too many, or the server has gone: nobody gets a connection or an answer any more.
@@ -210,7 +266,8 @@ impl Pool {
 
     /// Lets go of the connections that nobody uses.
     pub(super) fn drop_idle(&self) {
-        while let Some(idle) = self.pool.try_acquire() {
+        let ready = self.ready.take_all().into_iter().map(|known| known.connection);
+        for idle in ready.chain(iter::from_fn(|| self.pool.try_acquire())) {
             drop(idle.detach());
         }
     }
@@ -223,6 +280,7 @@ impl Pool {
     /// From now on connections go to this server.
     pub(super) fn use_server(&self, server: PgConnectOptions) {
         self.pool.set_connect_options(quiet(server));
+        self.ready.take_all().into_iter().for_each(|known| drop(known.connection.detach()));
     }
 
     /// For how long the database has been there, or away.
@@ -236,7 +294,7 @@ impl Pool {
             let help = "Connections to the database, by whether they are in use or idle.";
             Measurement::gauge("postgres_pool_connections", help, count).labelled("state", state)
         };
-        let idle = u32::try_from(self.pool.num_idle()).unwrap_or(MAX_CONNECTIONS);
+        let idle = u32::try_from(self.pool.num_idle() + self.ready.len()).unwrap_or(MAX_CONNECTIONS);
         let in_use = self.pool.size().saturating_sub(idle);
         let waiting = f64::from(self.waiting.load(Ordering::Relaxed));
         let is_open = u8::from(self.breaker.reason().is_some());
@@ -269,6 +327,8 @@ impl Pool {
 
     /// Waits for connections in use and closes all; not for those whose server never answers.
     pub(super) async fn close(&self) {
+        self.turns.close();
+        self.ready.close();
         let _ = timeout(CLOSE_TIMEOUT, self.pool.close()).await;
     }
 }

@@ -146,6 +146,7 @@ async fn step(
                 FROM turn
                 CROSS JOIN flow_changes AS change
                 WHERE is_ours AND operation <> 'state' AND ($2::UUID IS NULL OR change.flow_id > $2)
+                  AND ($7 OR strom_plan_anew())
                 ORDER BY change.flow_id
                 LIMIT 1
             )
@@ -229,6 +230,7 @@ async fn step(
         since,
         revisions,
         RECORDS,
+        true,
     )
     .fetch_one(connection)
     .await?)

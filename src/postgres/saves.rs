@@ -1,8 +1,8 @@
 //! Saves of single flows: those that come while the database is busy with others wait, and go to it together.
 //!
-//! At most [`CARRIERS`] statements with saves are under way. A save that comes when there are fewer goes at once and alone,
-//! as if this were not here; those that come meanwhile are carried by the next statement, as many as it takes, so they share
-//! its round trip, its commit and its sync. With many callers that is what the rate depends on.
+//! At most [`CARRIERS`] statements with saves are under way. A save that comes when there are fewer goes at once; those that
+//! come meanwhile are carried by the next statement, as many as it takes, so they share its round trip, its commit and its
+//! sync. With many callers that is what the rate depends on.
 //!
 //! Nobody waits for the lock of somebody else's flow: what cannot be made together is made by a statement of its own, which
 //! finds out why; and one that takes long is not waited for by those behind it.
@@ -97,10 +97,8 @@ impl Saves {
         }
     }
 
-    async fn carry(self: Arc<Self>, mut calls: Vec<Call>) {
-        if calls.len() > 1 {
-            calls = self.carry_together(calls).await;
-        }
+    async fn carry(self: Arc<Self>, calls: Vec<Call>) {
+        let calls = self.carry_together(calls).await;
         let mut alone: Vec<_> = calls.into_iter().map(|call| Arc::clone(&self).carry_alone(call)).collect();
         // One that has to wait holds up no other.
         let last = alone.pop();

@@ -31,9 +31,6 @@ impl Role {
 }
 
 /// Sets a session up, or, where it is another's after it, the transaction that is open.
-///
-/// Plans are made for the values at hand; the list statement depends on it (list.rs). Source:
-/// <https://www.postgresql.org/docs/current/runtime-config-query.html#GUC-PLAN-CACHE-MODE>.
 pub(super) async fn prepare(connection: &mut PgConnection, in_transaction: bool) -> sqlx::Result<Role> {
     // Settings are never NULL.
     let role = sqlx::query_as!(
@@ -41,8 +38,7 @@ pub(super) async fn prepare(connection: &mut PgConnection, in_transaction: bool)
         r#"
         SELECT current_setting('transaction_read_only')::BOOLEAN AS "is_read_only!",
             pg_is_in_recovery() AS "is_standby!"
-        FROM set_config('plan_cache_mode', 'force_custom_plan', $1) AS plans,
-            set_config(
+        FROM set_config(
                 'statement_timeout',
                 coalesce(nullif(current_setting('statement_timeout'), '0'), '60s'),
                 $1

@@ -37,11 +37,15 @@ async fn a_saturated_pool_is_seen_and_does_not_keep_a_scrape() {
     let mut streams: Vec<_> = (0..5).map(|_| repository.snapshot()).collect();
     join_all(streams.iter_mut().map(StreamExt::next)).await;
     assert_eq!((in_use("in_use"), in_use("idle")), (5.0, 0.0));
-    // Whoever looks after the index may have come too late for one.
+    // Whoever looks after the index may have come too late for one, and may yet: he gives up, and the caller does not.
     until("nobody waits", async || waiting() == 0.0).await;
     let caller = tokio::spawn({
         let repository = Arc::clone(&repository);
-        async move { repository.get(id(1)).await }
+        async move {
+            loop {
+                repository.get(id(1)).await.unwrap_err();
+            }
+        }
     });
     until("somebody waits", async || waiting() == 1.0).await;
     caller.abort();
@@ -125,6 +129,29 @@ async fn who_holds_the_feed_back_is_seen_and_for_how_long() {
     let lag = repository.feed_lag().await.unwrap();
     assert_eq!(lag.held_back, 1);
     assert!(lag.behind < Duration::from_secs(60), "{lag:?}");
+}
+
+/// One that ends while it is looked for is not one that may not be seen.
+#[tokio::test]
+async fn the_age_of_the_oldest_transaction_is_known_however_many_come_and_go() {
+    let database = Database::migrated().await;
+    let repository = database.repository().await;
+    let transactions = async || {
+        let mut psql = database.connect().await;
+        loop {
+            run(&mut psql, "SELECT pg_current_xact_id()").await;
+        }
+    };
+    let questions = async {
+        for question in 0..300 {
+            let lag = repository.feed_lag().await.unwrap();
+            assert!(lag.oldest_transaction.is_some(), "question {question}");
+        }
+    };
+    tokio::select! {
+        never = join_all([transactions(), transactions(), transactions()]) => drop::<Vec<()>>(never),
+        () = questions => {}
+    }
 }
 
 #[tokio::test]

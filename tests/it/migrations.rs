@@ -224,6 +224,7 @@ async fn released_migrations_do_not_change() {
         (8, "9e7b45314157"),
         (9, "3d1bd5cdf832"),
         (10, "68b6c4c93a33"),
+        (11, "7bac89e5ea16"),
     ];
     assert_eq!(checksums, pinned.map(|(version, start)| (version, start.to_owned())));
     for file in fs::read_dir(migrations).unwrap() {

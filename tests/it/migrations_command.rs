@@ -12,7 +12,7 @@ use crate::migrations::{GIVEN_TABLE, LOCKS, fill_given_table};
 use crate::serve::{Running, outcome, strom};
 use crate::support::postgres::{Database, count, run, wait_for_count};
 
-const ALL: [&str; 10] = [
+const ALL: [&str; 11] = [
     "0001 flows",
     "0002 lists",
     "0003 revisions",
@@ -23,6 +23,7 @@ const ALL: [&str; 10] = [
     "0008 generations",
     "0009 stamps",
     "0010 same",
+    "0011 plans",
 ];
 
 /// `strom migrate …`: exit code, stdout, stderr.
@@ -83,7 +84,7 @@ async fn machines_get_json() {
             .collect();
         json!({ "storage": shown(&database), "up_to_date": state == "applied", "migrations": migrations })
     };
-    assert_eq!(status(1), expected("pending", &[const { Value::Null }; 10]));
+    assert_eq!(status(1), expected("pending", &[const { Value::Null }; ALL.len()]));
     migrate(&database, &[]);
     let applied = "SELECT installed_on FROM _sqlx_migrations ORDER BY version";
     let mut connection = database.connect().await;

@@ -33,7 +33,7 @@ async fn starts(database: &Database, connection: &mut PgConnection, rows: &[Stri
     assert_eq!(repository.list(&ListQuery::default()).await.unwrap().items.len(), rows.len());
     repository.close().await;
     assert_eq!(given_rows(connection).await, rows);
-    assert_eq!(applied(connection).await, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+    assert_eq!(applied(connection).await, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]);
 }
 
 fn said(error: OpenError) -> (String, String) {

@@ -127,7 +127,7 @@ async fn what_is_pending_is_for_the_owner() {
     let status = migrations(&user.url).await.unwrap();
     assert!(!status.is_up_to_date(), "looking needs no rights");
     let owner = DatabaseUrl::parse(&database.url()).unwrap();
-    assert_eq!(migrate(&owner, None).await.unwrap().len(), 10);
+    assert_eq!(migrate(&owner, None).await.unwrap().len(), 11);
     run(&mut connection, &user.grants(0)).await;
     user.open().await.unwrap().close().await;
     user.drop(&mut connection).await;

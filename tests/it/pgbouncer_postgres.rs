@@ -29,7 +29,7 @@ async fn assert_nothing_is_left(pooled: &Pooled) {
         // From 1.21 on pgbouncer prepares statements of its own, for whoever sends the same text.
         let left = "SELECT name FROM pg_prepared_statements WHERE name NOT LIKE 'PGBOUNCER_%'
                     UNION ALL SELECT name FROM pg_settings
-                    WHERE name IN ('plan_cache_mode', 'statement_timeout', 'lock_timeout') AND source = 'session'
+                    WHERE name IN ('statement_timeout', 'lock_timeout') AND source = 'session'
                     UNION ALL SELECT 'author' WHERE current_setting('strom.author', TRUE) <> ''";
         let left = sqlx::raw_sql(left).fetch_all(&mut session).await.unwrap();
         assert_eq!(left.len(), 0, "a setting or a statement of Strom is left in the session");

@@ -246,9 +246,12 @@ async fn who_waits_for_a_lock_gives_up_in_time_and_has_written_nothing() {
     repository.apply(vec![Change::create(late)], stamp()).await.unwrap();
 }
 
-/// A page far behind must not read what is before it, in any order, nor a search for something rare all documents.
+/// A page far behind must not read what is before it, in any order, nor a search for something rare all documents; not
+/// even where calls before it, on the same connection, had to read everything.
 #[tokio::test]
 async fn pages_and_searches_use_an_index() {
+    // More than the plans that PostgreSQL makes before it thinks of keeping one.
+    const EXPENSIVE: i64 = 12;
     let database = Database::migrated().await;
     let repository = database.repository().await;
     let flows = (0..3_000).map(|i| Change::create(flow(&format!("flow {i:05}"))));
@@ -257,6 +260,10 @@ async fn pages_and_searches_use_an_index() {
     // Also empties the pending list of the index over documents, as autovacuum does in time.
     run(&mut psql, "VACUUM ANALYZE flows").await;
     run(&mut psql, "SELECT pg_stat_reset()").await;
+    let everything = ListQuery { sort: "updated_at,-name".parse().unwrap(), ..ListQuery::default() };
+    for _ in 0..EXPENSIVE {
+        assert_eq!(repository.summaries(&everything).await.unwrap().items.len(), 3_000);
+    }
     for sort in ["name", "-name", "created_at", "-updated_at"] {
         let mut query = ListQuery { sort: sort.parse().unwrap(), limit: Some(100), ..ListQuery::default() };
         for _ in 0..8 {
@@ -268,10 +275,10 @@ async fn pages_and_searches_use_an_index() {
     assert_eq!(repository.summaries(&rare).await.unwrap().items.len(), 1);
     repository.close().await;
     // Sessions report what they have done when they end.
-    let reported = "SELECT (idx_scan + seq_scan >= 33)::INT::BIGINT FROM pg_stat_user_tables WHERE relname = 'flows'";
+    let reported = "SELECT (idx_scan + seq_scan >= 45)::INT::BIGINT FROM pg_stat_user_tables WHERE relname = 'flows'";
     wait_for_count(&mut psql, reported, 1).await;
     let scans = "SELECT seq_scan FROM pg_stat_user_tables WHERE relname = 'flows'";
-    assert_eq!(count(&mut psql, scans).await, 0, "nothing read the whole table");
+    assert!(count(&mut psql, scans).await <= EXPENSIVE, "nothing else read the whole table");
 }
 
 #[tokio::test]

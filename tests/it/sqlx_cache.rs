@@ -16,14 +16,21 @@ fn files(directory: &Path, extension: &str) -> Vec<PathBuf> {
     found
 }
 
+/// The statements of the committed metadata, each with its file.
+pub(crate) fn cached() -> Vec<(PathBuf, String)> {
+    let query = |path: PathBuf| {
+        let cache: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        (path, cache["query"].as_str().unwrap().to_owned())
+    };
+    files(&Path::new(env!("CARGO_MANIFEST_DIR")).join(".sqlx"), "json").into_iter().map(query).collect()
+}
+
 #[test]
 fn every_cached_query_is_in_the_sources_and_every_macro_is_cached() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let sources: String = files(&root.join("src"), "rs").iter().map(|path| fs::read_to_string(path).unwrap()).collect();
-    let cached = files(&root.join(".sqlx"), "json");
-    for path in &cached {
-        let cache: serde_json::Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
-        let query = cache["query"].as_str().unwrap();
+    let cached = cached();
+    for (path, query) in &cached {
         assert!(sources.contains(query), "no macro uses {}; run `just prepare`", path.display());
     }
     let macros = ["query!(", "query_as!(", "query_scalar!("];

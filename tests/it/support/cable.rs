@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::stream::{self, BoxStream, StreamExt};
+use serde_json::json;
 use strom::repository::{
-    Applied, Change, Feed, FeedCursor, FlowRepository, Health, ListQuery, Page, Record, RepositoryError, Result,
-    Revision, Since, Stamp, Status, Stored,
+    Applied, Change, Feed, FeedCursor, FlowRepository, Health, ListQuery, Page, Precondition, Record, RepositoryError,
+    Result, Revision, Since, Stamp, Status, Stored,
 };
 use strom::{Flow, FlowId, Head};
 
@@ -18,13 +19,21 @@ pub(crate) struct Cable {
     repository: Arc<dyn FlowRepository>,
     is_cut: AtomicBool,
     is_forgetful: AtomicBool,
+    has_rival: AtomicBool,
+    renamed: AtomicUsize,
     refused: AtomicUsize,
 }
 
 impl Cable {
     pub(crate) fn to(repository: Arc<dyn FlowRepository>) -> Arc<Self> {
-        let (is_cut, is_forgetful) = (AtomicBool::new(false), AtomicBool::new(false));
-        Arc::new(Self { repository, is_cut, is_forgetful, refused: AtomicUsize::new(0) })
+        Arc::new(Self {
+            repository,
+            is_cut: AtomicBool::new(false),
+            is_forgetful: AtomicBool::new(false),
+            has_rival: AtomicBool::new(false),
+            renamed: AtomicUsize::new(0),
+            refused: AtomicUsize::new(0),
+        })
     }
 
     /// What is behind it.
@@ -43,6 +52,11 @@ impl Cable {
     /// From now on no place is known any more.
     pub(crate) fn forget(&self) {
         self.is_forgetful.store(true, Ordering::SeqCst);
+    }
+
+    /// From now on somebody else renames the first flow of a call right before it.
+    pub(crate) fn race(&self) {
+        self.has_rival.store(true, Ordering::SeqCst);
     }
 
     fn remember(&self, since: Since) -> Result<&dyn FlowRepository> {
@@ -90,7 +104,13 @@ impl FlowRepository for Cable {
     }
 
     async fn apply(&self, changes: Vec<Change>, stamp: Stamp) -> Result<Vec<Applied>> {
-        self.pass()?.apply(changes, stamp).await
+        let repository = self.pass()?;
+        if let Some(first) = changes.first().filter(|_| self.has_rival.load(Ordering::SeqCst)) {
+            let name = format!("renamed {}", self.renamed.fetch_add(1, Ordering::SeqCst));
+            let flow = Flow::parse(&json!({ "id": first.id(), "name": name }).to_string()).unwrap();
+            repository.apply(vec![Change::Put(flow, Precondition::Any)], stamp.clone()).await?;
+        }
+        repository.apply(changes, stamp).await
     }
 
     fn snapshot(&self) -> BoxStream<'static, Result<Stored<Flow>>> {

@@ -117,6 +117,13 @@ impl File {
     }
 
     /// Every file but the lock, byte for byte.
+    /// The lines of the journal, without the zeros that stand behind them while it is written.
+    pub(crate) fn journal(&self) -> Vec<u8> {
+        let mut journal = std::fs::read(self.beside("journal")).unwrap();
+        journal.truncate(journal.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1));
+        journal
+    }
+
     pub(crate) fn contents(&self) -> BTreeMap<String, Vec<u8>> {
         let names = self.names().into_iter().filter(|name| !name.ends_with(".lock"));
         names.map(|name| (name.clone(), std::fs::read(self.directory().join(name)).unwrap())).collect()

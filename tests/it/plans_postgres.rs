@@ -1,0 +1,76 @@
+//! Which statements keep their plan and which are planned for each call, as PostgreSQL itself counts it
+//! (<https://www.postgresql.org/docs/current/view-pg-prepared-statements.html>).
+
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+use sqlx::types::Json;
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use strom::testkit::samples::{create_all, flow, id};
+
+use crate::sqlx_cache::cached;
+use crate::support::postgres::Database;
+
+const CALLS: i64 = 12;
+/// PostgreSQL plans the first calls of a statement for themselves, whatever it then does.
+const ALWAYS_ANEW: i64 = 5;
+
+/// The statement of ours in which this occurs.
+fn statement(part: &str) -> String {
+    let mut found = cached().into_iter().map(|(_, query)| query).filter(|query| query.contains(part));
+    let statement = found.next().unwrap_or_else(|| panic!("no statement has `{part}` in it"));
+    assert_eq!(found.next(), None, "two statements have `{part}` in them");
+    statement
+}
+
+/// How many of the calls that were made had a plan of their own.
+async fn planned_anew(connection: &mut PgConnection, statement: &str) -> i64 {
+    let counts = "SELECT generic_plans, custom_plans FROM pg_prepared_statements WHERE statement = $1";
+    let (kept, anew) = sqlx::query_as::<_, (i64, i64)>(counts).bind(statement).fetch_one(connection).await.unwrap();
+    assert_eq!(kept + anew, CALLS);
+    anew
+}
+
+#[tokio::test]
+async fn saves_and_look_ups_keep_their_plans_and_searches_do_not() {
+    let database = Database::migrated().await;
+    create_all(&*database.repository().await, (0..200).map(|number| flow(number, "a"))).await;
+    let mut connection = database.connect().await;
+    sqlx::query("ANALYZE flows").execute(&mut connection).await.unwrap();
+
+    let save = statement("FOR UPDATE OF flows SKIP LOCKED");
+    for number in 0..CALLS {
+        let id = id(1).as_uuid();
+        let document = json!({"id": id, "name": "a", "number": number});
+        let at = "2026-01-02T03:04:05Z".parse::<DateTime<Utc>>().unwrap();
+        let stamps = json!({id.to_string(): {"at": at, "author": "test"}}).to_string();
+        let saved = sqlx::query(AssertSqlSafe(save.as_str()))
+            .bind(vec![id])
+            .bind(vec![None::<i64>])
+            .bind(vec![Json(document)])
+            .bind(vec![at])
+            .bind(stamps)
+            .bind("several");
+        assert_eq!(saved.fetch_all(&mut connection).await.unwrap().len(), 1);
+    }
+    assert_eq!(planned_anew(&mut connection, &save).await, ALWAYS_ANEW);
+
+    let look_up = statement("FROM flows\n        WHERE id = $1\n");
+    for _ in 0..CALLS {
+        let found = sqlx::query(AssertSqlSafe(look_up.as_str())).bind(id(2).as_uuid());
+        found.fetch_one(&mut connection).await.unwrap();
+    }
+    assert_eq!(planned_anew(&mut connection, &look_up).await, ALWAYS_ANEW);
+
+    let search = statement("WHERE ($5 OR strom_plan_anew())");
+    for _ in 0..CALLS {
+        let counted = sqlx::query(AssertSqlSafe(search.as_str()))
+            .bind(None::<&str>)
+            .bind(None::<bool>)
+            .bind(Some("a"))
+            .bind(None::<Json<Value>>)
+            .bind(true);
+        counted.fetch_one(&mut connection).await.unwrap();
+    }
+    assert_eq!(planned_anew(&mut connection, &search).await, CALLS);
+    connection.close().await.unwrap();
+}
