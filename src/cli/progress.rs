@@ -14,6 +14,8 @@ impl Bar {
     pub(super) fn begin(what: &'static str) -> Self {
         // To stderr, and hidden where that is no terminal.
         let bar = ProgressBar::no_length().with_message(what).with_style(style("{spinner} {msg}: {human_pos} flows"));
+        // At once: the thread that ticks may come to its turn when short work is done.
+        bar.tick();
         bar.enable_steady_tick(Duration::from_millis(120));
         Self(bar)
     }

@@ -157,7 +157,7 @@ fn read(list: &dyn ChangeList, view: &View, room: u64) -> Result<Vec<Read>> {
         if wanted > view.bytes + room {
             return Err(RepositoryError::NoRoom { limit: room, wanted });
         }
-        let kept = flow.map(|flow| Flow::parse_hashed(flow.document().get())).transpose().map_err(refused)?;
+        let kept = flow.map(Flow::checked).transpose().map_err(refused)?;
         found.push(Read { index, change, kept });
     }
     Ok(found)

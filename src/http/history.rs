@@ -272,6 +272,6 @@ impl<'a> Deleted<'a> {
     }
 }
 
-fn no_such_revision(id: FlowId, revision: &str) -> Problem {
+pub(super) fn no_such_revision(id: FlowId, revision: &str) -> Problem {
     Problem::new(Kind::NoSuchRevision, format!("the flow {id} has no revision {revision}, or it is no longer kept"))
 }

@@ -28,10 +28,12 @@ struct Planned {
 }
 
 impl Changes {
-    pub(super) fn new(import: &Import, decisions: &[Decision], pruning: &Pruning) -> Self {
+    /// Under the revisions that were seen, or at whatever revision a flow is that is stored under its own id.
+    pub(super) fn new(import: &Import, decisions: &[Decision], pruning: &Pruning, insists: bool) -> Self {
         let stored = import.items.iter().zip(decisions).filter_map(|(item, decision)| {
             let good = item.good.as_ref()?;
             let (id, precondition) = match decision {
+                Decision::Create | Decision::Replace(_) if insists => (good.id, Precondition::Any),
                 Decision::Create => (good.id, Precondition::Absent),
                 Decision::Replace(revision) => (good.id, Precondition::At(*revision)),
                 Decision::Clone(id) => (*id, Precondition::Absent),

@@ -2,7 +2,8 @@
 //!
 //! First every document is read, checked and put aside ([`Import::read`]); nothing is written before the last one is
 //! known to be good. Then the import looks at what is stored, decides flow by flow, and makes all changes in one call under
-//! the revisions that it has seen. Where another writer was in between it looks again.
+//! the revisions that it has seen. Where another writer was in between it looks again; one that replaces flows at last does
+//! so at whatever revision they are, since those who save all the time would keep it out for ever.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry::{Occupied, Vacant};
@@ -21,8 +22,8 @@ use super::prune::{self, Pruning};
 use super::report::{About, Counts, Entry, FlowWarning, Outcome, Report};
 use super::rivals;
 use super::spool::{Filling, Slot, Spool};
-use crate::flow::{Flow, FlowId, MAX_NAME, Path, Refusal, Runtime};
-use crate::repository::{FlowRepository, RepositoryError, Result, Revision, Stamp, Stored};
+use crate::flow::{Examined, Flow, FlowId, MAX_NAME, Path, Refusal, Runtime};
+use crate::repository::{self, Applied, FlowRepository, RepositoryError, Result, Revision, Stamp, Stored};
 
 /// The most flows of one import. Each takes some hundred bytes of memory while it lasts.
 pub const MAX_FLOWS: usize = 1_000_000;
@@ -32,6 +33,8 @@ const WARNINGS: usize = 10;
 const LOOKED_UP: usize = 10_000;
 /// How often an import looks again because another writer was in between.
 const ATTEMPTS: usize = 8;
+/// After how many of them one that replaces flows insists.
+const PATIENCE: usize = 3;
 
 /// Documents that were read and checked.
 #[derive(Debug)]
@@ -117,13 +120,15 @@ impl Import {
         clone_id: impl Fn(FlowId) -> FlowId + Send + Sync,
         stamp: Stamp,
     ) -> Result<Report> {
-        for _ in 0..ATTEMPTS {
-            let decisions = self.decide(repository, options.on_conflict, &clone_id).await?;
+        for attempt in 0..ATTEMPTS {
+            let mut decisions = self.decide(repository, options.on_conflict, &clone_id).await?;
             let pruning = prune::find(repository, &self.items, options.prune).await?;
             let is_refused = |decision: &Decision| matches!(decision, Decision::Refuse(_) | Decision::Bad);
             if !options.dry_run && !pruning.is_refused && !decisions.iter().any(is_refused) {
-                let changes = Changes::new(&self, &decisions, &pruning);
+                let insists = options.on_conflict == OnConflict::Replace && attempt >= PATIENCE;
+                let changes = Changes::new(&self, &decisions, &pruning, insists);
                 match repository.apply_all(Arc::new(changes), stamp.clone()).await {
+                    Ok(applied) if insists => self.correct(&mut decisions, &applied),
                     Ok(_) => {}
                     Err(RepositoryError::Conflict(_)) => continue,
                     Err(error) => return Err(error),
@@ -133,6 +138,20 @@ impl Import {
             return Ok(self.report(options, &decisions, pruning, rivals));
         }
         Err(RepositoryError::Busy("other writers of the same flows were always faster".to_owned()))
+    }
+
+    /// What is done at whatever revision a flow is may be another thing than was decided.
+    fn correct(&self, decisions: &mut [Decision], applied: &[Applied]) {
+        let applied: HashMap<_, _> = applied.iter().map(|applied| (applied.id, applied)).collect();
+        for (item, decision) in self.items.iter().zip(decisions) {
+            let Some(applied) = item.good.as_ref().and_then(|good| applied.get(&good.id)) else { continue };
+            *decision = match (applied.outcome, &applied.version) {
+                (repository::Outcome::Created, _) => Decision::Create,
+                (repository::Outcome::Replaced, Some(version)) => Decision::Replace(version.revision),
+                (repository::Outcome::Unchanged, _) => Decision::Unchanged,
+                _ => continue,
+            };
+        }
     }
 
     async fn decide(
@@ -240,15 +259,16 @@ impl Reading {
             }
             let at = |(input, place): (usize, Place), path| format!("{}{}", within[input], place.at(path));
             let here = (this, place);
-            let item = match Flow::parse_hashed(text) {
-                Ok((flow, hash)) => match places.entry(flow.id()) {
+            let item = match Flow::examine(text) {
+                Ok(examined) => match places.entry(examined.flow.id()) {
                     Vacant(free) => {
                         free.insert(here);
-                        good(spool, &flow, hash)?
+                        good(spool, &examined)?
                     }
                     Occupied(first) => {
                         let (here, there) = (at(here, Path::member("id")), at(*first.get(), Path::default()));
-                        bad(spool, text, format!("{here}: the flow {} is there already, as {there}", flow.id()))?
+                        let id = examined.flow.id();
+                        bad(spool, text, format!("{here}: the flow {id} is there already, as {there}"))?
                     }
                 },
                 Err(Refusal { path, reason }) => bad(spool, text, format!("{}: {reason}", at(here, path)))?,
@@ -290,8 +310,9 @@ impl Good {
     }
 }
 
-fn good(spool: &mut Filling, flow: &Flow, hash: [u8; 32]) -> io::Result<Item> {
-    let found = flow.warnings().unwrap_or_default();
+fn good(spool: &mut Filling, examined: &Examined) -> io::Result<Item> {
+    let Examined { flow, warnings: found, modified } = examined;
+    let hash = flow.hash(Runtime::Left).map_err(io::Error::other)?;
     let mut warnings: Vec<_> = found.iter().take(WARNINGS).map(FlowWarning::from).collect();
     if let Some(more) = found.len().checked_sub(WARNINGS).filter(|more| *more > 0) {
         warnings.push(FlowWarning { path: "$".into(), message: format!("and {more} more") });
@@ -299,8 +320,8 @@ fn good(spool: &mut Filling, flow: &Flow, hash: [u8; 32]) -> io::Result<Item> {
     let head = flow.head();
     let document = spool.add(flow.document().get().as_bytes())?;
     let about = spool.add_as_json(&About { name: Some(head.name.clone()), warnings, ..About::default() })?;
-    let (modified, auto_restart, is_ephemeral) = (modified(flow), head.auto_restart, flow.is_ephemeral());
-    let good = Good { id: head.id, document, hash, modified, auto_restart, is_ephemeral };
+    let (auto_restart, is_ephemeral) = (head.auto_restart, flow.is_ephemeral());
+    let good = Good { id: head.id, document, hash, modified: *modified, auto_restart, is_ephemeral };
     Ok(Item { about, good: Some(good) })
 }
 
@@ -327,20 +348,10 @@ struct Found {
 
 async fn look_up(repository: &dyn FlowRepository, ids: Vec<FlowId>) -> Result<HashMap<FlowId, Found>> {
     let found = repository.get_each(ids).map_ok(|Stored { item, version }| {
-        let modified = modified(&item).unwrap_or(version.updated_at);
-        (item.id(), Found { revision: version.revision, hash: item.hash(Runtime::Left).ok(), modified })
+        let revision = version.revision;
+        let (hash, modified) = item.hash_and_modified().map_or((None, None), |(hash, modified)| (Some(hash), modified));
+        let found = Found { revision, hash, modified: modified.unwrap_or(version.updated_at) };
+        (item.id(), found)
     });
     found.try_collect().await
-}
-
-fn modified(flow: &Flow) -> Option<DateTime<Utc>> {
-    #[derive(Deserialize)]
-    struct View {
-        properties: Properties,
-    }
-    #[derive(Deserialize)]
-    struct Properties {
-        last_modified: DateTime<Utc>,
-    }
-    Some(flow.decode::<View>().ok()?.properties.last_modified)
 }

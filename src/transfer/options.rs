@@ -11,7 +11,7 @@ pub enum OnConflict {
     Fail,
     /// It is left out.
     Skip,
-    /// It takes the other one's place.
+    /// It takes the other one's place, also when somebody saves that again and again meanwhile.
     Replace,
     /// It does if it was modified later: by its `properties.last_modified` (RFC 3339), against that of the other one or,
     /// where there is none, the time of its last change.

@@ -28,8 +28,8 @@ pub(super) use answers::{Created, Deleted, ListOfFlows, OneFlow, Saved};
 pub(super) use examples::{contents, flow, imported};
 pub(super) use parameters::*;
 pub(super) use problems::{
-    Bodies, Conditional, Creates, Engine, Headers, Imports, OnFlow, OnId, Parameters, Past, Patches, Place, Problems,
-    Reads, SameId, Sockets, Streams, Writes,
+    Bodies, Conditional, Creates, Engine, Headers, Imports, NoEntry, OnFlow, OnId, Parameters, Past, Patches, Place,
+    Problems, Reads, SameId, Sockets, Streams, Writes,
 };
 
 use axum::extract::State;
@@ -155,7 +155,7 @@ fn through_all_layers(operation: &mut Operation) {
     }))),
 )]
 pub(super) async fn read(State(app): State<App>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-cache")], app.document)
+    ([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-cache")], app.document.clone())
 }
 
 /// An OpenAPI document (<https://spec.openapis.org/oas/v3.1.0>).

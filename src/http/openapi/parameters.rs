@@ -13,6 +13,8 @@ use super::{examples, page};
 
 /// `*`, or entity tags.
 const TAGS: &str = r#"^(\*|(W/)?"[!#-~]*"(, ?(W/)?"[!#-~]*")*)$"#;
+/// The name of a file.
+const FILE: &str = "^[A-Za-z0-9_-]+([.][A-Za-z0-9_-]+)+$";
 /// Up to three keys, none twice.
 const SORT: &str = "^(?!.*name.*name)(?!.*created.*created)(?!.*updated.*updated)\
                     -?(name|created_at|updated_at)(,-?(name|created_at|updated_at)){0,2}$";
@@ -39,6 +41,17 @@ parameters! {
     OneRevision => [path("revision", "Which of its revisions.", number(1..=i64::MAX as u64), 1.into())];
     /// The file of a page.
     File => [path("file", "A file of the page.", one_of(&page::SERVED), "index.css".into())];
+    /// A file of the console.
+    ConsoleFile => [path("file", "A file of the page.", matching(FILE), "main.js".into())];
+    /// A file in a folder of the console.
+    ConsoleFolder => [
+        path("folder", "A folder of the page.", matching("^[a-z]+$"), "views".into()),
+        path("file", "A file of it.", matching(FILE), "list.js".into()),
+    ];
+    /// A file that is not known yet.
+    IfPageChanged => [
+        header("If-None-Match", "304 if the file still bears one of these tags; anything else is passed over.", text(), "\"0a1b\"".into()),
+    ];
     /// A change of what is as expected.
     IfMatch => [
         header("If-Match", "Only if the flow is at one of these revisions.", matching(TAGS), "\"3\"".into()),
@@ -110,6 +123,16 @@ parameters! {
     HistoryPart => [
         query("before", "Only those before this revision.", number(1..=i64::MAX as u64), 3.into()),
         query("limit", "At most so many; 50, when nobody says.", number(1..=u64::from(history::LIMIT.0)), 20.into()),
+    ];
+    /// From which revision to which.
+    TwoRevisions => [
+        query(
+            "from",
+            "Since this revision; since the one before `to`, when nobody says.",
+            number(1..=i64::MAX as u64),
+            2.into(),
+        ),
+        query("to", "Up to this revision; up to the last, when nobody says.", number(1..=i64::MAX as u64), 3.into()),
     ];
     /// Which part of the feed.
     FeedPart => [

@@ -53,6 +53,7 @@ schemas! {
     GstState,
     Changes,
     Difference,
+    MemberChange,
     Conflict,
     Operation,
     Elements,

@@ -79,3 +79,49 @@ pub(super) async fn flows_are_restored(repository: Repository) {
         assert_eq!(client.send(&line, &[], wrong).await.status, 422, "{wrong}");
     }
 }
+
+pub(super) async fn any_two_revisions_are_compared(repository: Repository) {
+    let client = Client::new(repository);
+    let nodes = |nodes: &str| format!(r#"{{"id":"{ID}","name":"one","elements":[{nodes}],"running":true}}"#);
+    let put = format!("PUT /api/flows/{ID}");
+    let (a, b) = (r#"{"id":"a","position":[0,0]}"#, r#"{"id":"b","properties":{"passphrase":"secret","n":1.10}}"#);
+    client.send(&put, &[("if-none-match", "*")], &nodes(a)).await;
+    client.send(&put, &[], &nodes(&format!("{b},{a}"))).await;
+    client.send(&put, &[], &nodes(&b.replace("1.10", "18446744073709551617").replace("secret", "other"))).await;
+    client.send(&format!("DELETE /api/flows/{ID}"), &[], "").await;
+
+    let path = format!("/api/flows/{ID}/diff");
+    // Documents list their members in the order of the backend, and so are changes of them.
+    let sorted = |mut compared: Value| {
+        compared["changes"].as_array_mut().unwrap().sort_by_key(|change| change["path"].to_string());
+        compared
+    };
+    let compare = async |query: &str| sorted(client.send(&format!("GET {path}{query}"), &[], "").await.json());
+    let added = json!({ "path": "$.elements[0]", "kind": "added", "words": "element `b` was added" });
+    let removed = json!({ "path": "$.elements[1]", "kind": "removed", "words": "element `a` was removed" });
+    let secret = json!({ "path": "$.elements[0].properties.passphrase", "kind": "changed",
+        "words": "element `b`: `properties.passphrase` was changed in a part that is not shown here" });
+    let number = json!({ "path": "$.elements[0].properties.n", "kind": "changed",
+        "words": "element `b`: `properties.n` was changed from 1.10 to 18446744073709551617" });
+    assert_eq!(compare("?from=1&to=2").await, json!({ "from": 1, "to": 2, "changes": [added], "more": 0 }));
+    let third = json!({ "from": 2, "to": 3, "changes": [number, secret, removed], "more": 0 });
+    assert_eq!(compare("?from=2&to=3").await, third);
+    assert_eq!(compare("?to=3").await, third, "since the one before");
+    // A deletion changes nothing of what the flow was.
+    assert_eq!(compare("").await, json!({ "from": 3, "to": 4, "changes": [], "more": 0 }));
+    assert_eq!(compare("?from=2").await["changes"], third["changes"]);
+    let back = compare("?from=2&to=1").await;
+    assert_eq!(back["changes"][0]["words"], "element `b` was removed", "time may go backwards");
+
+    assert_eq!(client.shown(&format!("GET {path}?from=9")).await, no_such_revision("9"));
+    assert_eq!(client.shown(&format!("GET {path}?from=1&to=9")).await, no_such_revision("9"));
+    let detail = format!("of the flow {ID} nothing before revision 1 is kept");
+    let nothing = problem(404, "no-such-revision", "no such revision", &detail);
+    assert_eq!(client.shown(&format!("GET {path}?to=1")).await, nothing);
+    assert_eq!(client.shown(&format!("GET {}", path.replace(ID, OTHER_ID))).await, no_such_flow(OTHER_ID));
+    let wrong = format!("`from`: a number from 1 to {}", i64::MAX);
+    let wrong = problem(400, "invalid-parameter", "a query parameter is wrong", &wrong);
+    assert_eq!(client.shown(&format!("GET {path}?from=0")).await, wrong);
+    let unknown = problem(400, "invalid-parameter", "a query parameter is wrong", "`form`: there is no such parameter");
+    assert_eq!(client.shown(&format!("GET {path}?form=1")).await, unknown);
+}
