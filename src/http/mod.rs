@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `flows`, `edit` | the routes of flows; those that change a part of one |
 //! | `export`, `import` | all flows as a file; files of flows |
-//! | `history` | what flows were |
+//! | `history`, `diff` | what flows were; what has changed from one revision to another |
 //! | `changes`, `events`, `socket` | what happens to flows: pages, server-sent events, WebSockets |
 //! | `hub`, `streams` | the one reader of the feed for all of them; how many may be open, and their end |
 //! | `catalog` | what else clients ask for |
@@ -12,6 +12,7 @@
 //! | `service` | health, readiness, version, whether a key is wanted |
 //! | `metrics` | what is measured |
 //! | `openapi` | the document of all this |
+//! | `console` | a page on which people look after flows |
 //! | `access` | who may |
 //! | `hosts` | by which names, and not by pages of strangers |
 //! | `body`, `query`, `condition` | what comes in: documents, parameters, `If-Match` |
@@ -33,6 +34,8 @@ mod catalog;
 mod changes;
 mod condition;
 mod connection;
+mod console;
+mod diff;
 mod edit;
 mod events;
 mod export;
@@ -71,6 +74,7 @@ pub use streams::Streams;
 
 use std::any::Any;
 use std::net::SocketAddr;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -97,9 +101,19 @@ use limits::Limits;
 use problem::{Kind, Problem};
 use room::Room;
 
-/// What every handler can reach.
+/// What every handler can reach. A request has some copies of it, so a copy is one pointer.
 #[derive(Clone)]
-struct App {
+struct App(Arc<Parts>);
+
+impl Deref for App {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+struct Parts {
     source: Source,
     access: Access,
     hosts: Arc<Hosts>,
@@ -143,7 +157,9 @@ pub fn router_with(source: impl Into<Source>, access: Access, settings: Settings
     let [open, greeting, guarded] = [open(), greeting(), guarded()].map(OpenApiRouter::split_for_parts);
     let document = openapi::document([open.1, greeting.1, guarded.1], access.asks_for_a_key());
     let document = document.to_json().expect("strings, numbers and lists become JSON").into();
-    let app = App { source, access, hosts, limits, metrics, in_flight, exports, imports, room, hub, streams, document };
+    let parts =
+        Parts { source, access, hosts, limits, metrics, in_flight, exports, imports, room, hub, streams, document };
+    let app = App(Arc::new(parts));
     let open = open.0.method_not_allowed_fallback(method_not_allowed);
     let routes = open.merge(greet(greeting.0, &app)).merge(guard(guarded.0, &app)).with_state(app.clone());
     let routes = routes.layer(middleware::from_fn_with_state(app.clone(), hosts::guard));
@@ -184,6 +200,9 @@ fn greeting() -> OpenApiRouter<App> {
         .routes(routes!(openapi::page::page))
         .routes(routes!(openapi::page::page_with_slash))
         .routes(routes!(openapi::page::file))
+        .routes(routes!(console::page))
+        .routes(routes!(console::file))
+        .routes(routes!(console::file_in_folder))
 }
 
 /// The routes that need the key where there is one.
@@ -198,6 +217,7 @@ fn guarded() -> OpenApiRouter<App> {
         .routes(routes!(history::list))
         .routes(routes!(history::read))
         .routes(routes!(history::restore))
+        .routes(routes!(diff::read))
         .routes(routes!(history::trash))
         .routes(routes!(changes::read))
         .routes(routes!(socket::connect))

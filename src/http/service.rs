@@ -76,11 +76,11 @@ struct LastKnownFlows {
     get, path = "/ready", tag = "service", operation_id = "ready",
     responses(
         (status = 200, description = "They would.", body = Ready, example = json!({
-            "storage": "postgres", "reachable": true, "migrated": true, "since": "2026-03-19T10:00:00.000Z",
+            "storage": "postgresql", "reachable": true, "migrated": true, "since": "2026-03-19T10:00:00.000Z",
             "read_only": false, "degraded": false,
         })),
         (status = 503, description = "The storage is away.", body = Ready, example = json!({
-            "storage": "postgres", "reachable": false, "migrated": null, "since": "2026-03-19T10:00:00.000Z",
+            "storage": "postgresql", "reachable": false, "migrated": null, "since": "2026-03-19T10:00:00.000Z",
             "read_only": false, "degraded": true,
         })),
     ),

@@ -5,6 +5,7 @@ mod bodies;
 mod changes;
 pub(crate) mod client;
 mod conditions;
+mod console;
 mod crowd;
 mod document;
 mod editors;
@@ -97,11 +98,13 @@ over_both_backends! {
     imports::what_is_suspicious_is_reported,
     imports::wrong_requests_are_told_what_is_wrong,
     imports::a_body_that_breaks_off_stores_nothing,
+    imports::who_replaces_flows_gets_his_turn,
     imports::imports_and_edits_at_once_lose_nothing,
     encodings::answers_are_compressed_for_those_who_ask,
     encodings::bodies_may_be_compressed_and_are_limited_as_what_they_hold,
     encodings::requests_have_a_name,
     histories::a_history_has_every_revision,
+    histories::any_two_revisions_are_compared,
     histories::flows_are_restored,
     changes::changes_follow_each_other,
     changes::who_waits_is_told_at_once_and_else_of_nothing,

@@ -60,6 +60,14 @@ pub(super) async fn every_answer_is_declared(repository: Repository) {
         script.get(200, path).await;
     }
     script.get(404, "/swagger-ui/index.html").await;
+    for path in ["/", "/console/main.js", "/console/style.css", "/console/icon.svg", "/console/vendor/LICENSE-htm.txt"]
+    {
+        script.get(200, path).await;
+        script.send(304, &format!("GET {path}"), &[("if-none-match", "*")], "").await;
+    }
+    for path in ["/console/index.htm", "/console/views/none.js"] {
+        script.get(404, path).await;
+    }
     for path in ["/api/elements", "/api/blocks", "/api/network/interfaces"] {
         script.get(200, path).await;
     }
@@ -149,12 +157,14 @@ pub(super) async fn every_answer_is_declared(repository: Repository) {
     let unfit = r#"[{"op":"remove","path":"/nothing"}]"#;
     script.send(409, &format!("PATCH {flow}"), &[JSON_PATCH], unfit).await;
 
-    for part in ["", "/check", "/history", "/history/1"] {
+    for part in ["", "/check", "/history", "/history/1", "/diff", "/diff?from=1&to=1"] {
         script.get(200, &format!("{flow}{part}")).await;
         script.get(400, &format!("/api/flows/x{part}")).await;
         script.get(404, &format!("/api/flows/{UNKNOWN}{part}")).await;
     }
     script.get(404, &format!("{flow}/history/999")).await;
+    script.get(404, &format!("{flow}/diff?to=999")).await;
+    script.get(400, &format!("{flow}/diff?from=0")).await;
     script.get(400, &format!("{flow}/history?limit=0")).await;
     for part in ["start", "stop"] {
         script.send(501, &format!("POST {flow}/{part}"), &[], "").await;
@@ -294,8 +304,11 @@ pub(super) async fn parameters_are_as_declared(repository: Repository) {
                 numbers += 1;
                 // Who may wait for long does not have to.
                 let most_here = if name == "wait" { least } else { most };
-                for (value, expected) in [(least as i128, 200), (most_here as i128, 200)] {
-                    assert_eq!(status(&value.to_string()).await, expected, "{line} {name}={value}");
+                // Of the revisions that may be asked for, few are there.
+                let expected = if matches!(name, "from" | "to") { &[200, 404][..] } else { &[200] };
+                for value in [least, most_here] {
+                    let status = status(&value.to_string()).await;
+                    assert!(expected.contains(&status), "{line} {name}={value}: {status}");
                 }
                 for value in [least as i128 - 1, most as i128 + 1] {
                     assert_eq!(status(&value.to_string()).await, 400, "{line} {name}={value}");

@@ -110,7 +110,7 @@ pub(super) async fn flows_are_not_started_here(repository: Repository) {
 
 pub(super) async fn what_is_not_there_is_said_in_json(repository: Repository) {
     let client = Client::new(repository);
-    for path in ["/api/nothing", "/nothing", "/", "/api/flows/", "/api"] {
+    for path in ["/api/nothing", "/nothing", "/console", "/api/flows/", "/api"] {
         let expected = problem(404, "no-such-route", "no such route", &format!("there is nothing at `{path}`"));
         assert_eq!(client.shown(&format!("GET {path}?auth_token=hidden")).await, expected);
     }
