@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 
-use super::samples::{change, change_all, create_all, everything, flow, flow_with, id, number, stamp, stored};
+use super::samples::{change, change_all, create_all, everything, flow, flow_with, id, insist, number, stamp, stored};
 use crate::repository::{Change, FlowRepository, Outcome, Precondition, RepositoryError, Revision, ViolationKind};
 
 /// Of 32 tasks that save at once, each its own flows, none fails and nothing that was acknowledged is lost.
@@ -78,7 +78,8 @@ pub async fn one_of_many_wins_each_revision(repository: Arc<dyn FlowRepository>)
             let repository = Arc::clone(&repository);
             tokio::spawn(async move {
                 let edit = flow_with(1, "contended", &format!(r#""winner":"{round} {task}""#));
-                repository.apply(vec![Change::replace_at(edit, seen)], stamp(round as i64)).await
+                let change = Change::replace_at(edit, seen);
+                insist(|| repository.apply(vec![change.clone()], stamp(round as i64))).await
             })
         };
         let mut winners = 0;

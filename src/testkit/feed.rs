@@ -8,8 +8,8 @@ use futures::future::join_all;
 
 use super::chance::Chance;
 use super::samples::{
-    canonical, change, change_all, create_all, everything, flow, flow_with, found, id, number, parse, revision, stamp,
-    time,
+    canonical, change, change_all, create_all, everything, flow, flow_with, found, id, insist, number, parse, revision,
+    stamp, time,
 };
 use crate::flow::Flow;
 use crate::repository::{
@@ -316,7 +316,8 @@ async fn read_at_random(repository: Arc<dyn FlowRepository>, begin: String, read
     let reading = async {
         loop {
             let place = Since::After(written_down.parse().expect("a place is what it prints"));
-            let feed = repository.changes(place, 1 + chance.below(40) as u32).await;
+            let limit = 1 + chance.below(40) as u32;
+            let feed = insist(|| repository.changes(place, limit)).await;
             let feed = feed.unwrap_or_else(|error| panic!("changes failed: {error:?}"));
             written_down = feed.next.to_string();
             let is_waiting = feed.changes.is_empty();

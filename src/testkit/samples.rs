@@ -1,6 +1,7 @@
 //! Flows, times and questions that the contract is made of. The same in every run.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use futures::TryStreamExt;
@@ -8,8 +9,8 @@ use uuid::Uuid;
 
 use crate::flow::{Flow, FlowId, Runtime};
 use crate::repository::{
-    Applied, Author, Change, FlowRepository, ListQuery, Record, RepositoryError, Revision, Stamp, Stored, Version,
-    Violation,
+    self, Applied, Author, Change, FlowRepository, ListQuery, Record, RepositoryError, Revision, Stamp, Stored,
+    Version, Violation,
 };
 
 /// The id of this number; ids compare as their numbers do.
@@ -57,6 +58,22 @@ pub fn stamp(seconds: i64) -> Stamp {
     Stamp::new(time(seconds), Author::new("tester"))
 }
 
+/// Calls again while there is no room, for up to a minute. Of many who call at once on a machine that is slow for a while
+/// some may be told so; nothing has been written then.
+pub async fn insist<T, C>(call: impl Fn() -> C) -> repository::Result<T>
+where
+    C: Future<Output = repository::Result<T>>,
+{
+    const PATIENCE: Duration = Duration::from_secs(60);
+    let begin = Instant::now();
+    loop {
+        match call().await {
+            Err(RepositoryError::Busy(_)) if begin.elapsed() < PATIENCE => {}
+            answer => return answer,
+        }
+    }
+}
+
 /// Makes one change that must succeed.
 pub async fn change(repository: &dyn FlowRepository, change: Change, stamp: Stamp) -> Applied {
     let mut applied = change_all(repository, vec![change], stamp).await;
@@ -66,7 +83,8 @@ pub async fn change(repository: &dyn FlowRepository, change: Change, stamp: Stam
 
 /// Makes changes that must succeed.
 pub async fn change_all(repository: &dyn FlowRepository, changes: Vec<Change>, stamp: Stamp) -> Vec<Applied> {
-    repository.apply(changes, stamp).await.unwrap_or_else(|error| panic!("a good change failed: {error:?}"))
+    let applying = insist(|| repository.apply(changes.clone(), stamp.clone()));
+    applying.await.unwrap_or_else(|error| panic!("a good change failed: {error:?}"))
 }
 
 /// Stores these flows, which must be new.
@@ -90,7 +108,8 @@ pub async fn stored(repository: &dyn FlowRepository, number: u32) -> Stored<Flow
 
 /// The flow of this number.
 pub async fn found(repository: &dyn FlowRepository, number: u32) -> Option<Stored<Flow>> {
-    repository.get(id(number)).await.unwrap_or_else(|error| panic!("get failed: {error:?}"))
+    let asking = insist(|| repository.get(id(number)));
+    asking.await.unwrap_or_else(|error| panic!("get failed: {error:?}"))
 }
 
 /// A revision of the flow of this number.
@@ -101,7 +120,8 @@ pub async fn revision(repository: &dyn FlowRepository, number: u32, revision: u6
 
 /// Everything there is.
 pub async fn everything(repository: &dyn FlowRepository) -> Vec<Stored<Flow>> {
-    repository.snapshot().try_collect().await.unwrap_or_else(|error| panic!("the snapshot failed: {error:?}"))
+    let reading = insist(|| repository.snapshot().try_collect());
+    reading.await.unwrap_or_else(|error| panic!("the snapshot failed: {error:?}"))
 }
 
 /// Everything there is as texts and versions, to compare two moments.

@@ -9,7 +9,7 @@ use strom::FlowRepository;
 use strom::postgres::{DatabaseUrl, PostgresRepository};
 use strom::repository::{Change, RepositoryError, Since};
 use strom::testkit::feed;
-use strom::testkit::samples::{change, create_all, flow, flow_with, id, stamp, stored};
+use strom::testkit::samples::{change, create_all, flow, flow_with, id, insist, stamp, stored};
 use tokio::time::{sleep, timeout};
 
 use crate::support::cluster::Cluster;
@@ -53,7 +53,7 @@ async fn two_instances_share_two_sessions_and_lose_nothing() {
                 let n: serde_json::Value = current.item.decode().unwrap();
                 let next = format!(r#""n":{}"#, n["n"].as_u64().unwrap() + 1);
                 let next = Change::replace_at(flow_with(1, "counter", &next), current.version.revision);
-                match repository.apply(vec![next], stamp(1)).await {
+                match insist(|| repository.apply(vec![next.clone()], stamp(1))).await {
                     Ok(_) => made += 1,
                     Err(RepositoryError::Conflict(_)) => {}
                     Err(error) => panic!("{error:?}"),

@@ -9,6 +9,7 @@ use strom::postgres::{DatabaseUrl, PostgresRepository};
 use strom::repository::{
     Author, Change, Containment, Filter, FlowRepository, ListQuery, NamePart, RepositoryError, Revision, Stamp, Status,
 };
+use strom::testkit::samples::insist;
 use strom::{Flow, FlowId, GstState, clock};
 
 use crate::support::blocked::Blocked;
@@ -136,8 +137,8 @@ async fn sixty_four_clients_share_five_connections() {
             for _ in 0..20 {
                 let flow = flow("busy");
                 let id = flow.id();
-                repository.apply(vec![Change::create(flow)], stamp()).await.unwrap();
-                repository.get(id).await.unwrap().unwrap();
+                insist(|| repository.apply(vec![Change::create(flow.clone())], stamp())).await.unwrap();
+                insist(|| repository.get(id)).await.unwrap().unwrap();
             }
         })
     }));

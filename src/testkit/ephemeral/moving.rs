@@ -12,7 +12,7 @@ use crate::repository::{
 };
 use crate::testkit::feed::{end, read_until};
 use crate::testkit::samples::{
-    canonical, change, flow_with, found, id, number, revision, stamp, stored, time, violations,
+    canonical, change, change_all, flow_with, found, id, insist, number, revision, stamp, stored, time, violations,
 };
 
 fn revision_of(applied: &Applied) -> Revision {
@@ -148,7 +148,8 @@ pub async fn a_flow_that_moves_is_never_missing_nor_there_twice(store: Arc<dyn F
                     assert!(seen >= last, "{seen} after {last}");
                     last = seen;
                 } else {
-                    let page = both.list(&ListQuery { count: true, ..ListQuery::default() }).await.expect("list works");
+                    let query = ListQuery { count: true, ..ListQuery::default() };
+                    let page = insist(|| both.list(&query)).await.expect("list works");
                     let flows: Vec<_> = page.items.iter().map(|it| (number(it.item.id()), edit(&it.item))).collect();
                     assert!(matches!(flows[..], [(1, one), (2, other)] if one == other), "{flows:?}");
                     assert_eq!(page.total, Some(2));
@@ -160,8 +161,8 @@ pub async fn a_flow_that_moves_is_never_missing_nor_there_twice(store: Arc<dyn F
         let (both, is_done) = (Arc::clone(&both), Arc::clone(&is_done));
         async move {
             while !is_done.load(Ordering::SeqCst) {
-                let found: Vec<_> =
-                    both.get_each([1, 2, 3].map(id).to_vec()).try_collect().await.expect("they are read");
+                let reading = insist(|| both.get_each([1, 2, 3].map(id).to_vec()).try_collect());
+                let found: Vec<_> = reading.await.expect("they are read");
                 let mut numbers: Vec<_> = found.iter().map(|stored| number(stored.item.id())).collect();
                 numbers.sort_unstable();
                 assert_eq!(numbers, [1, 2], "those that are there, once each");
@@ -174,7 +175,7 @@ pub async fn a_flow_that_moves_is_never_missing_nor_there_twice(store: Arc<dyn F
         let (one, other) =
             if round % 2 == 1 { (one, other) } else { (kept(1, "moves", round), scratch(2, "moves", round)) };
         let changes = vec![Change::replace(one), Change::replace(other)];
-        crate::testkit::samples::change_all(&*both, changes, stamp(i64::from(round))).await;
+        change_all(&*both, changes, stamp(i64::from(round))).await;
     }
     is_done.store(true, Ordering::SeqCst);
     for reader in readers {

@@ -7,7 +7,7 @@ use futures::future::join_all;
 use super::{kept, listed, over, scratch};
 use crate::Flow;
 use crate::repository::{Change, FlowRepository, Outcome, Precondition, RepositoryError, Revision, ViolationKind};
-use crate::testkit::samples::{change, change_all, flow, found, id, number, stamp, stored, violations};
+use crate::testkit::samples::{change, change_all, flow, found, id, insist, number, stamp, stored, violations};
 
 /// What is asked of a flow that is nowhere, in memory, in the storage, gone from memory or gone from the storage.
 pub async fn preconditions_hold_over_both(store: Arc<dyn FlowRepository>) {
@@ -174,7 +174,8 @@ pub async fn one_of_many_wins_wherever_the_flow_goes(store: Arc<dyn FlowReposito
             let flow = if task.is_multiple_of(2) { scratch } else { kept }(1, "contended", round * 100 + task);
             tokio::spawn(async move {
                 let precondition = seen.map_or(Precondition::Absent, Precondition::At);
-                both.apply(vec![Change::Put(flow, precondition)], stamp(0)).await
+                let change = Change::Put(flow, precondition);
+                insist(|| both.apply(vec![change.clone()], stamp(0))).await
             })
         };
         let mut winners = 0;
