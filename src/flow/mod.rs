@@ -132,11 +132,12 @@ impl Flow {
         if node.get("id").and_then(Node::as_str) != Some(&id) {
             node.set("id", Node::String(id.into()));
         }
-        let text = node.to_compact_of(usize::try_from(head.size).unwrap_or(MAX_SIZE));
+        let about = usize::try_from(head.size).unwrap_or(MAX_SIZE);
+        let text = node.to_compact_of(about);
         let document = RawValue::from_string(text).expect("the printer writes JSON");
         let ephemeral = head::is_ephemeral(node).into();
         node.strip_runtime();
-        let content = Sha256::digest(node.to_canonical());
+        let content = Sha256::digest(node.to_canonical_of(about));
         Ok(Self(Arc::new(Parts { head, document, ephemeral, content: OnceLock::from(<[u8; 32]>::from(content)) })))
     }
 
@@ -259,7 +260,7 @@ impl Flow {
         let mut node = self.node()?;
         let modified = head::modified(&node);
         node.strip_runtime();
-        Ok((Sha256::digest(node.to_canonical()).into(), modified))
+        Ok((Sha256::digest(node.to_canonical_of(self.document().get().len())).into(), modified))
     }
 
     /// What is suspicious about the document. Never a reason to refuse it.

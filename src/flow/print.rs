@@ -2,7 +2,7 @@
 
 use super::Node;
 use super::node::needs_escapes;
-use super::number::{Decimal, is_canonical};
+use super::number::{Decimal, canonical_part};
 
 impl Node<'_> {
     /// Without white space, everything else as written.
@@ -25,7 +25,12 @@ impl Node<'_> {
     /// Members sorted by name (bytes), numbers as exact decimals without insignificant zeros, no white space. Two
     /// values are equal exactly when their canonical texts are.
     pub(crate) fn to_canonical(&self) -> String {
-        let mut out = String::new();
+        self.to_canonical_of(0)
+    }
+
+    /// The same, where about the length of the text is known.
+    pub(super) fn to_canonical_of(&self, length: usize) -> String {
+        let mut out = String::with_capacity(length);
         self.write_canonical(&mut out, None);
         out
     }
@@ -58,8 +63,10 @@ impl Node<'_> {
     fn write_canonical(&self, out: &mut String, level: Option<usize>) {
         let inner = level.map(|level| level + 1);
         match self {
-            Self::Number(text) if is_canonical(text) => out.push_str(text),
-            Self::Number(text) => Decimal::new(text).write_canonical(out),
+            Self::Number(text) => match canonical_part(text) {
+                Some(part) => out.push_str(part),
+                None => Decimal::new(text).write_canonical(out),
+            },
             Self::Array(items) if !items.is_empty() => {
                 surround(out, '[', ']', level, items, |out, item| item.write_canonical(out, inner));
             }
