@@ -243,14 +243,30 @@ def test_real_flows_are_drawn(console, name):
         expect(page.locator(".node:not(.missing)")).to_have_count(count)
 
 
-FRAMES = """() => new Promise(done => {
-    const took = []; let last = performance.now();
-    const frame = now => { took.push(now - last); last = now; took.length < 100 ? requestAnimationFrame(frame) : done(took); };
-    requestAnimationFrame(frame);
-})"""
+#: How long frames take from now on, and what is changed in the picture meanwhile.
+WATCH = """() => {
+    const changed = new Set();
+    const observer = new MutationObserver(records => records.forEach(record => changed.add(record.target)));
+    observer.observe(document.querySelector('.graph-view').parentElement, { attributes: true, childList: true, subtree: true });
+    window.watched_ = new Promise(done => {
+        const took = []; let last = performance.now();
+        const frame = now => {
+            took.push(now - last); last = now;
+            if (took.length < 100) return requestAnimationFrame(frame);
+            observer.disconnect();
+            done({ took, changed: changed.size });
+        };
+        requestAnimationFrame(frame);
+    });
+}"""
 
 
-def test_500_nodes_pan_smoothly(console):
+#: What was asked of the picture is seen in the next frame.
+SETTLE = "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
+
+
+def test_500_nodes_pan_smoothly(console, capsys):
+    """How smoothly is printed, since machines of all kinds run this. What makes it smooth is that nothing is drawn anew."""
     count = 500
     flow = {"id": new_id(), "name": "five hundred", "elements": [
         element(f"n{i}", "videoconvert" if i % 3 else "audioconvert", (i % 25 * 300, i // 25 * 160)) for i in range(count)],
@@ -260,15 +276,21 @@ def test_500_nodes_pan_smoothly(console):
     box = page.locator(".graph-view").bounding_box()
     x, y = box["x"] + 200, box["y"] + 200
     for what in ("all of it", "from near"):
+        page.evaluate(SETTLE)
+        before = boxes(page)[0]
         page.mouse.move(x, y)
         page.mouse.down()
-        page.evaluate(f"() => {{ window.frames_ = ({FRAMES})(); }}")
+        page.evaluate(WATCH)
         for step in range(60):
             page.mouse.move(x + 4 * step, y + 2 * step)
         page.mouse.up()
-        took = sorted(page.evaluate("() => window.frames_"))
-        print(f"500 nodes, {what}: a frame takes {took[50]:.1f} ms in the median, {took[94]:.1f} ms at the 95th percentile")
-        # Smooth is 16.7 ms, 60 frames a second; a machine that does other work at the same time gets five times that.
-        assert took[50] < 5 * 16.7
+        watched = page.evaluate("() => window.watched_")
+        took = sorted(watched["took"])
+        with capsys.disabled():
+            print(f"\n  500 nodes, {what}: a frame takes {took[50]:.1f} ms in the median, {took[94]:.1f} ms at the 95th percentile")
+        page.evaluate(SETTLE)
+        after = boxes(page)[0]
+        assert abs(after[0] - before[0] - 4 * 59) < 8 and abs(after[1] - before[1] - 2 * 59) < 8, "it has moved with the mouse"
+        assert 1 <= watched["changed"] <= 3, "the view, the picture and the group that has all of it"
         for _ in range(6):
             page.get_by_role("button", name="Zoom in").click()
