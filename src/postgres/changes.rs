@@ -8,7 +8,10 @@
 //! Source: <https://github.com/postgres/postgres/blob/REL_15_STABLE/src/backend/storage/ipc/procarray.c>, "Hot Standby".
 //!
 //! It may be an earlier one, though: a place that was given by the primary may still be to come. That is no fault of whoever
-//! brings it; he waits.
+//! brings it; he waits. The other way round it may be a later one: a commit goes to the standby as soon as it is on the
+//! primary's disk, and the primary shows it a moment later, or much later where it waits for a synchronous standby
+//! (`synchronous_standby_names`). The transaction is still in progress on the primary then: its horizon is above the xmin of
+//! a snapshot, and it is no higher than the xmax, or by one above its own id, whose lock it holds.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -72,8 +75,12 @@ where
     };
     let rows = rows(connection, after, limit, documents).await?;
     // Only now: what was deleted before they were read is known by now.
-    let bounds = bounds(connection, after).await?;
-    if after < bounds.kept || !bounds.awaited && (bounds.last < after || !bounds.known) {
+    let mut found = bounds(connection, after).await?;
+    if found.are_past(after) {
+        // Who was in progress for the snapshot, and had ended when the locks were looked at, is seen now.
+        found = bounds(connection, after).await?;
+    }
+    if found.are_past(after) {
         return Err(RepositoryError::Gone.into());
     }
     let changes = rows.into_iter().map(|row| Record::try_from(row).map_err(Error::from)).collect::<Result<Vec<_>>>()?;
@@ -81,8 +88,8 @@ where
     // A log in which nothing stands yet follows all that was read, as after a restored dump. Nobody waits before it: he
     // would be woken for nothing, again and again.
     let is_all = changes.len() < limit as usize;
-    let next = if is_all && bounds.last.number == 0 { read.max(bounds.last) } else { read };
-    Ok(Feed { changes, next, newest: bounds.newest })
+    let next = if is_all && found.last.number == 0 { read.max(found.last) } else { read };
+    Ok(Feed { changes, next, newest: found.newest })
 }
 
 async fn rows(connection: &mut PgConnection, after: FeedCursor, limit: u32, documents: bool) -> Result<Vec<RecordRow>> {
@@ -126,7 +133,7 @@ struct Bounds {
     /// The place that is asked about begins its log, or something stands there or behind it in the same log. An old log
     /// that came with a dump may have gone on where it came from.
     known: bool,
-    /// The place is one of this log that a standby has not come to.
+    /// The place is one of this log that is still to come: a standby has not come to it, or a primary is about to show it.
     awaited: bool,
     /// What is committed ends with it, though it may have to wait.
     newest: FeedCursor,
@@ -134,19 +141,36 @@ struct Bounds {
     more_to_come: bool,
 }
 
+impl Bounds {
+    /// Whether the feed cannot go on from this place.
+    fn are_past(&self, place: FeedCursor) -> bool {
+        place < self.kept || !self.awaited && (self.last < place || !self.known)
+    }
+}
+
 async fn bounds(connection: &mut PgConnection, place: FeedCursor) -> Result<Bounds> {
     // Where there is no change there is the beginning of the log, so nothing here is ever NULL.
     let row = sqlx::query!(
         r#"
         WITH here AS MATERIALIZED (
-            SELECT strom_log() AS log, pg_snapshot_xmin(pg_current_snapshot())::TEXT::BIGINT AS settled
+            SELECT strom_log() AS log,
+                pg_snapshot_xmin(pg_current_snapshot())::TEXT::BIGINT AS settled,
+                pg_snapshot_xmax(pg_current_snapshot())::TEXT::BIGINT AS newest_seen
         )
         SELECT gone_log, gone_horizon, gone_number, last.log AS "log!", last.horizon AS "horizon!",
             last.number AS "number!",
             newest.log AS "newest_log!", newest.horizon AS "newest_horizon!", newest.number AS "newest_number!",
             newest.log = here.log AND newest.horizon > settled AS "more_to_come!",
             ($2::BIGINT, $3::BIGINT) <= (of_log.horizon, of_log.number) AS "known!",
-            pg_is_in_recovery() AND $1 = here.log AND $2 > settled AS "awaited!"
+            $1 = here.log AND $2 > settled AND (
+                pg_is_in_recovery()
+                OR $2 <= newest_seen
+                OR EXISTS (
+                    SELECT FROM pg_locks
+                    WHERE locktype = 'transactionid' AND mode = 'ExclusiveLock' AND granted
+                        AND transactionid::TEXT::BIGINT = ($2 - 1) % 4294967296
+                )
+            ) AS "awaited!"
         FROM flow_log
         CROSS JOIN here
         CROSS JOIN LATERAL (

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::samples::{flow, id, moment, number, stamp};
+use super::samples::{change, change_all, flow, id, insist, moment, number, stamp};
 use super::{feed, reopening};
 use crate::Flow;
 use crate::repository::{
@@ -54,8 +54,8 @@ pub async fn a_reader_tells_what_the_writer_does(writer: Arc<dyn FlowRepository>
         tokio::spawn(async move {
             for number in (0..FLOWS).map(|flow| flow * WRITERS + first + 1) {
                 let created = vec![Change::create(flow(number, "new")), Change::create(flow(number + 10_000, "new"))];
-                writer.apply(created, stamp(1)).await.expect("nobody else has these");
-                writer.apply(vec![Change::replace(flow(number, "other"))], stamp(2)).await.expect("it is there");
+                change_all(&*writer, created, stamp(1)).await;
+                change(&*writer, Change::replace(flow(number, "other")), stamp(2)).await;
             }
         })
     });
@@ -88,7 +88,8 @@ async fn wander(repositories: [Arc<dyn FlowRepository>; 2], mut place: FeedCurso
         if told.last().is_some_and(|(_, number, ..)| *number == END) {
             break;
         }
-        let page = repository.changes(Since::After(place), 7).await.expect("the place is known to both");
+        let reading = insist(|| repository.changes(Since::After(place), 7));
+        let page = reading.await.expect("the place is known to both");
         if page.changes.is_empty() {
             repository.changed(place).await;
         }

@@ -1,6 +1,7 @@
 //! Instances that read a streaming standby while its primary is written to.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use futures::TryStreamExt;
@@ -9,12 +10,12 @@ use strom::repository::{Change, FeedCursor, Record, RepositoryError, Since};
 use strom::testkit::feed::{self, read_until};
 use strom::testkit::history::history;
 use strom::testkit::reading;
-use strom::testkit::samples::{change, create_all, flow, flow_with, found, id, stamp};
+use strom::testkit::samples::{change, create_all, flow, flow_with, found, id, number, stamp};
 use strom::{Flow, FlowRepository};
 use tokio::time::{sleep, timeout};
 
 use crate::support::cluster::Cluster;
-use crate::support::postgres::run;
+use crate::support::postgres::{run, wait_for_count};
 
 /// A primary with a writer, and its standby with a reader.
 struct Pair {
@@ -118,6 +119,58 @@ async fn a_place_that_is_still_to_come_is_waited_for() {
     let (log, transaction) = log_and_transaction.split_once('.').unwrap();
     let elsewhere = format!("{}.{transaction}.{number}", log.parse::<u64>().unwrap() + 1).parse().unwrap();
     let error = pair.reader.changes(Since::After(elsewhere), 10).await.unwrap_err();
+    assert!(matches!(error, RepositoryError::Gone), "{error:?}");
+}
+
+/// The standby has a commit before the primary shows it; here for as long as the primary waits for another standby. Whoever
+/// brings a place from there to the primary waits, and misses nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_place_that_the_standby_knows_first_is_waited_for() {
+    let pair = Pair::start().await;
+    create_all(&*pair.writer, [flow(1, "a")]).await;
+    let begin = pair.end_of_feed().await;
+    let mut psql = pair.primary.connect().await;
+    run(&mut psql, "ALTER SYSTEM SET synchronous_standby_names = 'nobody'").await;
+    run(&mut psql, "SELECT pg_reload_conf()").await;
+    // The server takes a moment to know, so some may still be made.
+    let (last, is_enough) = (Arc::new(AtomicU32::new(1)), Arc::new(AtomicBool::new(false)));
+    let writing = tokio::spawn({
+        let (writer, last, is_enough) = (pair.writer.clone(), Arc::clone(&last), Arc::clone(&is_enough));
+        async move {
+            while !is_enough.load(Ordering::SeqCst) {
+                create_all(&*writer, [flow(last.fetch_add(1, Ordering::SeqCst) + 1, "b")]).await;
+            }
+        }
+    });
+    wait_for_count(&mut psql, "SELECT COUNT(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'", 1).await;
+    is_enough.store(true, Ordering::SeqCst);
+    let last = last.load(Ordering::SeqCst);
+    let is_last = |record: &Record<Flow>| number(record.item.id()) == last;
+    let place = read_until(&*pair.reader, Since::After(begin), 10, is_last).await.last().unwrap().cursor;
+    assert!(found(&*pair.writer, last).await.is_none(), "the primary does not show it");
+
+    // Also behind the ids of others, which have ended.
+    for _ in 0..2 {
+        let feed = pair.writer.changes(Since::After(place), 10).await.unwrap();
+        assert_eq!((feed.changes.len(), feed.next), (0, place));
+        run(&mut psql, "BEGIN; SELECT pg_current_xact_id(); ROLLBACK").await;
+    }
+    let waiting = pair.writer.changed(place);
+    tokio::pin!(waiting);
+    assert!(timeout(Duration::from_millis(300), &mut waiting).await.is_err(), "nothing is behind it yet");
+    run(&mut psql, "ALTER SYSTEM RESET synchronous_standby_names").await;
+    run(&mut psql, "SELECT pg_reload_conf()").await;
+    writing.await.unwrap();
+    create_all(&*pair.writer, [flow(last + 1, "c")]).await;
+    timeout(Duration::from_secs(30), waiting).await.expect("it comes");
+    let told = read_until(&*pair.writer, Since::After(place), 10, |_| true).await;
+    assert_eq!(feed::told(&told), [(last + 1, strom::repository::Operation::Create, 1)]);
+
+    // A transaction that nobody has begun is of a past that was taken back.
+    let text = place.to_string();
+    let [log, transaction, number] = text.split('.').collect::<Vec<_>>()[..] else { panic!("{text}") };
+    let taken_back = format!("{log}.{}.{number}", transaction.parse::<u64>().unwrap() + 1_000).parse().unwrap();
+    let error = pair.writer.changes(Since::After(taken_back), 10).await.unwrap_err();
     assert!(matches!(error, RepositoryError::Gone), "{error:?}");
 }
 
