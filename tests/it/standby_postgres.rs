@@ -142,7 +142,9 @@ async fn a_place_that_the_standby_knows_first_is_waited_for() {
             }
         }
     });
-    wait_for_count(&mut psql, "SELECT COUNT(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'", 1).await;
+    let waits =
+        "SELECT COUNT(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND query LIKE '%INSERT INTO flows%'";
+    wait_for_count(&mut psql, waits, 1).await;
     is_enough.store(true, Ordering::SeqCst);
     let last = last.load(Ordering::SeqCst);
     let is_last = |record: &Record<Flow>| number(record.item.id()) == last;
