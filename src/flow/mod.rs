@@ -136,9 +136,8 @@ impl Flow {
         let text = node.to_compact_of(about);
         let document = RawValue::from_string(text).expect("the printer writes JSON");
         let ephemeral = head::is_ephemeral(node).into();
-        node.strip_runtime();
-        let content = Sha256::digest(node.to_canonical_of(about));
-        Ok(Self(Arc::new(Parts { head, document, ephemeral, content: OnceLock::from(<[u8; 32]>::from(content)) })))
+        let content = hash_content(node, about).into();
+        Ok(Self(Arc::new(Parts { head, document, ephemeral, content })))
     }
 
     /// A flow whose head the database has computed from the document.
@@ -259,8 +258,7 @@ impl Flow {
     pub(crate) fn hash_and_modified(&self) -> Result<([u8; 32], Option<DateTime<Utc>>), Refusal> {
         let mut node = self.node()?;
         let modified = head::modified(&node);
-        node.strip_runtime();
-        Ok((Sha256::digest(node.to_canonical_of(self.document().get().len())).into(), modified))
+        Ok((hash_content(&mut node, self.document().get().len()), modified))
     }
 
     /// What is suspicious about the document. Never a reason to refuse it.
@@ -270,6 +268,12 @@ impl Flow {
     pub fn warnings(&self) -> Result<Vec<Warning>, Refusal> {
         Ok(warnings::find(&self.node()?))
     }
+}
+
+/// SHA-256 of the canonical text of what people wrote, of about this length; the rest leaves the tree.
+fn hash_content(node: &mut Node<'_>, length: usize) -> [u8; 32] {
+    node.strip_runtime();
+    Sha256::digest(node.to_canonical_of(length)).into()
 }
 
 /// The head only: documents hold passphrases and do not belong in logs.

@@ -101,15 +101,15 @@ pub(crate) fn canonical_part(text: &str) -> Option<&str> {
     if unsigned.len() > 21 || unsigned.first() == Some(&b'0') {
         return (text == "0" || text == "0.0").then_some("0");
     }
-    let mut point = None;
-    for (at, byte) in unsigned.iter().enumerate() {
+    let mut has_point = false;
+    for byte in unsigned {
         match byte {
             b'0'..=b'9' => {}
-            b'.' => point = Some(at),
+            b'.' => has_point = true,
             _ => return None,
         }
     }
-    Some(if point.is_some() { text.trim_end_matches('0').trim_end_matches('.') } else { text })
+    Some(if has_point { text.trim_end_matches('0').trim_end_matches('.') } else { text })
 }
 
 /// An exponent too long for an `i64` is as far out of range as the largest one.
