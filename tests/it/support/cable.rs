@@ -59,10 +59,11 @@ impl Cable {
         self.has_rival.store(true, Ordering::SeqCst);
     }
 
-    fn remember(&self, since: Since) -> Result<&dyn FlowRepository> {
+    /// Asked when the answer is there: a call that was under way knows no more than one that comes later.
+    fn remember(&self, since: Since) -> Result<()> {
         match since {
             Since::After(_) if self.is_forgetful.load(Ordering::SeqCst) => Err(RepositoryError::Gone),
-            _ => self.pass(),
+            _ => Ok(()),
         }
     }
 
@@ -140,11 +141,15 @@ impl FlowRepository for Cable {
     }
 
     async fn changes(&self, since: Since, limit: u32) -> Result<Feed<Flow>> {
-        self.remember(since)?.changes(since, limit).await
+        let feed = self.pass()?.changes(since, limit).await?;
+        self.remember(since)?;
+        Ok(feed)
     }
 
     async fn change_summaries(&self, since: Since, limit: u32) -> Result<Feed<Head>> {
-        self.remember(since)?.change_summaries(since, limit).await
+        let feed = self.pass()?.change_summaries(since, limit).await?;
+        self.remember(since)?;
+        Ok(feed)
     }
 
     async fn changed(&self, after: FeedCursor) {
