@@ -176,7 +176,9 @@ impl Lines {
         };
         let end = torn.filter(|_| !goes_on).unwrap_or(self.end);
         let known = changes(&self.events).map(|told| told.synced).max().unwrap_or(after);
-        let unsure = changes(&self.events).find(|told| told.seq > known).map_or(end, |told| told.offset);
+        // Of a note behind the last of these nobody knows.
+        let known = changes(&self.events).take_while(|told| told.seq <= known).last();
+        let unsure = known.map_or(self.start, |told| told.offset + told.length as u64 + 1);
         let Self { header, flows, gone, events, start, file, .. } = self;
         let (start, synced, file) = (start.min(end), unsure.min(end), file.min(last));
         Replay { header, flows, gone, events, start, end, synced, last, file, damage }

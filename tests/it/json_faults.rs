@@ -34,6 +34,7 @@ struct Script {
 }
 
 /// The disk has stopped and the process with it.
+#[derive(Debug)]
 struct Dead;
 
 impl Script {
@@ -335,4 +336,30 @@ fn any_call_fails_once() {
 fn the_disk_fails_for_a_while_from_any_call_on() {
     at_every_call(Fault::UntilHealed(Failure::Full), |_| Some(Loss::All));
     at_every_call(Fault::UntilHealed(Failure::Broken), |call| Some(Loss::Some(call)));
+}
+
+/// The note that the file was written is on the disk with the next save. Should that fail, it is no better off than the save
+/// is, though it stands behind a line that is known to be on the disk.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_sync_takes_the_note_before_it_along() -> Result<(), Dead> {
+    let file = Arc::new(File::new());
+    let mut script = Script::new(&file, None);
+    let disk = Arc::clone(&script.disk);
+    let store = script.open().await?;
+    script.put(&store, 1).await?;
+    script.file_is_written(&store).await;
+    let is_note = |call: &String| call.contains("write") && call.contains("of flows.json.journal");
+    until("it is noted", async || disk.trace().last().is_some_and(is_note)).await;
+    let sync = disk.calls() + 2;
+    disk.plan(sync, Fault::UntilHealed(Failure::Broken));
+    script.put(&store, 2).await?;
+    store.close().await;
+
+    disk.heal();
+    let store = script.open().await?;
+    script.put(&store, 3).await?;
+    store.close().await;
+    disk.lose_unsynced(Loss::All);
+    script.verify().await;
+    Ok(())
 }
