@@ -11,6 +11,7 @@ use strom::repository::{
 use strom::testkit::samples::{
     change, change_all, create_all, everything, flow, found, id, number, stamp, stored, time,
 };
+use tokio::sync::Barrier;
 
 use crate::support::json::{File, hasty, lazy, until};
 
@@ -156,18 +157,23 @@ async fn a_close_ends_however_many_save() {
     let file = File::new();
     let store = file.open_with(lazy()).await;
     create_all(&*store, (0..2_000).map(|number| flow(number, "a"))).await;
+    let begun = Arc::new(Barrier::new(5));
     let savers: Vec<_> = (0..4)
         .map(|saver| {
-            let store = Arc::clone(&store);
+            let (store, begun) = (Arc::clone(&store), Arc::clone(&begun));
             tokio::spawn(async move {
                 let mut saved = 0;
                 while store.apply(vec![rename(saver, &format!("edit {saved}"))], stamp(1)).await.is_ok() {
                     saved += 1;
+                    if saved == 1 {
+                        begun.wait().await;
+                    }
                 }
                 saved
             })
         })
         .collect();
+    begun.wait().await;
     tokio::time::sleep(Duration::from_millis(50)).await;
     tokio::time::timeout(Duration::from_secs(20), store.close()).await.expect("the store never closes");
     let mut saved = Vec::new();
