@@ -51,7 +51,8 @@ async fn seen_after(
         place = next;
     }
     times.sort();
-    (place, times[times.len() / 2])
+    // Who looks once a second would be late every time, a slow machine some of them.
+    (place, times[2])
 }
 
 fn insert(number: u32) -> String {

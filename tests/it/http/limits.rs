@@ -28,13 +28,23 @@ async fn from(client: &Client, peer: &str, path: &str, headers: &[(&str, &str)])
     client.request(request).await
 }
 
-/// How many of so many requests are served, and the last answer.
-async fn served(client: &Client, peer: &str, headers: &[(&str, &str)], requests: usize) -> (usize, Answer) {
+/// How many of so many requests are served, and the last other answer.
+async fn served(client: &Client, peer: &str, headers: &[(&str, &str)], requests: usize) -> (usize, Option<Answer>) {
     let mut served = 0;
-    for _ in 1..requests {
-        served += usize::from(from(client, peer, "/api/elements", headers).await.status == 200);
+    let mut refused = None;
+    for _ in 0..requests {
+        match from(client, peer, "/api/elements", headers).await {
+            answer if answer.status == 200 => served += 1,
+            answer => refused = Some(answer),
+        }
     }
-    (served, from(client, peer, "/api/elements", headers).await)
+    (served, refused)
+}
+
+/// Whether requests of this client are refused. On a slow machine the next one may be due: but not two of them.
+async fn is_refused(client: &Client, peer: &str, path: &str, headers: &[(&str, &str)]) -> bool {
+    let first = from(client, peer, path, headers).await;
+    first.status == 429 || from(client, peer, path, headers).await.status == 429
 }
 
 /// A slow machine takes some seconds for its requests, and each of them is worth as many more.
@@ -48,18 +58,18 @@ pub(super) async fn an_address_has_a_limit_of_its_own(repository: Arc<dyn FlowRe
     assert!(is_about(count, 2), "{count}");
     let detail = "requests are taken at 2 a second here; go slower";
     let refused = problem(429, "too-many-requests", "too many requests", detail);
-    assert_eq!(last.shown(), refused.replace("+json\n", "+json\nretry-after: 1\n"));
+    assert_eq!(last.unwrap().shown(), refused.replace("+json\n", "+json\nretry-after: 1\n"));
     for same in ["192.0.2.1:1001", "[::ffff:192.0.2.1]:7"] {
-        assert_eq!(from(&client, same, "/api/flows", &[]).await.status, 429, "{same}");
+        assert!(is_refused(&client, same, "/api/flows", &[]).await, "{same}");
     }
     for path in ["/health", "/ready", "/metrics"] {
         assert_eq!(from(&client, "192.0.2.1:1002", path, &[]).await.status, 200, "{path}");
     }
-    assert_eq!(from(&client, "192.0.2.1:1002", "/api/version", &[]).await.status, 429);
+    assert!(is_refused(&client, "192.0.2.1:1002", "/api/version", &[]).await);
     assert_eq!(from(&client, "192.0.2.2:1000", "/api/flows", &[]).await.status, 200, "somebody else");
 
     served(&client, "[2001:db8:1:2::1]:1", &[], 200).await;
-    assert_eq!(from(&client, "[2001:db8:1:2:ffff::9]:1", "/api/flows", &[]).await.status, 429, "of the same network");
+    assert!(is_refused(&client, "[2001:db8:1:2:ffff::9]:1", "/api/flows", &[]).await, "of the same network");
     assert_eq!(from(&client, "[2001:db8:1:3::1]:1", "/api/flows", &[]).await.status, 200);
 
     let metrics = from(&client, "192.0.2.1:1", "/metrics", &[]).await.body;
@@ -67,7 +77,7 @@ pub(super) async fn an_address_has_a_limit_of_its_own(repository: Arc<dyn FlowRe
     assert!(metrics.contains(counted), "{metrics}");
 
     let client = limited(repository, Access::Anonymous, 0);
-    assert_eq!(served(&client, "192.0.2.1:1000", &[], 300).await.0, 299, "no limit");
+    assert_eq!(served(&client, "192.0.2.1:1000", &[], 300).await.0, 300, "no limit");
 }
 
 pub(super) async fn a_key_has_a_limit_of_its_own(repository: Arc<dyn FlowRepository>) {
@@ -75,14 +85,14 @@ pub(super) async fn a_key_has_a_limit_of_its_own(repository: Arc<dyn FlowReposit
     let client = limited(repository, Access::Keys(keys), 2);
     let (a, b) = ([("x-api-key", "of a")], [("x-api-key", "of b")]);
     let (count, last) = served(&client, "192.0.2.1:1", &a, 200).await;
-    assert!(is_about(count, 2) && last.status == 429, "{count}");
-    assert_eq!(from(&client, "192.0.2.9:1", "/api/flows", &a).await.status, 429, "wherever it comes from");
+    assert!(is_about(count, 2) && last.unwrap().status == 429, "{count}");
+    assert!(is_refused(&client, "192.0.2.9:1", "/api/flows", &a).await, "wherever it comes from");
     assert_eq!(from(&client, "192.0.2.1:1", "/api/flows", &b).await.status, 200, "through the same proxy");
     for _ in 0..200 {
         let strange = from(&client, "192.0.2.1:1", "/api/flows", &[]).await;
         assert!(matches!(strange.status, 401 | 429));
     }
-    assert_eq!(from(&client, "192.0.2.1:1", "/api/flows", &[]).await.status, 429, "without a key, too");
+    assert!(is_refused(&client, "192.0.2.1:1", "/api/flows", &[]).await, "without a key, too");
 }
 
 pub(super) async fn who_guesses_shuts_nobody_out(repository: Arc<dyn FlowRepository>) {
@@ -102,7 +112,7 @@ pub(super) async fn who_guesses_shuts_nobody_out(repository: Arc<dyn FlowReposit
     }
     assert!((100..=200).contains(&refused), "{refused}");
     for path in ["/api/auth/status", "/api/changes?auth_token=wrong", "/api/nothing"] {
-        assert_eq!(from(&client, "192.0.2.1:1", path, &wrong).await.status, 429, "{path}");
+        assert!(is_refused(&client, "192.0.2.1:1", path, &wrong).await, "{path}");
     }
     assert_eq!(from(&client, "192.0.2.1:1", "/api/flows", &right).await.status, 200);
     assert_eq!(from(&client, "192.0.2.1:1", "/api/flows", &[]).await.status, 401, "nobody guesses without a key");
