@@ -8,6 +8,7 @@ use serde::Serialize;
 use strom::FlowRepository;
 use strom::flow::{FlowId, Head};
 use strom::repository::{FeedCursor, InvalidFeedCursor, Record, RepositoryError, Since};
+use tokio::time::timeout;
 
 use super::opening::{Purpose, with_storage};
 use super::output::{self, Output, at, tell, visible};
@@ -19,6 +20,8 @@ use crate::config::Flags;
 const PAGE: u32 = 500;
 /// Between two questions to a storage that does not answer.
 const PAUSE: Duration = Duration::from_secs(1);
+/// How long changes may be on their way before that is said.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 const EXAMPLES: &str = "A JSON file that a server has is followed through that server alone: GET /api/changes.
 
@@ -34,7 +37,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "CURSOR", value_parser = since)]
     since: Option<Since>,
 
-    /// End when there is no other change, instead of waiting for one
+    /// End when all changes that were made by now have been shown, instead of waiting for others
     #[arg(long)]
     until_now: bool,
 
@@ -64,6 +67,8 @@ async fn follow(repository: &dyn FlowRepository, arguments: &Arguments) -> Resul
     let mut out = Output::new();
     let mut since = arguments.since.unwrap_or(Since::Now);
     let mut is_away = false;
+    // What was made before we came ends with it.
+    let mut now = None;
     loop {
         let feed = match repository.change_summaries(since, PAGE).await {
             Err(error) if error.is_retryable() && !arguments.until_now => {
@@ -82,14 +87,28 @@ async fn follow(repository: &dyn FlowRepository, arguments: &Arguments) -> Resul
             show(&mut out, record, arguments.json)?;
         }
         out.finish()?;
-        if !out.is_read() || (arguments.until_now && feed.changes.is_empty()) {
+        let now = *now.get_or_insert(if since == Since::Now { feed.next } else { feed.newest });
+        // What was last may have been dropped since.
+        if !out.is_read() || (arguments.until_now && feed.next >= now.min(feed.newest)) {
             return Ok(());
         }
         since = Since::After(feed.next);
         if feed.changes.is_empty() {
-            repository.changed(feed.next).await;
+            wait(repository, feed.next, arguments.until_now).await;
         }
     }
+}
+
+/// Returns when there is more behind this place. Who expects it at once is told why it does not come.
+async fn wait(repository: &dyn FlowRepository, place: FeedCursor, is_expected: bool) {
+    let mut changed = repository.changed(place);
+    if is_expected && timeout(PATIENCE, &mut changed).await.is_ok() {
+        return;
+    }
+    if is_expected {
+        tell("waiting for a transaction on the server: until it ends, it could still come before the last changes");
+    }
+    changed.await;
 }
 
 fn pause(error: &RepositoryError) -> Duration {

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::{Store, document, id, timeless};
 use crate::serve::strom;
+use crate::support::postgres::run;
 use crate::support::proxy::Proxy;
 
 pub(super) fn changes_that_were_made_are_shown(store: &Store) {
@@ -47,6 +48,25 @@ pub(super) fn changes_are_followed_until_a_signal(store: &Store) {
     kill_process(Pid::from_child(&child), Signal::INT).unwrap();
     let ended = child.wait_with_output().unwrap();
     assert_eq!((ended.status.code(), String::from_utf8(ended.stderr).unwrap().as_str()), (Some(0), ""));
+}
+
+/// Somebody else's transaction may keep changes from those who follow, and what was made by now is not all there then.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_made_by_now_is_waited_for_postgres() {
+    let store = Store::postgres().await;
+    let mut psql = store.connect().await;
+    run(&mut psql, "BEGIN; SELECT pg_current_xact_id()").await;
+    store.fill(&["a"]);
+    assert_eq!(store.done(&["watch", "--until-now"]), "", "from now on until now there is nothing");
+    let mut child = store.command(&["watch", "--since", "0", "--until-now"]).spawn().unwrap();
+    let mut news = BufReader::new(child.stderr.take().unwrap()).lines();
+    let told = news.next().unwrap().unwrap();
+    assert!(told.starts_with("waiting for a transaction on the server: "), "{told}");
+    run(&mut psql, "COMMIT").await;
+    let ended = child.wait_with_output().unwrap();
+    assert_eq!(ended.status.code(), Some(0));
+    let rows = timeless(&String::from_utf8(ended.stdout).unwrap());
+    assert_eq!(rows, format!("…  create   {}      1  cli         a\n", id(1)));
 }
 
 /// While the database is away it waits, and goes on where it was.
