@@ -21,10 +21,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
 #: How long the browser waits for anything that a test expects, in milliseconds. Only failures take that long.
-PATIENCE = 10_000
+PATIENCE = 30_000
+expect.set_options(timeout=PATIENCE)
 
 
 class Server:
