@@ -10,6 +10,15 @@ use crate::serve::strom;
 use crate::support::postgres::run;
 use crate::support::proxy::Proxy;
 
+const WAITING: &str = "waiting for a transaction on the server: ";
+
+/// What is shown of what was made by now. The transaction of another test on the same server may have to be waited for.
+fn until_now(store: &Store, arguments: &[&str]) -> String {
+    let (code, stdout, stderr) = store.run(&[&["watch", "--until-now"], arguments].concat());
+    assert!(code == Some(0) && (stderr.is_empty() || stderr.starts_with(WAITING)), "{code:?} {stderr}");
+    stdout
+}
+
 pub(super) fn changes_that_were_made_are_shown(store: &Store) {
     store.fill(&["a", "b"]);
     store.done(&["delete", &id(1)]);
@@ -18,17 +27,17 @@ pub(super) fn changes_that_were_made_are_shown(store: &Store) {
         format!("…  create   {}      1  cli         b\n", id(2)),
         format!("…  delete   {}      2  cli         a\n", id(1)),
     ];
-    assert_eq!(timeless(&store.done(&["watch", "--since", "0", "--until-now"])), rows.concat());
-    assert_eq!(store.done(&["watch", "--until-now"]), "");
+    assert_eq!(timeless(&until_now(store, &["--since", "0"])), rows.concat());
+    assert_eq!(until_now(store, &[]), "");
 
-    let all = store.done(&["watch", "--since", "0", "--until-now", "--json"]);
+    let all = until_now(store, &["--since", "0", "--json"]);
     let changes: Vec<Value> = all.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(changes.len(), 3);
     let mut members: Vec<_> = changes[0].as_object().unwrap().keys().map(String::as_str).collect();
     members.sort_unstable();
     assert_eq!(members, ["at", "author", "cursor", "flow_id", "name", "op", "revision"], "as of the API");
     let cursor = changes[1]["cursor"].as_str().unwrap();
-    assert_eq!(timeless(&store.done(&["watch", "--since", cursor, "--until-now"])), rows[2]);
+    assert_eq!(timeless(&until_now(store, &["--since", cursor])), rows[2]);
     let (code, stdout, stderr) = store.run(&["watch", "--since", "99.99.99", "--until-now"]);
     assert_eq!((code, stdout.as_str()), (Some(2), ""));
     assert!(stderr.starts_with("error: the changes behind this place are no longer kept\n"), "{stderr}");
@@ -57,11 +66,11 @@ async fn what_was_made_by_now_is_waited_for_postgres() {
     let mut psql = store.connect().await;
     run(&mut psql, "BEGIN; SELECT pg_current_xact_id()").await;
     store.fill(&["a"]);
-    assert_eq!(store.done(&["watch", "--until-now"]), "", "from now on until now there is nothing");
+    assert_eq!(until_now(&store, &[]), "", "from now on until now there is nothing");
     let mut child = store.command(&["watch", "--since", "0", "--until-now"]).spawn().unwrap();
     let mut news = BufReader::new(child.stderr.take().unwrap()).lines();
     let told = news.next().unwrap().unwrap();
-    assert!(told.starts_with("waiting for a transaction on the server: "), "{told}");
+    assert!(told.starts_with(WAITING), "{told}");
     run(&mut psql, "COMMIT").await;
     let ended = child.wait_with_output().unwrap();
     assert_eq!(ended.status.code(), Some(0));
