@@ -102,10 +102,10 @@ async fn follow(repository: &dyn FlowRepository, arguments: &Arguments) -> Resul
 /// Returns when there is more behind this place. Who expects it at once is told why it does not come.
 async fn wait(repository: &dyn FlowRepository, place: FeedCursor, is_expected: bool) {
     let mut changed = repository.changed(place);
-    if is_expected && timeout(PATIENCE, &mut changed).await.is_ok() {
-        return;
-    }
     if is_expected {
+        if timeout(PATIENCE, &mut changed).await.is_ok() {
+            return;
+        }
         tell("waiting for a transaction on the server: until it ends, it could still come before the last changes");
     }
     changed.await;
