@@ -1,5 +1,4 @@
-//! What the functions under every operation cost: `just bench functions`. Whole operations are measured by `just bench
-//! limits`.
+//! Benchmarks of single functions: `just bench functions`. `just bench limits` measures whole operations.
 
 mod document;
 
@@ -7,8 +6,8 @@ use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use serde_json::value::RawValue;
-use strom::Flow;
-use strom::flow::Runtime;
+use strom_store::Flow;
+use strom_store::flow::Runtime;
 
 use self::document::document;
 
@@ -28,7 +27,7 @@ fn documents(c: &mut Criterion) {
         });
         let flow = Flow::parse(&text).unwrap();
         group.bench_function(BenchmarkId::new("canonical text", bytes), |b| {
-            b.iter(|| flow.canonical(black_box(Runtime::Left)).unwrap());
+            b.iter(|| flow.canonical(black_box(Runtime::Exclude)).unwrap());
         });
         group.finish();
     }

@@ -1,32 +1,41 @@
-//! The store inside another program: open a storage, follow its changes, save under a precondition, undo a deletion.
+//! The store inside another program: open a storage, follow its changes, save with a precondition, restore a deleted
+//! flow.
 //!
 //!     cargo run --example embed [PATH | POSTGRESQL-URL]
+
+#![allow(clippy::disallowed_methods, reason = "a program reads the clock and creates ids; the store does not")]
 
 use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-use strom::repository::{Author, Change, FeedCursor, Precondition, Since, Stamp, ViolationKind};
-use strom::storage::Storage;
-use strom::{Draft, Flow, FlowRepository, RepositoryError, clock};
+use chrono::Utc;
+use futures::TryStreamExt;
+use strom_store::repository::{Author, Change, FeedCursor, Precondition, Since, Stamp, ViolationKind};
+use strom_store::storage::Storage;
+use strom_store::{Draft, FlowRepository, FlowRepositoryExt, RepositoryError};
+use uuid::Uuid;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let place = std::env::args().nth(1).map_or_else(a_temporary_file, Ok)?;
-    let flows = Storage::parse(&place)?.open(clock::now()).await?;
-    println!("opened {place}");
-    let now = flows.change_summaries(Since::Now, 0).await?.next;
-    let watching = tokio::spawn(watch(Arc::clone(&flows), now));
+    let directory = tempfile::tempdir()?;
+    let temporary = directory.path().join("flows.json").display().to_string();
+    let location = std::env::args().nth(1).unwrap_or(temporary);
+    let flows = Storage::parse(&location)?.open(Utc::now()).await?;
+    println!("opened {location}");
+    let position = flows.change_summaries(Since::Now, 0).await?.next;
+    let watcher = tokio::spawn(watch(Arc::clone(&flows), position));
 
-    let studio = Draft::parse(r#"{"name": "Studio 1", "elements": []}"#)?.into_flow(clock::new_id())?;
-    let created = flows.apply(vec![Change::create(studio.clone())], stamp("editor A")).await?;
-    let seen = created[0].version.as_ref().ok_or("a created flow has a version")?.revision;
+    let studio = Draft::parse(r#"{"name": "Studio 1", "elements": []}"#)?.into_flow(Uuid::new_v4().into())?;
+    let created = flows.apply_one(Change::create(studio.clone()), stamp("editor A")).await?;
+    let seen = created.version.ok_or("a created flow has a version")?.revision;
 
-    // Both have seen the first revision. The first to save wins, the second is told so and loses nothing.
-    let a = Flow::parse(&studio.document().get().replace("Studio 1", "Studio 1, main"))?;
-    let b = Flow::parse(&studio.document().get().replace("Studio 1", "Studio 1, spare"))?;
-    flows.apply(vec![Change::replace_at(a, seen)], stamp("editor A")).await?;
-    match flows.apply(vec![Change::replace_at(b, seen)], stamp("editor B")).await {
+    // Both editors have read the first revision. The first save wins. The second one receives a conflict and loses
+    // nothing.
+    let a = studio.merge_patched(r#"{"name": "Studio 1, main"}"#)?;
+    let b = studio.merge_patched(r#"{"name": "Studio 1, spare"}"#)?;
+    flows.apply_one(Change::replace_at(a, seen), stamp("editor A")).await?;
+    match flows.apply_one(Change::replace_at(b, seen), stamp("editor B")).await {
         Err(RepositoryError::Conflict(violations)) => {
             println!("editor B: {}", violations[0]);
             if let ViolationKind::Stale { current, .. } = &violations[0].kind {
@@ -36,8 +45,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         other => println!("editor B: {other:?}"),
     }
 
-    // Deleted is not lost.
-    flows.apply(vec![Change::delete(studio.id())], stamp("editor B")).await?;
+    // The history of a deleted flow stays.
+    flows.apply_one(Change::delete(studio.id()), stamp("editor B")).await?;
     for deletion in flows.deleted().await? {
         println!("deleted:  `{}` by {}", deletion.item.name, deletion.author.as_str());
     }
@@ -46,31 +55,21 @@ async fn main() -> Result<(), Box<dyn Error>> {
         println!("history:  {} {} `{}`", record.revision, record.operation.as_str(), record.item.name);
     }
     tokio::time::sleep(Duration::from_millis(100)).await;
-    watching.abort();
-    flows.close().await;
+    watcher.abort();
+    flows.close().await?;
     Ok(())
 }
 
-/// Prints every change behind this place, each once and in order.
-async fn watch(flows: Arc<dyn FlowRepository>, mut place: FeedCursor) -> Result<(), RepositoryError> {
-    loop {
-        let feed = flows.change_summaries(Since::After(place), 100).await?;
-        for change in &feed.changes {
-            let (what, by) = (change.operation.as_str(), change.author.as_str());
-            println!("watcher:  {what} `{}`, revision {}, by {by}", change.item.name, change.revision);
-        }
-        place = feed.next;
-        if feed.changes.is_empty() {
-            flows.changed(place).await;
-        }
+/// Prints every change after this position, each once and in order.
+async fn watch(flows: Arc<dyn FlowRepository>, position: FeedCursor) -> Result<(), RepositoryError> {
+    let mut feed = flows.follow(Since::After(position));
+    while let Some(change) = feed.try_next().await? {
+        let (operation, author) = (change.operation.as_str(), change.author.as_str());
+        println!("watcher:  {operation} `{}`, revision {}, by {author}", change.item.head().name, change.revision);
     }
+    Ok(())
 }
 
 fn stamp(author: &str) -> Stamp {
-    Stamp::new(clock::now(), Author::new(author))
-}
-
-fn a_temporary_file() -> Result<String, Box<dyn Error>> {
-    let path = std::env::temp_dir().join(format!("strom-embed-{}.json", std::process::id()));
-    Ok(path.to_str().ok_or("the temporary directory has no UTF-8 name")?.to_owned())
+    Stamp::new(Utc::now(), Author::new(author))
 }

@@ -1,6 +1,6 @@
-//! What the benches store.
+//! The documents that the benchmarks store.
 
-/// A document of about this many bytes, of the shape that real ones have.
+/// Returns a document of about this size, with the structure of real ones.
 pub(crate) fn document(number: u128, bytes: usize) -> String {
     let element = |index: usize| {
         format!(

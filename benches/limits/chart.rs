@@ -1,4 +1,5 @@
-//! How figures grow with the number of flows, as an SVG. Both axes are logarithmic: what costs the same is a level line.
+//! Draws how figures grow with the number of flows, as an SVG. Both axes are logarithmic, so constant cost is a
+//! horizontal line.
 
 use std::path::Path;
 
@@ -6,7 +7,7 @@ use plotters::prelude::*;
 
 use crate::report::Row;
 
-/// What is drawn, and how it is called.
+/// Subject, operation, label and colour of each line.
 const LINES: [(&str, &str, &str, RGBColor); 6] = [
     ("JSON", "durable save", "JSON: durable save", RGBColor(0x1b, 0x6e, 0xc2)),
     ("JSON", "open", "JSON: open", RGBColor(0x6b, 0x3f, 0xa0)),

@@ -1,12 +1,13 @@
-//! The real server over PostgreSQL, beside the repository that it uses. Its clients send bytes that are ready and read
-//! as many as the answer says, so that what is measured is the server.
+//! The server over PostgreSQL, compared with the repository that it uses. The clients send prepared bytes and read only
+//! the length of the response, so that the server dominates the measurement.
 
 use std::sync::Arc;
 use std::time::Duration;
+use strom_store::repository::FlowRepositoryExt as _;
 
-use strom::FlowRepository;
-use strom::repository::ListQuery;
-use strom::testkit::chance::Chance;
+use strom_store::FlowRepository;
+use strom_store::internals::Chance;
+use strom_store::repository::ListQuery;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -23,7 +24,7 @@ const SLICE: Duration = Duration::from_secs(2);
 const CLIENTS: usize = 5;
 
 #[derive(Debug, Clone, Copy)]
-enum What {
+enum Operation {
     Get,
     List,
     Save,
@@ -32,9 +33,11 @@ enum What {
 pub(crate) async fn measure(server: &Server, arguments: &Arguments, report: &mut Report) {
     let repository = server.filled("strom_bench_http", FLOWS).await;
     let program = Program::start("bench", &["--database-url", &server.url("strom_bench_http")]);
-    for (what, name, goal) in
-        [(What::Get, "get", Some(1.5)), (What::List, "page of 50 summaries", None), (What::Save, "save", None)]
-    {
+    for (what, name, goal) in [
+        (Operation::Get, "get", Some(1.5)),
+        (Operation::List, "page of 50 summaries", None),
+        (Operation::Save, "save", None),
+    ] {
         let ours = async || {
             let mut clients = Vec::new();
             for task in 0..CLIENTS {
@@ -59,12 +62,12 @@ pub(crate) async fn measure(server: &Server, arguments: &Arguments, report: &mut
             None => row,
         });
     }
-    repository.close().await;
+    repository.close().await.unwrap();
 }
 
 struct Caller {
     repository: Arc<dyn FlowRepository>,
-    what: What,
+    what: Operation,
     chance: Chance,
     edits: Edits,
 }
@@ -73,20 +76,22 @@ impl AsyncOperation for Caller {
     async fn once(&mut self) {
         let number = self.chance.below(FLOWS);
         match self.what {
-            What::Get => drop(self.repository.get(uuid::Uuid::from_u128(number.into()).into()).await.unwrap().unwrap()),
-            What::List => {
+            Operation::Get => {
+                drop(self.repository.get(uuid::Uuid::from_u128(number.into()).into()).await.unwrap().unwrap())
+            }
+            Operation::List => {
                 let query = ListQuery { limit: Some(50), ..ListQuery::default() };
                 assert_eq!(self.repository.summaries(&query).await.unwrap().items.len(), 50);
             }
-            What::Save => {
-                self.repository.apply(vec![self.edits.next_change()], stamp()).await.unwrap();
+            Operation::Save => {
+                self.repository.apply_all(vec![self.edits.next_change()], stamp()).await.unwrap();
             }
         }
     }
 }
 
 struct Client {
-    what: What,
+    what: Operation,
     chance: Chance,
     edits: Edits,
     host: String,
@@ -96,7 +101,7 @@ struct Client {
 }
 
 impl Client {
-    async fn connect(address: &str, what: What, task: usize) -> Self {
+    async fn connect(address: &str, what: Operation, task: usize) -> Self {
         let stream = TcpStream::connect(address).await.unwrap();
         stream.set_nodelay(true).unwrap();
         let (reader, writer) = stream.into_split();
@@ -110,9 +115,9 @@ impl Client {
         let id = uuid::Uuid::from_u128(number.into());
         let host = &self.host;
         match self.what {
-            What::Get => format!("GET /api/flows/{id} HTTP/1.1\r\nHost: {host}\r\n\r\n"),
-            What::List => format!("GET /api/flows?limit=50&view=summary HTTP/1.1\r\nHost: {host}\r\n\r\n"),
-            What::Save => {
+            Operation::Get => format!("GET /api/flows/{id} HTTP/1.1\r\nHost: {host}\r\n\r\n"),
+            Operation::List => format!("GET /api/flows?limit=50&view=summary HTTP/1.1\r\nHost: {host}\r\n\r\n"),
+            Operation::Save => {
                 let flow = self.edits.next();
                 let (id, body) = (flow.id(), flow.document().get());
                 format!(
@@ -140,7 +145,7 @@ impl AsyncOperation for Client {
                 length = value.trim().parse().ok();
             }
         }
-        self.answer.resize(length.expect("a length"), 0);
+        self.answer.resize(length.expect("the response has a content length"), 0);
         self.reader.read_exact(&mut self.answer).await.unwrap();
     }
 }

@@ -5,20 +5,22 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
+use strom_store::repository::FlowRepositoryExt as _;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use strom::json::{JsonRepository, Settings};
-use strom::repository::ListQuery;
-use strom::{FlowRepository, clock};
+use strom_server::clock;
+use strom_store::FlowRepository;
+use strom_store::json::{JsonRepository, Settings};
+use strom_store::repository::ListQuery;
 
 use crate::Arguments;
 use crate::document::document;
 use crate::json_growth::filled;
-use crate::load::{AsyncOperation, Edits, edit, in_turns, stamp, tasks, timed};
+use crate::load::{AsyncOperation, Edits, edit, in_turns, served, stamp, tasks, timed};
 use crate::report::{Report, Row, Samples};
 
-/// Tells a process that it is the one whose memory is measured, and the store.
+/// The environment variable with the path of the store, set in the process whose memory is measured.
 pub(crate) const IN_CHILD: &str = "STROM_BENCH_STORE";
 
 const OPENINGS: usize = 11;
@@ -27,13 +29,13 @@ const BURST: Duration = Duration::from_millis(500);
 
 pub(crate) async fn measure(arguments: &Arguments, report: &mut Report) {
     for flows in [1_000, 10_000, 100_000].into_iter().filter(|flows| *flows <= arguments.flows) {
-        let place = tempfile::tempdir_in(&arguments.directory).unwrap();
-        let path = place.path().join("flows.json");
+        let directory = tempfile::tempdir_in(&arguments.directory).unwrap();
+        let path = directory.path().join("flows.json");
         let repository = filled(&path, flows, 2_000).await;
         if flows == 10_000 {
             writers(&repository, arguments, report).await;
         }
-        repository.close().await;
+        repository.close().await.unwrap();
         drop(repository);
         open(&path, flows, arguments, report).await;
         memory(&path, flows, report);
@@ -41,7 +43,7 @@ pub(crate) async fn measure(arguments: &Arguments, report: &mut Report) {
     report.add_slope("JSON", "open", None);
 }
 
-/// The floor is one writer.
+/// Measures saves of several writers. The floor is one writer.
 async fn writers(repository: &Arc<dyn FlowRepository>, arguments: &Arguments, report: &mut Report) {
     for count in [5, 8, 32, 128] {
         let burst = async |count| {
@@ -62,17 +64,17 @@ struct Writer {
 
 impl AsyncOperation for Writer {
     async fn once(&mut self) {
-        self.repository.apply(vec![self.edits.next_change()], stamp()).await.unwrap();
+        self.repository.apply_all(vec![self.edits.next_change()], stamp()).await.unwrap();
     }
 }
 
-/// The floor reads the file and finds the end of each flow.
+/// Measures opening a store. The floor reads the file and finds the end of each flow.
 async fn open(path: &Path, flows: u64, arguments: &Arguments, report: &mut Report) {
     let opening = async || {
         let begin = std::time::Instant::now();
         let repository = JsonRepository::open_with(path, clock::now(), Settings::default()).await.unwrap();
         let time = begin.elapsed().as_secs_f64();
-        repository.close().await;
+        repository.close().await.unwrap();
         time
     };
     let scanning = async || {
@@ -93,7 +95,7 @@ struct File<'a> {
     flows: Vec<&'a RawValue>,
 }
 
-/// Of a process at its peak, beside the documents.
+/// Measures the peak memory of a process, compared with the size of the documents.
 fn memory(path: &Path, flows: u64, report: &mut Report) {
     let output = Command::new(std::env::current_exe().unwrap()).env(IN_CHILD, path).output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
@@ -104,14 +106,15 @@ fn memory(path: &Path, flows: u64, report: &mut Report) {
     report.add(if flows == 10_000 { row.goal(2.5) } else { row });
 }
 
-/// What a server does with a store, in short: opens, lists, saves a hundred times, closes.
+/// Opens a store, lists the flows, saves a hundred times, and closes it, as a server does.
 pub(crate) async fn child(path: &Path) {
-    let repository = JsonRepository::open_with(path, clock::now(), Settings::default()).await.unwrap();
+    let repository =
+        served(Arc::new(JsonRepository::open_with(path, clock::now(), Settings::default()).await.unwrap()));
     let flows = repository.list(&ListQuery::default()).await.unwrap().items.len() as u64;
     for save in 0..100 {
-        repository.apply(vec![edit(save * 7 % flows, 2_000, 500 + save)], stamp()).await.unwrap();
+        repository.apply_all(vec![edit(save * 7 % flows, 2_000, 500 + save)], stamp()).await.unwrap();
     }
-    repository.close().await;
+    repository.close().await.unwrap();
     // <https://man7.org/linux/man-pages/man5/proc_pid_status.5.html>
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();

@@ -1,35 +1,36 @@
-//! What a save to the JSON file costs as the store grows: nothing more. The sizes take turns, save by save, and each has
-//! its floor, an append of as many bytes as its journal grew by and a sync.
+//! The cost of a save to the JSON file for several store sizes. The goal is that it does not grow. The sizes alternate
+//! save by save. The floor is an append of the bytes that a save adds to the journal, and a sync.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+use strom_store::repository::FlowRepositoryExt as _;
 
-use strom::FlowRepository;
-use strom::clock;
-use strom::json::{JsonRepository, Settings};
-use strom::testkit::chance::Chance;
+use strom_server::clock;
+use strom_store::FlowRepository;
+use strom_store::internals::Chance;
+use strom_store::json::{JsonRepository, Settings};
 
 use crate::Arguments;
-use crate::load::{edit, stamp, timed};
+use crate::load::{edit, served, stamp, timed};
 use crate::report::{Report, Row, Samples};
 
 pub(crate) const APPEND: &str = "append + fdatasync";
 
-/// Flows, and the bytes of each.
+/// The number of flows and the size of each.
 const STORES: [(u64, usize); 7] =
     [(10, 2_000), (100, 2_000), (1_000, 2_000), (10_000, 2_000), (100_000, 2_000), (1_000, 20_000), (100, 200_000)];
 const SAVES: usize = 200;
-/// What the line of a save has around the document, more or less.
+/// The approximate length of the line of a save without the document.
 const ENVELOPE: usize = 200;
 
 pub(crate) async fn measure(arguments: &Arguments, report: &mut Report) {
-    let place = tempfile::tempdir_in(&arguments.directory).unwrap();
+    let directory = tempfile::tempdir_in(&arguments.directory).unwrap();
     let mut stores = Vec::new();
     for (flows, bytes) in STORES.into_iter().filter(|(flows, _)| *flows <= arguments.flows) {
-        stores.push(Store::open(place.path(), flows, bytes).await);
+        stores.push(Store::open(directory.path(), flows, bytes).await);
     }
     for round in 0..arguments.rounds(SAVES) as u64 {
         for store in &mut stores {
@@ -40,12 +41,12 @@ pub(crate) async fn measure(arguments: &Arguments, report: &mut Report) {
         let row = Row::new("JSON", "durable save", &store.saves).of(store.flows, store.bytes, 1);
         let row = row.over(APPEND, &store.floors);
         report.add(if store.flows == 10_000 { row.goal(1.0) } else { row });
-        store.repository.close().await;
+        store.repository.close().await.unwrap();
     }
     report.add_slope("JSON", "durable save", Some(0.05));
 }
 
-/// A store of one size, and what was measured of it.
+/// A store of one size and its samples.
 struct Store {
     flows: u64,
     bytes: usize,
@@ -57,8 +58,8 @@ struct Store {
 }
 
 impl Store {
-    async fn open(place: &Path, flows: u64, bytes: usize) -> Self {
-        let directory = place.join(format!("{flows}-{bytes}"));
+    async fn open(parent: &Path, flows: u64, bytes: usize) -> Self {
+        let directory = parent.join(format!("{flows}-{bytes}"));
         std::fs::create_dir(&directory).unwrap();
         let repository = filled(&directory.join("flows.json"), flows, bytes).await;
         let floor = Floor::new(&directory.join("floor"));
@@ -69,18 +70,18 @@ impl Store {
     async fn save(&mut self, round: u64) {
         let change = edit(self.chance.below(self.flows), self.bytes, 1_000 + round);
         let length = change.flow().map_or(0, |flow| flow.document().get().len()) + ENVELOPE;
-        // Whoever comes second finds the disk warm.
+        // The second operation finds the disk warm, so the order alternates.
         if round.is_multiple_of(2) {
             self.floors.add(self.floor.append(length));
         }
-        self.saves.add(timed(self.repository.apply(vec![change], stamp())).await);
+        self.saves.add(timed(self.repository.apply_all(vec![change], stamp())).await);
         if !round.is_multiple_of(2) {
             self.floors.add(self.floor.append(length));
         }
     }
 }
 
-/// What has to be done at the least for a durable save.
+/// The minimal work of a durable save: an append and a sync.
 pub(crate) struct Floor {
     file: File,
     end: u64,
@@ -101,13 +102,14 @@ impl Floor {
     }
 }
 
-/// An open store with so many flows. Its file is not written for quiet meanwhile, or the largest store would disturb all.
+/// Opens a store with this number of flows. It makes no checkpoint after a quiet time, because that of the largest
+/// store would disturb all measurements.
 pub(crate) async fn filled(path: &Path, flows: u64, bytes: usize) -> Arc<dyn FlowRepository> {
-    let settings = Settings { quiet: Duration::from_secs(3_600), ..Settings::default() };
-    let repository = JsonRepository::open_with(path, clock::now(), settings).await.unwrap();
+    let settings = Settings::default().with_quiet(Duration::from_secs(3_600));
+    let repository = served(Arc::new(JsonRepository::open_with(path, clock::now(), settings).await.unwrap()));
     for first in (0..flows).step_by(10_000) {
         let numbers = first..flows.min(first + 10_000);
-        repository.apply(numbers.map(|number| edit(number, bytes, 0)).collect(), stamp()).await.unwrap();
+        repository.apply_all(numbers.map(|number| edit(number, bytes, 0)).collect(), stamp()).await.unwrap();
     }
-    Arc::new(repository)
+    repository
 }

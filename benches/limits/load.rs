@@ -1,19 +1,27 @@
-//! Work that is measured: one operation, or many tasks for a while.
+//! The measured work: one operation, or many tasks for a limited time.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use strom::repository::{Author, Change, Precondition, Stamp};
-use strom::{Flow, clock};
+use strom_server::clock;
+use strom_server::stack::Stack;
+use strom_store::repository::{Author, Change, Precondition, Stamp};
+use strom_store::{Flow, FlowRepository};
 
 use crate::document::document;
 use crate::report::Samples;
 
-/// What many tasks did in a while.
+/// Builds the decorators of the server over a backend, so that the measurement includes them.
+pub(crate) fn served(backend: Arc<dyn FlowRepository>) -> Arc<dyn FlowRepository> {
+    Arc::clone(Stack::over(backend).ephemeral(clock::now()).build().repository())
+}
+
+/// The result of many tasks.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Done {
-    /// Of one operation: the time divided by their number.
+    /// The time of one operation: the total time divided by the number of operations.
     pub(crate) seconds: f64,
-    /// The longest that one took.
+    /// The longest operation.
     pub(crate) worst: f64,
 }
 
@@ -23,7 +31,7 @@ pub(crate) async fn timed<T>(work: impl Future<Output = T>) -> f64 {
     begin.elapsed().as_secs_f64()
 }
 
-/// Both take their turns, and neither is always the first.
+/// Runs both operations alternately. Also alternates which one is first.
 pub(crate) async fn in_turns(
     rounds: usize,
     mut ours: impl AsyncFnMut() -> f64,
@@ -42,7 +50,7 @@ pub(crate) async fn in_turns(
     (our_samples, floor_samples)
 }
 
-/// Runs so many tasks for so long; each is given its number, and does one operation after the other.
+/// Runs this number of tasks for this time. Each task receives its number and repeats its operation.
 pub(crate) async fn tasks<F>(count: usize, time: Duration, start: impl Fn(usize) -> F) -> Done
 where
     F: AsyncOperation + Send + 'static,
@@ -71,22 +79,22 @@ where
     Done { seconds: begin.elapsed().as_secs_f64() / operations as f64, worst }
 }
 
-/// What a task does again and again.
+/// An operation that a task repeats.
 pub(crate) trait AsyncOperation {
     fn once(&mut self) -> impl Future<Output = ()> + Send;
 }
 
-/// Saves that are ready before the clock runs: two contents of each of some flows, in turns.
+/// Saves that are prepared before the measurement: alternately two contents for each of some flows.
 pub(crate) struct Edits {
     flows: Vec<Flow>,
     next: usize,
 }
 
-/// How many flows a task saves in turns.
+/// The number of flows that a task saves.
 const OWN: u64 = 32;
 
 impl Edits {
-    /// Those of one task: no other has its flows, as long as there are enough. Every call gives other contents.
+    /// Returns the saves of one task. With enough flows, tasks do not share flows. Every call has new contents.
     pub(crate) fn of(task: usize, flows: u64, bytes: usize) -> Self {
         let seed = clock::now().timestamp_micros() as u64;
         let numbers = (0..OWN).map(|number| (task as u64 * OWN + number) % flows);
@@ -105,7 +113,7 @@ impl Edits {
     }
 }
 
-/// A content that the flow did not have, if `content` is new.
+/// Returns a put with a new content, if `content` is new.
 pub(crate) fn edit(number: u64, bytes: usize, content: u64) -> Change {
     Change::Put(edited(number, bytes, content), Precondition::Any)
 }

@@ -1,12 +1,12 @@
-//! How near the store is to what the disk and PostgreSQL allow: `just bench limits`.
+//! Compares the store with the limits of the disk and of PostgreSQL: `just bench limits`.
 //!
-//! Each operation is measured in turns with its floor, which is the least that has to be done for it: the same bytes
-//! appended and synced, the same statement sent by pgbench, the repository below the HTTP server. Disks and machines drift
-//! by more than most differences within a minute; taking turns, both sides have the same weather, and only the ratio of
-//! their medians is worth quoting.
+//! Each operation alternates with its floor, which is the minimal work for it: the same bytes appended and synced, the
+//! same statement sent by pgbench, or the repository without the HTTP server. Disks and machines drift within a minute
+//! by more than most differences. Because both sides alternate, they run under the same conditions, and only the ratio
+//! of their medians is meaningful.
 //!
-//! The PostgreSQL half runs when `DATABASE_URL` names a server whose superuser may make databases; `just bench` brings one
-//! that syncs. Its floors are pgbench's, from `POSTGRES_BIN` or the path.
+//! The PostgreSQL half runs if `DATABASE_URL` names a server whose user may create databases. `just bench` starts one
+//! that syncs. Its floors come from pgbench, in `POSTGRES_BIN` or on the path.
 
 mod chart;
 #[path = "../document/mod.rs"]
@@ -15,6 +15,8 @@ mod http;
 mod json;
 mod json_growth;
 mod load;
+mod machine_load;
+mod outage;
 mod pgbench;
 mod postgres;
 mod postgres_bulk;
@@ -23,7 +25,6 @@ mod postgres_lists;
 mod program;
 mod report;
 mod start;
-mod weather;
 
 use std::path::PathBuf;
 
@@ -31,7 +32,7 @@ use clap::{Parser, ValueEnum};
 
 use self::report::Report;
 
-/// What is measured.
+/// The subjects of the measurements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Subject {
     Json,
@@ -39,29 +40,30 @@ enum Subject {
     Lists,
     Http,
     Start,
+    Outage,
 }
 
-/// Measures whole operations, each in turns with its floor.
+/// Measures whole operations, each alternating with its floor.
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// What to measure; all if nothing is named
+    /// Subjects to measure. Default: all
     subjects: Vec<Subject>,
-    /// The most flows of one store
+    /// Maximum number of flows in one store
     #[arg(long, default_value_t = 100_000)]
     flows: u64,
-    /// How often everything takes its turn, in percent of what is usual
+    /// Number of rounds, in percent of the default
     #[arg(long, default_value_t = 100)]
     effort: usize,
-    /// Where the files of the JSON store are made: on a disk, or its syncs cost nothing
+    /// Directory for the files of the JSON store. It must be on a disk, otherwise syncs cost nothing
     #[arg(long, default_value = env!("CARGO_TARGET_TMPDIR"))]
     directory: PathBuf,
-    /// Appends one line of JSON for each figure
+    /// Append one line of JSON per figure to this file
     #[arg(long)]
     lines: Option<PathBuf>,
-    /// Draws how the figures grow
+    /// Draw the growth of the figures to this SVG file
     #[arg(long)]
     chart: Option<PathBuf>,
-    /// Cargo adds it
+    /// Added by Cargo
     #[arg(long, hide = true)]
     bench: bool,
 }
@@ -78,30 +80,33 @@ fn main() {
         return runtime.block_on(json::child(path.as_ref()));
     }
     let arguments = Arguments::parse();
-    let wanted = |subject| arguments.subjects.is_empty() || arguments.subjects.contains(&subject);
+    let is_selected = |subject| arguments.subjects.is_empty() || arguments.subjects.contains(&subject);
     let mut report = Report::begin(arguments.lines.as_deref());
     runtime.block_on(async {
-        if wanted(Subject::Json) {
+        if is_selected(Subject::Json) {
             json_growth::measure(&arguments, &mut report).await;
             json::measure(&arguments, &mut report).await;
         }
-        if wanted(Subject::Start) {
+        if is_selected(Subject::Start) {
             start::json(&arguments, &mut report).await;
         }
         let Some(server) = postgres::Server::of_environment().await else {
-            return eprintln!("no DATABASE_URL: PostgreSQL is not measured; `just bench` brings one");
+            return eprintln!("no DATABASE_URL: PostgreSQL is not measured. `just bench` starts a server");
         };
-        if wanted(Subject::Postgres) {
+        if is_selected(Subject::Postgres) {
             postgres::measure(&server, &arguments, &mut report).await;
             postgres_bulk::measure(&server, &arguments, &mut report).await;
         }
-        if wanted(Subject::Http) {
+        if is_selected(Subject::Http) {
             http::measure(&server, &arguments, &mut report).await;
         }
-        if wanted(Subject::Start) {
+        if is_selected(Subject::Start) {
             start::postgres(&server, &arguments, &mut report).await;
         }
-        if wanted(Subject::Lists) {
+        if is_selected(Subject::Outage) {
+            outage::measure(&server, &arguments, &mut report).await;
+        }
+        if is_selected(Subject::Lists) {
             postgres_lists::measure(&server, &arguments, &mut report).await;
         }
     });

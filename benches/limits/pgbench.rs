@@ -1,4 +1,5 @@
-//! The floors of PostgreSQL: statements that pgbench sends, prepared (<https://www.postgresql.org/docs/current/pgbench.html>).
+//! The floors of PostgreSQL: prepared statements sent by pgbench
+//! (<https://www.postgresql.org/docs/current/pgbench.html>).
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -10,28 +11,28 @@ pub(crate) struct Script {
     url: String,
 }
 
-/// What is done with it.
+/// The length of a run.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum For {
+pub(crate) enum Length {
     Seconds(u64),
     Transactions(u64),
 }
 
 impl Script {
-    /// A colon before a letter begins a variable, also inside of a string.
+    /// Creates a script. A colon before a letter starts a variable, even inside a string.
     pub(crate) fn new(url: &str, text: &str) -> Self {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(text.as_bytes()).unwrap();
         Self { file, url: url.to_owned() }
     }
 
-    /// The time of one transaction: all of it divided by their number, without what connecting took.
-    pub(crate) fn run(&self, clients: usize, length: For) -> f64 {
+    /// Returns the time of one transaction: the total time without connecting, divided by the number of transactions.
+    pub(crate) fn run(&self, clients: usize, length: Length) -> f64 {
         let mut command = Command::new(program());
         command.args(["--no-vacuum", "--protocol=prepared", "--client", &clients.to_string()]);
         match length {
-            For::Seconds(seconds) => command.args(["--time", &seconds.to_string()]),
-            For::Transactions(count) => command.args(["--transactions", &count.to_string()]),
+            Length::Seconds(seconds) => command.args(["--time", &seconds.to_string()]),
+            Length::Transactions(count) => command.args(["--transactions", &count.to_string()]),
         };
         command.arg("--file").arg(self.file.path()).arg(&self.url);
         let output = command.output().expect("pgbench, in POSTGRES_BIN or on the path");

@@ -1,29 +1,31 @@
-//! Reads and saves of PostgreSQL, beside pgbench's of the same rows.
+//! Reads and saves of PostgreSQL, compared with pgbench on the same rows.
 
 use std::sync::Arc;
 use std::time::Duration;
+use strom_store::repository::FlowRepositoryExt as _;
 
 use sqlx::{Connection, PgConnection};
-use strom::repository::Change;
-use strom::storage::Storage;
-use strom::testkit::chance::Chance;
-use strom::{FlowRepository, clock};
+use strom_server::clock;
+use strom_store::FlowRepository;
+use strom_store::internals::Chance;
+use strom_store::repository::Change;
+use strom_store::storage::Storage;
 use url::Url;
 
 use crate::Arguments;
 use crate::document::document;
-use crate::load::{AsyncOperation, Done, Edits, edit, in_turns, stamp, tasks};
-use crate::pgbench::{For, ID, Script};
+use crate::load::{AsyncOperation, Done, Edits, edit, in_turns, served, stamp, tasks};
+use crate::pgbench::{ID, Length, Script};
 use crate::report::{Report, Row, Samples};
 
 const FLOWS: u64 = 10_000;
 const SLICES: usize = 7;
-/// Of one turn, as long as pgbench's.
+/// The length of one round, equal to that of pgbench.
 const SLICE: Duration = Duration::from_secs(2);
-/// All that an instance may hold, which is also what its floor gets.
+/// The maximum number of connections of an instance, and of its floor.
 const CONNECTIONS: usize = 5;
 
-/// A server, with one database that has our tables and nothing in them.
+/// A server with a template database that contains empty tables of Strom.
 pub(crate) struct Server {
     url: Url,
 }
@@ -34,11 +36,11 @@ impl Server {
         server.create("strom_bench_empty", "template1").await;
         let extended = server.run_in("strom_bench_empty", "CREATE EXTENSION pg_trgm").await;
         let repository = server.open("strom_bench_empty").await;
-        let is_there = "DO $$ BEGIN ASSERT to_regclass('flows_name_parts') IS NOT NULL; END $$";
-        while extended.is_ok() && server.run_in("strom_bench_empty", is_there).await.is_err() {
+        let index_exists = "DO $$ BEGIN ASSERT to_regclass('flows_name_parts') IS NOT NULL; END $$";
+        while extended.is_ok() && server.run_in("strom_bench_empty", index_exists).await.is_err() {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        repository.close().await;
+        repository.close().await.unwrap();
         Some(server)
     }
 
@@ -61,10 +63,10 @@ impl Server {
     }
 
     pub(crate) async fn open(&self, database: &str) -> Arc<dyn FlowRepository> {
-        Storage::parse(&self.url(database)).unwrap().open(clock::now()).await.unwrap()
+        served(Storage::parse(&self.url(database)).unwrap().open(clock::now()).await.unwrap())
     }
 
-    /// A database with so many flows of 2 kB, and the repository over it.
+    /// Creates a database with this number of flows of 2 kB and opens a repository.
     pub(crate) async fn filled(&self, database: &str, flows: u64) -> Arc<dyn FlowRepository> {
         self.filled_with(database, flows, 2_000).await
     }
@@ -74,13 +76,13 @@ impl Server {
         let repository = self.open(database).await;
         for first in (0..flows).step_by(10_000) {
             let numbers = first..flows.min(first + 10_000);
-            repository.apply(numbers.map(|number| edit(number, bytes, 0)).collect(), stamp()).await.unwrap();
+            repository.apply_all(numbers.map(|number| edit(number, bytes, 0)).collect(), stamp()).await.unwrap();
         }
         self.settle(database).await;
         repository
     }
 
-    /// What a server that runs for some time has done.
+    /// Runs the maintenance that a server has done after some time.
     pub(crate) async fn settle(&self, database: &str) {
         for statement in ["VACUUM ANALYZE", "CHECKPOINT"] {
             self.run_in(database, statement).await.unwrap();
@@ -105,11 +107,11 @@ pub(crate) async fn measure(server: &Server, arguments: &Arguments, report: &mut
         for count in counts {
             store.measure_saves(*count, arguments, report).await;
         }
-        store.repository.close().await;
+        store.repository.close().await.unwrap();
     }
 }
 
-/// What is measured, and the same database for pgbench.
+/// The measured repository, and its database for pgbench.
 struct Store {
     repository: Arc<dyn FlowRepository>,
     url: String,
@@ -126,27 +128,27 @@ impl Store {
             flows: self.flows,
         };
         let ours = async || tasks(count, SLICE, reader).await.seconds;
-        let floor = async || script.run(count.min(CONNECTIONS), For::Seconds(SLICE.as_secs()));
+        let floor = async || script.run(count.min(CONNECTIONS), Length::Seconds(SLICE.as_secs()));
         let (ours, floor) = in_turns(arguments.rounds(SLICES), ours, floor).await;
         let row = self.row("point read", &ours, count).over("pgbench", &floor);
         report.add(if count == 5 && self.bytes == 2_000 { row.goal(1.0 / 0.8) } else { row });
     }
 
-    /// Once in shared statements, once with one for each through the same pool, and once by pgbench.
+    /// Measures saves in shared statements, saves in single statements through the same pool, and saves by pgbench.
     async fn measure_saves(&self, count: usize, arguments: &Arguments, report: &mut Report) {
         let mut stalls = Samples::default();
         let script = Script::new(&self.url, &save_by_pgbench(self.flows, self.bytes));
         let mut pgbench = Samples::default();
-        let together = async || {
+        let shared = async || {
             let done = self.save(count, true).await;
             stalls.add(done.worst);
             done.seconds
         };
-        let alone = async || {
-            pgbench.add(script.run(count.min(CONNECTIONS), For::Seconds(SLICE.as_secs())));
+        let single = async || {
+            pgbench.add(script.run(count.min(CONNECTIONS), Length::Seconds(SLICE.as_secs())));
             self.save(count, false).await.seconds
         };
-        let (ours, floor) = in_turns(arguments.rounds(SLICES), together, alone).await;
+        let (ours, floor) = in_turns(arguments.rounds(SLICES), shared, single).await;
         let row = self.row("save", &ours, count);
         let over_pool = row.clone().over("a statement each", &floor);
         report.add(if count == 32 { over_pool.goal(1.0 / 3.0) } else { over_pool });
@@ -155,9 +157,9 @@ impl Store {
         report.add(if count == 32 { row.goal(0.020) } else { row });
     }
 
-    async fn save(&self, count: usize, is_together: bool) -> Done {
+    async fn save(&self, count: usize, shares_statements: bool) -> Done {
         let edits = |task| Edits::of(task, self.flows, self.bytes);
-        let saver = |task| Saver { repository: Arc::clone(&self.repository), edits: edits(task), is_together };
+        let saver = |task| Saver { repository: Arc::clone(&self.repository), edits: edits(task), shares_statements };
         tasks(count, SLICE, saver).await
     }
 
@@ -182,16 +184,16 @@ impl AsyncOperation for Reader {
 struct Saver {
     repository: Arc<dyn FlowRepository>,
     edits: Edits,
-    is_together: bool,
+    shares_statements: bool,
 }
 
 impl AsyncOperation for Saver {
     async fn once(&mut self) {
         let changes: Vec<Change> = vec![self.edits.next_change()];
-        match self.is_together {
-            true => self.repository.apply(changes, stamp()).await.unwrap(),
-            // A list of changes shares no statement with others.
-            false => self.repository.apply_all(Arc::new(changes), stamp()).await.unwrap(),
+        match self.shares_statements {
+            true => self.repository.apply_all(changes, stamp()).await.unwrap(),
+            // A list of changes does not share a statement with other calls.
+            false => self.repository.apply(Arc::new(changes), stamp()).await.unwrap(),
         };
     }
 }
@@ -205,7 +207,7 @@ fn read_by_pgbench(flows: u64) -> String {
     )
 }
 
-/// The triggers know it for a Strom, which notifies after its commits.
+/// Sets the author, so that the triggers treat pgbench as an instance, which sends NOTIFY after the commit.
 fn save_by_pgbench(flows: u64, bytes: usize) -> String {
     let text = document(0xabc, bytes).replace("\":", "\": ").replace("flow 002748", "flow ");
     let (before, after) = text.split_once("00000000-0000-0000-0000-000000000abc").unwrap();

@@ -1,17 +1,17 @@
-//! All flows of a database, out of it and into it.
+//! Snapshots of all flows of a database, and imports.
 
 use std::io::Write;
 use std::sync::Arc;
 
 use futures::StreamExt;
 use sqlx::{Connection, PgConnection};
-use strom::FlowRepository;
-use strom::transfer::{Import, OnConflict, Options};
+use strom_server::transfer::{Import, OnConflict, Options};
+use strom_store::FlowRepository;
 
 use crate::Arguments;
 use crate::document::document;
 use crate::load::{in_turns, stamp, timed};
-use crate::pgbench::{For, Script};
+use crate::pgbench::{Length, Script};
 use crate::postgres::Server;
 use crate::report::{Report, Row, Samples};
 
@@ -42,14 +42,14 @@ async fn snapshot(server: &Server, flows: u64, arguments: &Arguments, report: &m
         })
         .await
     };
-    let floor = async || script.run(1, For::Transactions(1));
+    let floor = async || script.run(1, Length::Transactions(1));
     let (ours, floor) = in_turns(arguments.rounds(SNAPSHOTS), ours, floor).await;
     let row = Row::new("PostgreSQL", "snapshot of all", &ours).of(flows, 2_000, 1).over("pgbench", &floor);
     report.add(if flows == 10_000 { row.goal(1.2) } else { row });
-    repository.close().await;
+    repository.close().await.unwrap();
 }
 
-/// Each import is into a new database; its floor is `COPY` into another one, with the same indexes and triggers.
+/// Measures imports into new databases. The floor is `COPY` into another one with the same indexes and triggers.
 async fn import(server: &Server, arguments: &Arguments, report: &mut Report) {
     let lines: String = (0..IMPORTED).map(|number| document(number.into(), 2_000) + "\n").collect();
     let mut again = Samples::default();
@@ -58,7 +58,7 @@ async fn import(server: &Server, arguments: &Arguments, report: &mut Report) {
         let repository = server.open("strom_bench_import").await;
         let time = timed(run(&repository, &lines, IMPORTED as usize, 0)).await;
         again.add(timed(run(&repository, &lines, 0, IMPORTED as usize)).await);
-        repository.close().await;
+        repository.close().await.unwrap();
         time
     };
     let floor = async || {
@@ -81,7 +81,7 @@ async fn run(repository: &Arc<dyn FlowRepository>, lines: &str, created: usize, 
     assert_eq!((report.counts.created, report.counts.unchanged), (created, unchanged));
 }
 
-/// The given columns, in one transaction, by the author that a Strom would be.
+/// Copies the required columns in one transaction, with an author as an instance sets it.
 async fn copy(connection: &mut PgConnection) {
     let mut rows = Vec::new();
     for number in 0..IMPORTED {

@@ -1,11 +1,11 @@
-//! Pages of lists as a database grows. They have no floor but the time that a person does not notice.
+//! Pages of lists for several database sizes. Their limit is the time that a user does not notice.
 
-use strom::FlowRepository;
-use strom::repository::{Containment, Filter, ListQuery, NamePart};
+use strom_store::FlowRepository;
+use strom_store::repository::{Containment, Filter, ListQuery, NamePart};
 
 use crate::Arguments;
 use crate::load::{in_turns, timed};
-use crate::pgbench::{For, Script};
+use crate::pgbench::{Length, Script};
 use crate::postgres::Server;
 use crate::report::{Report, Row, Samples};
 
@@ -18,7 +18,7 @@ pub(crate) async fn measure(server: &Server, arguments: &Arguments, report: &mut
         let script = Script::new(&server.url("strom_bench_lists"), FIRST_PAGE);
         first_page(&*repository, &script, flows, arguments, report).await;
         pages(&*repository, flows, arguments, report).await;
-        repository.close().await;
+        repository.close().await.unwrap();
     }
     for what in ["first page", "deep page", "search by name", "rare value"] {
         report.add_slope("lists", what, None);
@@ -28,10 +28,10 @@ pub(crate) async fn measure(server: &Server, arguments: &Arguments, report: &mut
 const FIRST_PAGE: &str = "
     SELECT id, name, state, auto_restart, size, elements, blocks, links, revision, created_at, updated_at, author
     FROM flows ORDER BY name COLLATE \"C\", id LIMIT 51;";
-/// How many pages make a turn: pgbench starts a process for each.
+/// The number of pages per round, because each round starts a pgbench process.
 const PAGES_OF_A_TURN: u64 = 200;
 
-/// One caller after the other, beside pgbench.
+/// Measures the first page for one caller, compared with pgbench.
 async fn first_page(
     repository: &dyn FlowRepository,
     script: &Script,
@@ -48,7 +48,7 @@ async fn first_page(
         });
         taken.await / PAGES_OF_A_TURN as f64
     };
-    let floor = async || script.run(1, For::Transactions(PAGES_OF_A_TURN));
+    let floor = async || script.run(1, Length::Transactions(PAGES_OF_A_TURN));
     let (ours, floor) = in_turns(arguments.rounds(7), ours, floor).await;
     report.add(Row::new("lists", "first page, again and again", &ours).of(flows, 2_000, 1).over("pgbench", &floor));
 }
@@ -60,7 +60,7 @@ async fn pages(repository: &dyn FlowRepository, flows: u64, arguments: &Argument
     let holding =
         |text: &str| filtered(Filter { contains: Some(Containment::parse(text).unwrap()), ..Filter::default() });
     let number = flows / 3;
-    // The last digits of one name alone.
+    // Matches the last digits of one name.
     let search = named(&format!("w {number:06}"));
     let rare = holding(&format!(r#"{{"elements":[{{"properties":{{"gain":{number}.1}}}}]}}"#));
     let rounds = arguments.rounds(PAGES);
@@ -83,7 +83,7 @@ fn filtered(filter: Filter) -> ListQuery {
     ListQuery { filter, limit: Some(PAGE), ..ListQuery::default() }
 }
 
-/// A page after nine tenths of the flows.
+/// Returns the query of the page after nine tenths of the flows.
 async fn at_depth(repository: &dyn FlowRepository, flows: u64) -> ListQuery {
     let mut query = ListQuery { limit: Some(PAGE.min(flows as u32 / 4)), ..ListQuery::default() };
     for _ in 0..flows * 9 / 10 / u64::from(query.limit.unwrap()) - 1 {

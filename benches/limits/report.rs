@@ -1,4 +1,4 @@
-//! Figures: a table for people, lines of JSON for programs.
+//! The report: a table for readers, lines of JSON for programs.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -6,9 +6,9 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use crate::weather::Weather;
+use crate::machine_load::MachineLoad;
 
-/// How often what was done once, in seconds.
+/// The durations of repeated operations, in seconds.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Samples(Vec<f64>);
 
@@ -17,7 +17,7 @@ impl Samples {
         self.0.push(seconds);
     }
 
-    /// The value below which this part of them is.
+    /// Returns the value below which this part of the samples is.
     pub(crate) fn quantile(&self, part: f64) -> f64 {
         let mut sorted = self.0.clone();
         sorted.sort_unstable_by(f64::total_cmp);
@@ -32,7 +32,7 @@ impl Samples {
         self.quantile(0.0)
     }
 
-    /// Something else was in the way: the same work took far longer in some turns than in others.
+    /// Returns true if the same work took much longer in some rounds than in others.
     fn are_disturbed(&self) -> bool {
         self.quantile(0.75) > 2.0 * self.quantile(0.25)
     }
@@ -44,26 +44,26 @@ impl<const N: usize> From<[f64; N]> for Samples {
     }
 }
 
-/// What was measured.
+/// One line of the report.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Row {
     pub(crate) subject: &'static str,
     pub(crate) what: String,
     pub(crate) flows: u64,
-    /// Of one document.
+    /// The size of one document.
     pub(crate) bytes: usize,
     pub(crate) tasks: usize,
-    /// Whether it is memory, in bytes, and not time.
+    /// True if the values are bytes of memory instead of seconds.
     pub(crate) is_memory: bool,
-    /// Of one operation, in seconds; of many at once, the time divided by their number.
+    /// The time of one operation in seconds. For concurrent operations, the total time divided by their number.
     pub(crate) median: f64,
     pub(crate) minimum: f64,
     pub(crate) floor: Option<&'static str>,
     pub(crate) floor_median: Option<f64>,
     pub(crate) ratio: Option<f64>,
-    /// The most that the ratio may be, or where there is no floor, the time.
+    /// The maximum of the ratio, or of the time if there is no floor.
     pub(crate) goal: Option<f64>,
-    /// The floor itself was disturbed, so the ratio is not worth quoting.
+    /// The floor was disturbed, so the ratio is meaningless.
     pub(crate) is_disturbed: bool,
 }
 
@@ -120,23 +120,23 @@ impl Row {
 
     fn verdict(&self) -> String {
         let Some(goal) = self.goal else { return String::new() };
-        let (value, goal_in_words) = match self.ratio {
+        let (value, goal_text) = match self.ratio {
             Some(ratio) => (ratio, format!("≤ {goal:.2}")),
             None => (self.median, format!("≤ {}", self.show(goal))),
         };
         match (self.is_disturbed, value <= goal) {
-            (true, _) => format!("{goal_in_words}: contended, measure again"),
-            (false, true) => format!("{goal_in_words}: met"),
-            (false, false) => format!("{goal_in_words}: missed"),
+            (true, _) => format!("{goal_text}: contended, measure again"),
+            (false, true) => format!("{goal_text}: met"),
+            (false, false) => format!("{goal_text}: missed"),
         }
     }
 }
 
-/// What is said while it is measured.
+/// Prints the rows while the benchmark runs.
 pub(crate) struct Report {
     rows: Vec<Row>,
     lines: Option<File>,
-    weather: Weather,
+    machine_load: MachineLoad,
 }
 
 impl Report {
@@ -145,7 +145,7 @@ impl Report {
             lines.map(|path| OpenOptions::new().create(true).append(true).open(path).expect("a file for lines"));
         println!("| what | flows | bytes | tasks | median | minimum | floor | its median | ratio | goal |");
         println!("|---|---|---|---|---|---|---|---|---|---|");
-        Self { rows: Vec::new(), lines, weather: Weather::begin() }
+        Self { rows: Vec::new(), lines, machine_load: MachineLoad::begin() }
     }
 
     pub(crate) fn add(&mut self, row: Row) {
@@ -171,8 +171,8 @@ impl Report {
         self.rows.push(row);
     }
 
-    /// The exponent of growth of an operation over the number of flows: 0 costs the same, 1 is linear. The goal is the
-    /// steepest that it may be.
+    /// Prints the exponent of growth of an operation over the number of flows: 0 is constant, 1 is linear. The goal is
+    /// the maximum.
     pub(crate) fn add_slope(&self, subject: &str, what: &str, goal: Option<f64>) {
         let rows = self.rows.iter().filter(|row| row.subject == subject && row.what == what && row.flows >= 100);
         let points: Vec<_> = rows.map(|row| ((row.flows as f64).ln(), row.median.ln())).collect();
@@ -192,11 +192,11 @@ impl Report {
     }
 
     pub(crate) fn end(&self) {
-        println!("\n{}", self.weather.end());
+        println!("\n{}", self.machine_load.end());
     }
 }
 
-/// Of the line through the points that leaves the least squares.
+/// Returns the slope of the regression line through the points.
 fn slope(points: &[(f64, f64)]) -> f64 {
     let mean = |of: fn(&(f64, f64)) -> f64| points.iter().map(of).sum::<f64>() / points.len() as f64;
     let (x, y) = (mean(|point| point.0), mean(|point| point.1));

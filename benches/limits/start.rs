@@ -1,4 +1,4 @@
-//! From nothing to an answer: the program starts, opens its storage and serves a flow.
+//! Cold starts: the program starts, opens its storage and returns a flow.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -14,19 +14,19 @@ const FLOWS: u64 = 10_000;
 const STARTS: usize = 11;
 
 pub(crate) async fn json(arguments: &Arguments, report: &mut Report) {
-    let place = tempfile::tempdir_in(&arguments.directory).unwrap();
-    filled(&place.path().join("flows.json"), FLOWS, 2_000).await.close().await;
-    let directory = place.path().to_str().unwrap().to_owned();
-    report.add(measured("JSON", &["--data-dir", &directory], arguments).goal(0.150));
+    let temporary = tempfile::tempdir_in(&arguments.directory).unwrap();
+    filled(&temporary.path().join("flows.json"), FLOWS, 2_000).await.close().await.unwrap();
+    let directory = temporary.path().to_str().unwrap().to_owned();
+    report.add(measure("JSON", &["--data-dir", &directory], arguments).goal(0.150));
 }
 
 pub(crate) async fn postgres(server: &Server, arguments: &Arguments, report: &mut Report) {
-    server.filled("strom_bench_start", FLOWS).await.close().await;
+    server.filled("strom_bench_start", FLOWS).await.close().await.unwrap();
     let url = server.url("strom_bench_start");
-    report.add(measured("PostgreSQL", &["--database-url", &url], arguments).goal(0.200));
+    report.add(measure("PostgreSQL", &["--database-url", &url], arguments).goal(0.200));
 }
 
-fn measured(subject: &'static str, storage: &[&str], arguments: &Arguments) -> Row {
+fn measure(subject: &'static str, storage: &[&str], arguments: &Arguments) -> Row {
     let mut samples = Samples::default();
     for _ in 0..arguments.rounds(STARTS) {
         let begin = Instant::now();

@@ -1,10 +1,10 @@
-//! The program itself, as an operator starts it.
+//! The program, started as an operator starts it.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
-/// A running server; it ends with the value.
+/// A running server. Dropping it ends the process.
 pub(crate) struct Program {
     pub(crate) child: Child,
     /// Host and port.

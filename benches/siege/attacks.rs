@@ -1,4 +1,4 @@
-//! What no good client does.
+//! Requests of malicious or broken clients.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -7,7 +7,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use futures::stream::{self, StreamExt};
 use reqwest::{Body, Method};
-use strom::testkit::chance::Chance;
+use strom_store::internals::Chance;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -24,7 +24,7 @@ fn bytes_of(byte: u8) -> Vec<u8> {
     vec![byte; MEBIBYTE]
 }
 
-/// The status of the answer; a server may give it, and hang up, before it has read the body.
+/// Sends a request and returns the status. The server may respond and close the connection before it has read the body.
 async fn post(server: &Server, path: &str, headers: &[(&str, &str)], body: Body) -> String {
     let mut request = server.client.post(server.url(path)).header("content-type", "application/json");
     for (name, value) in headers {
@@ -32,7 +32,7 @@ async fn post(server: &Server, path: &str, headers: &[(&str, &str)], body: Body)
     }
     match request.body(body).send().await {
         Ok(answer) => answer.status().as_u16().to_string(),
-        Err(error) if error.is_request() || error.is_body() => "hung up".to_owned(),
+        Err(error) if error.is_request() || error.is_body() => "closed".to_owned(),
         Err(error) => panic!("{error:?}"),
     }
 }
@@ -40,13 +40,13 @@ async fn post(server: &Server, path: &str, headers: &[(&str, &str)], body: Body)
 pub(crate) async fn large_bodies(server: &Server) -> String {
     let document = post(server, "/api/flows", &[], blanks(1024)).await;
     let import = post(server, "/api/flows/import", &[], blanks(1024 + 1)).await;
-    assert_refused(&[&document, &import]);
+    assert_rejected(&[&document, &import]);
     format!("create: {document}, import: {import}")
 }
 
-fn assert_refused(answers: &[&String]) {
+fn assert_rejected(answers: &[&String]) {
     for answer in answers {
-        assert!(["413", "hung up"].contains(&answer.as_str()), "{answer}");
+        assert!(["413", "closed"].contains(&answer.as_str()), "{answer}");
     }
 }
 
@@ -59,7 +59,7 @@ pub(crate) async fn gzip_bombs(server: &Server) -> String {
     let headers = [("content-encoding", "gzip")];
     let document = post(server, "/api/flows", &headers, bomb.clone().into()).await;
     let import = post(server, "/api/flows/import", &headers, bomb.clone().into()).await;
-    assert_refused(&[&document, &import]);
+    assert_rejected(&[&document, &import]);
     format!("{} kB each; create: {document}, import: {import}", bomb.len() >> 10)
 }
 
@@ -69,26 +69,25 @@ pub(crate) async fn deep_nesting(server: &Server) -> String {
         let nested = open.repeat(15 * MEBIBYTE / open.len());
         answers.push(post(server, "/api/flows", &[], nested.clone().into()).await);
         answers.push(post(server, "/api/flows/import", &[], nested.into()).await);
-        let whole = format!(r#"{{"name":"a","x":{}1{}}}"#, "[".repeat(1_000), "]".repeat(1_000));
-        answers.push(post(server, "/api/flows", &[], whole.into()).await);
+        let complete = format!(r#"{{"name":"a","x":{}1{}}}"#, "[".repeat(1_000), "]".repeat(1_000));
+        answers.push(post(server, "/api/flows", &[], complete.into()).await);
     }
     assert!(answers.iter().all(|answer| ["400", "422"].contains(&answer.as_str())), "{answers:?}");
     answers.join(", ")
 }
 
-/// In the head, in the body, and before the answer.
-pub(crate) async fn hang_ups(server: &Server) -> String {
-    const CLIENTS: usize = 1_000;
+/// Clients disconnect in the head, in the body, and before the response.
+pub(crate) async fn hang_ups(server: &Server, clients: u64) -> String {
     let begin = "POST /api/flows HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n";
-    let body = r#"{"name":"by one who left"}"#;
-    let whole = format!("{begin}Content-Length: {}\r\n\r\n{body}", body.len());
+    let body = r#"{"name":"by a disconnected client"}"#;
+    let complete = format!("{begin}Content-Length: {}\r\n\r\n{body}", body.len());
     let requests = [
         begin.to_owned(),
         format!("{begin}Content-Length: 1000\r\n\r\n{body}"),
-        whole,
+        complete,
         "GET /api/flows HTTP/1.1\r\nHost: localhost\r\n\r\n".to_owned(),
     ];
-    let clients = stream::iter(0..CLIENTS).for_each_concurrent(100, |number| {
+    let hang_ups = stream::iter(0..clients as usize).for_each_concurrent(100, |number| {
         let request = &requests[number % requests.len()];
         async move {
             let mut socket = TcpStream::connect(server.address()).await.unwrap();
@@ -98,8 +97,8 @@ pub(crate) async fn hang_ups(server: &Server) -> String {
             }
         }
     });
-    tokio::time::timeout(std::time::Duration::from_secs(300), clients).await.expect("in time");
-    format!("{CLIENTS} clients left")
+    tokio::time::timeout(std::time::Duration::from_secs(300), hang_ups).await.expect("in time");
+    format!("{clients} clients disconnected")
 }
 
 pub(crate) async fn random_requests(server: &Server) -> String {
@@ -143,7 +142,7 @@ pub(crate) async fn random_requests(server: &Server) -> String {
     let answers = stream::iter(requests).map(|(method, path, body)| async move {
         let request =
             server.client.request(method.clone(), server.url(&path)).header("content-type", "application/json");
-        // Only the head: an export has all flows.
+        // Reads only the head, because an export contains all flows.
         let status =
             request.body(body).send().await.unwrap_or_else(|error| panic!("{method} {path}: {error}")).status();
         assert!(!status.is_server_error() || [501, 503].contains(&status.as_u16()), "{method} {path}: {status}");

@@ -1,4 +1,4 @@
-//! A real server under siege, watched from outside.
+//! The attacked server, and measurements of its memory.
 
 use std::fs;
 
@@ -6,15 +6,15 @@ use reqwest::{Client, Response};
 
 use crate::program::Program;
 
-/// A running server and who asks it.
+/// A running server and a client.
 pub(crate) struct Server {
     program: Program,
     pub(crate) client: Client,
 }
 
 impl Server {
-    pub(crate) fn start(arguments: &[&str]) -> Self {
-        Self { program: Program::start("siege", arguments), client: Client::new() }
+    pub(crate) fn start(storage: &str, arguments: &[&str]) -> Self {
+        Self { program: Program::start(&format!("siege-{storage}"), arguments), client: Client::new() }
     }
 
     pub(crate) fn address(&self) -> &str {
@@ -29,7 +29,7 @@ impl Server {
         self.client.get(self.url(path)).send().await.unwrap()
     }
 
-    /// Its memory, and the most it had since [`forget_peak`](Self::forget_peak), in MB
+    /// Returns the memory, and the peak since [`reset_peak`](Self::reset_peak), in MB
     /// (<https://man7.org/linux/man-pages/man5/proc_pid_status.5.html>).
     pub(crate) fn memory(&self) -> (f64, f64) {
         let status = fs::read_to_string(format!("/proc/{}/status", self.program.child.id())).unwrap();
@@ -40,7 +40,8 @@ impl Server {
         (megabytes("VmRSS:"), megabytes("VmHWM:"))
     }
 
-    pub(crate) fn forget_peak(&self) {
+    /// Resets the peak memory.
+    pub(crate) fn reset_peak(&self) {
         fs::write(format!("/proc/{}/clear_refs", self.program.child.id()), "5").unwrap();
     }
 }

@@ -1,4 +1,4 @@
-//! All flows in and out.
+//! Imports and exports of all flows.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use tokio::time::{sleep, timeout};
 use crate::document::document;
 use crate::server::Server;
 
-/// Flows of one piece of a body.
+/// The number of flows in one piece of a body.
 const PIECE: u64 = 100;
 
 fn body(flows: u64) -> Body {
@@ -24,7 +24,7 @@ fn body(flows: u64) -> Body {
 
 async fn send(server: &Server, flows: u64) -> Value {
     let request = server.client.post(server.url("/api/flows/import?on_conflict=replace"));
-    let request = request.header("content-type", "application/x-ndjson").header("prefer", "return=minimal");
+    let request = request.header("content-type", "application/x-ndjson");
     let answer = request.body(body(flows)).send().await.unwrap();
     assert_eq!(answer.status(), 200);
     answer.json().await.unwrap()
@@ -54,7 +54,7 @@ pub(crate) async fn export(server: &Server, flows: u64) -> String {
     format!("{lines} flows, {} MB", bytes >> 20)
 }
 
-/// It takes a piece a second, and in the end nothing any more; meanwhile everybody else is served.
+/// Reads one piece per second, and then nothing. In the meantime, the server must serve other clients.
 pub(crate) async fn slow_reader(server: &Server) -> String {
     let mut slow = server.get("/api/flows/export").await;
     let mut saved = 0;
@@ -67,15 +67,16 @@ pub(crate) async fn slow_reader(server: &Server) -> String {
         saved += 1;
         sleep(Duration::from_secs(1)).await;
     }
-    sleep(Duration::from_secs(32)).await;
+    // The server waits 30 s for a read, counted from the last byte that the kernels of both sides have taken.
+    sleep(Duration::from_secs(45)).await;
     let mut pieces = 0;
     let end = loop {
         match slow.chunk().await {
             Ok(Some(_)) => pieces += 1,
-            Ok(None) => break "ended as if it were whole",
-            Err(_) => break "broken off",
+            Ok(None) => break "ended like a complete body",
+            Err(_) => break "aborted",
         }
     };
-    assert_eq!(end, "broken off", "after {pieces} more pieces");
-    format!("{saved} saves meanwhile; {end} when it took nothing for 30 s")
+    assert_eq!(end, "aborted", "after {pieces} more pieces");
+    format!("{saved} concurrent saves; {end} after 30 s without a read")
 }

@@ -1,4 +1,4 @@
-//! The one way a whole file gets onto the disk: entirely or not at all, and still there after a power cut.
+//! The only way to write a whole file durably: entirely or not at all, and safe from a power cut.
 
 use std::fs::{File, Metadata, Permissions};
 use std::io::{self, Write};
@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::Disk;
+use super::paths::is_read_only;
+use super::place::{Inode, Misplaced};
 
-/// Which content of a path this is, as far as the file system tells: two programs that replace or edit the file give
-/// it two identities.
+/// Identifies one content of a path. A file that another program replaces or edits gets another identity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Identity {
     device: u64,
@@ -28,7 +29,7 @@ impl Identity {
         }
     }
 
-    /// Of what is at the path now, `None` for nothing.
+    /// Returns the identity of the file at the path, or `None` if there is none.
     pub(crate) fn at(path: &Path) -> io::Result<Option<Self>> {
         match path.metadata() {
             Ok(metadata) => Ok(Some(Self::of(&metadata))),
@@ -38,43 +39,55 @@ impl Identity {
     }
 }
 
-/// What is at the place of a file that is open.
+/// The current target of the path of an open file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Place {
-    /// The file.
+pub(crate) enum PathTarget {
+    /// The open file.
     Same,
-    /// Nothing: somebody has removed it, and it is gone for good when it is closed.
-    Empty,
-    /// Another one: somebody has replaced it.
+    /// Nothing: the file was removed, and closing it deletes its content.
+    Missing,
+    /// Another file: the open file was replaced.
     Other,
 }
 
-impl Place {
+impl PathTarget {
     pub(crate) fn of(file: &File, path: &Path) -> io::Result<Self> {
-        let open = file.metadata()?;
-        match path.metadata() {
-            Ok(there) if (there.dev(), there.ino()) == (open.dev(), open.ino()) => Ok(Self::Same),
-            Ok(_) => Ok(Self::Other),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::Empty),
-            Err(error) => Err(error),
-        }
+        let open = Inode::of(&file.metadata()?);
+        Ok(match Inode::at(path)? {
+            Some(there) if there == open => Self::Same,
+            Some(_) => Self::Other,
+            None => Self::Missing,
+        })
     }
 }
 
-/// A file that will take the place of another: beside it, written and synced, and removed if it never comes to that.
+/// Fails if a file at the path would be replaced that is not this one. Call this immediately before the replacement.
+pub(crate) fn check_replaces(path: &Path, old: Option<&File>) -> io::Result<()> {
+    match old {
+        Some(old) if PathTarget::of(old, path)? == PathTarget::Other => {
+            Err(Misplaced::error(format!("another program has replaced {}", path.display())))
+        }
+        None if path.symlink_metadata().is_ok() => {
+            Err(Misplaced::error(format!("another program has created {}", path.display())))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A synced temporary file that will replace its target. Dropping it removes it.
 #[derive(Debug)]
 pub(crate) struct Prepared {
     disk: Arc<dyn Disk>,
     target: PathBuf,
-    /// `None` as soon as it is in its place.
+    /// `None` once it has replaced the target.
     temporary: Option<PathBuf>,
     file: File,
     length: u64,
 }
 
 impl Prepared {
-    /// Writes a new content for `target`, which is no symbolic link; the caller has resolved it. It keeps the mode and
-    /// owner of the old one; a new file is for its owner alone, since documents hold passphrases.
+    /// Writes new content for `target`, which must not be a symbolic link. Keeps the mode and owner of the existing
+    /// file. A new file is readable by its owner only, because documents contain passphrases.
     pub(crate) fn write(
         disk: &Arc<dyn Disk>,
         target: &Path,
@@ -85,7 +98,7 @@ impl Prepared {
             Self { disk: Arc::clone(disk), target: target.to_owned(), temporary: Some(temporary), file, length: 0 };
         match target.metadata() {
             Ok(old) => keep_mode_and_owner(&prepared.file, &old)?,
-            // Made by root, it must not keep out those who own the directory.
+            // If root creates the file, the owner of the directory must be able to read it.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 give_to_owner_of_directory(&prepared.file, target)?;
             }
@@ -95,7 +108,7 @@ impl Prepared {
         Ok(prepared)
     }
 
-    /// Writes more, and syncs it.
+    /// Appends to the file and syncs it.
     pub(crate) fn append(&mut self, print: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
         let mut out = Output::new(&*self.disk, &self.file, self.length);
         print(&mut out)?;
@@ -107,13 +120,13 @@ impl Prepared {
         self.length
     }
 
-    /// What it will be known by.
+    /// Returns the identity that the target will have.
     pub(crate) fn identity(&self) -> io::Result<Identity> {
         Ok(Identity::of(&self.file.metadata()?))
     }
 
-    /// Puts it in its place, which a power cut may undo until the [directory is synced](sync_directory_of). After an error
-    /// the place has its old content.
+    /// Replaces the target. A power cut may undo this until the [directory is synced](sync_directory_of). After an
+    /// error the target is unchanged.
     pub(crate) fn put(mut self) -> io::Result<File> {
         if let Some(temporary) = &self.temporary {
             self.disk.rename(temporary, &self.target)?;
@@ -123,7 +136,7 @@ impl Prepared {
     }
 }
 
-/// Makes it last that a file is in this place.
+/// Syncs the directory of a file, so that the file stays in its place.
 pub(crate) fn sync_directory_of(disk: &dyn Disk, path: &Path) -> io::Result<()> {
     disk.sync_directory(path.parent().unwrap_or(Path::new("/")))
 }
@@ -131,20 +144,20 @@ pub(crate) fn sync_directory_of(disk: &dyn Disk, path: &Path) -> io::Result<()> 
 impl Drop for Prepared {
     fn drop(&mut self) {
         if let Some(temporary) = &self.temporary {
-            // Left behind, it is removed by the next start.
+            // The next start removes a temporary file that remains.
             let _ = self.disk.remove(temporary);
         }
     }
 }
 
-/// Buffers, and syncs on the way: the rest of a large file must not hold up somebody else's sync at the end.
+/// A buffered writer that syncs regularly, so that the sync at the end of a large file does not delay other syncs.
 pub(crate) struct Output<'a> {
     disk: &'a dyn Disk,
     file: &'a File,
     offset: u64,
     buffer: Vec<u8>,
     unsynced: usize,
-    /// Whether a sync on the way has failed.
+    /// Whether a sync before the end has failed.
     pub(crate) sync_failed: bool,
 }
 
@@ -156,7 +169,7 @@ impl<'a> Output<'a> {
         Self { disk, file, offset, buffer: Vec::new(), unsynced: 0, sync_failed: false }
     }
 
-    /// Writes what is left, unsynced, and tells where it ends.
+    /// Writes the rest of the buffer without a sync. Returns the end offset.
     pub(crate) fn finish(&mut self) -> io::Result<u64> {
         self.write_buffer()?;
         Ok(self.offset)
@@ -192,7 +205,7 @@ impl Write for Output<'_> {
     }
 }
 
-/// `.<name>.strom-<process>-<number>.tmp`.
+/// Creates `.<name>.strom-<process>-<number>.tmp`.
 fn create_beside(disk: &dyn Disk, target: &Path) -> io::Result<(PathBuf, File)> {
     let prefix = prefix(target);
     let mut number = 0;
@@ -205,12 +218,28 @@ fn create_beside(disk: &dyn Disk, target: &Path) -> io::Result<(PathBuf, File)> 
     }
 }
 
+/// Creates, renames and removes a file next to `target`. Fails if this is not permitted. Another failure, such as a
+/// full disk, does not mean that the directory cannot be written.
+pub(crate) fn probe_directory(disk: &dyn Disk, target: &Path) -> io::Result<()> {
+    let probe = || {
+        let (path, _) = create_beside(disk, target)?;
+        let renamed = path.with_extension("renamed.tmp");
+        let renaming = disk.rename(&path, &renamed);
+        disk.remove(if renaming.is_ok() { &renamed } else { &path })?;
+        renaming
+    };
+    match probe() {
+        Err(error) if is_read_only(&error) => Err(error),
+        _ => Ok(()),
+    }
+}
+
 fn prefix(target: &Path) -> String {
     format!(".{}.strom-", target.file_name().unwrap_or_default().to_string_lossy())
 }
 
-/// Removes what a process that was killed has left beside these targets, which are in one directory. Whoever calls has
-/// the lock.
+/// Removes the temporary files of killed processes for these targets, which are in one directory. The caller holds the
+/// lock.
 pub(crate) fn remove_leftovers(disk: &dyn Disk, targets: &[&Path]) -> io::Result<()> {
     let prefixes: Vec<_> = targets.iter().map(|target| prefix(target)).collect();
     let directory = targets.first().and_then(|target| target.parent()).unwrap_or(Path::new("/"));
@@ -225,18 +254,18 @@ pub(crate) fn remove_leftovers(disk: &dyn Disk, targets: &[&Path]) -> io::Result
     Ok(())
 }
 
-/// The owner goes first, since a change of owner may clear mode bits.
+/// Sets owner and mode. The owner comes first, because changing it may clear mode bits.
 fn keep_mode_and_owner(file: &File, old: &Metadata) -> io::Result<()> {
     give_to_owner_of(file, old)?;
     file.set_permissions(Permissions::from_mode(old.mode() & 0o777))
 }
 
-/// Gives a new file to whom its directory belongs.
+/// Gives a new file to the owner of its directory.
 pub(crate) fn give_to_owner_of_directory(file: &File, path: &Path) -> io::Result<()> {
     give_to_owner_of(file, &path.parent().unwrap_or(Path::new("/")).metadata()?)
 }
 
-/// Only root may give a file away, so each of owner and group is kept where that is allowed.
+/// Sets owner and group as far as permitted. Only root may change the owner.
 fn give_to_owner_of(file: &File, old: &Metadata) -> io::Result<()> {
     let new = file.metadata()?;
     if new.gid() != old.gid() {

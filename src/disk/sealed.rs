@@ -1,13 +1,13 @@
-//! Lines of JSON that carry their own checksum, so that damage is seen and never believed.
+//! JSON lines with a checksum that reveals damage.
 
 use serde::Serialize;
 
-/// Where the checksum begins.
+/// The beginning of the checksum.
 const CHECKSUM: &[u8] = br#"{"crc":""#;
-/// Where what it is of begins: the other members of the object.
+/// The offset of the content that the checksum covers: the other members of the object.
 pub(crate) const BODY: usize = CHECKSUM.len() + r#"00000000","#.len();
 
-/// Appends a line: the object with its checksum (CRC-32 of what follows it) as the first member.
+/// Appends a line: the object with its checksum as the first member. The checksum is the CRC-32 of what follows it.
 pub(crate) fn seal(out: &mut Vec<u8>, object: &impl Serialize) {
     out.extend_from_slice(CHECKSUM);
     let checksum = out.len();
@@ -20,7 +20,8 @@ pub(crate) fn seal(out: &mut Vec<u8>, object: &impl Serialize) {
     out.push(b'\n');
 }
 
-/// What follows the checksum of a line, which comes without its line end. `None` when it is damaged or none of ours.
+/// Returns what follows the checksum of a line without its line end. Returns `None` if the line is damaged or has no
+/// checksum.
 pub(crate) fn body(line: &[u8]) -> Option<&[u8]> {
     let body = line.strip_prefix(CHECKSUM).and_then(|_| line.get(BODY..))?;
     let crc = str::from_utf8(&line[CHECKSUM.len()..CHECKSUM.len() + 8]).ok()?;

@@ -1,38 +1,38 @@
-//! Flows by their ids, from memory and from the storage.
+//! Reads flows by their ids from memory and storage.
 
 use std::collections::HashSet;
 
 use futures::stream::{self, BoxStream, StreamExt};
 
-use super::Ephemeral;
+use super::decorator::Ephemeral;
 use super::scratch::View;
 use crate::flow::{Flow, FlowId};
 use crate::repository::{Result, Stored};
 
-type Found = BoxStream<'static, Result<Stored<Flow>>>;
+type FlowStream = BoxStream<'static, Result<Stored<Flow>>>;
 
-/// A reading under way.
-struct Reading {
+/// A lookup that is running.
+struct Lookup {
     repository: Ephemeral,
-    /// What has not been found.
+    /// The ids that were not found yet.
     missing: HashSet<FlowId>,
-    /// What memory was like when the storage was asked.
+    /// The memory at the time when the storage was called.
     view: View,
-    found: Found,
+    found: FlowStream,
 }
 
 impl Ephemeral {
-    pub(super) fn each(&self, ids: Vec<FlowId>) -> Found {
+    pub(super) fn each(&self, ids: Vec<FlowId>) -> FlowStream {
         let this = self.clone();
-        let reading = async move {
-            let reading = Reading::begin(this, ids.into_iter().collect()).await;
-            stream::unfold(reading, async |mut reading| Some((reading.next().await?, reading)))
+        let lookup = async move {
+            let lookup = Lookup::begin(this, ids.into_iter().collect()).await;
+            stream::unfold(lookup, async |mut lookup| Some((lookup.next().await?, lookup)))
         };
-        stream::once(reading).flatten().boxed()
+        stream::once(lookup).flatten().boxed()
     }
 }
 
-impl Reading {
+impl Lookup {
     async fn begin(repository: Ephemeral, missing: HashSet<FlowId>) -> Self {
         let view = repository.scratch.view_unless(|view| missing.iter().any(|id| view.joint.contains(id))).await;
         let (ours, theirs): (Vec<_>, Vec<_>) = missing.iter().partition(|id| view.flows.contains_key(id));
@@ -42,7 +42,7 @@ impl Reading {
         Self { repository, missing, view, found: stream::iter(ours).chain(theirs).boxed() }
     }
 
-    /// Looks again for what was missing when a flow may have gone from one to the other meanwhile.
+    /// Returns the next flow. Looks for missing flows again if a flow may have moved between memory and storage.
     async fn next(&mut self) -> Option<Result<Stored<Flow>>> {
         loop {
             match self.found.next().await {
@@ -51,7 +51,7 @@ impl Reading {
                     return Some(Ok(stored));
                 }
                 Some(Err(error)) => return Some(Err(error)),
-                None if self.missing.is_empty() || self.repository.scratch.is_still(&self.view) => return None,
+                None if self.missing.is_empty() || self.repository.scratch.is_consistent(&self.view) => return None,
                 None => *self = Self::begin(self.repository.clone(), self.missing.clone()).await,
             }
         }

@@ -1,4 +1,4 @@
-//! Memory and storage as one repository.
+//! Reads memory and storage as one repository.
 
 use std::sync::Arc;
 
@@ -8,18 +8,18 @@ use futures::future::{BoxFuture, ready};
 use futures::stream::{BoxStream, StreamExt, TryStreamExt};
 use tokio::task::spawn_blocking;
 
-use super::Ephemeral;
+use super::decorator::Ephemeral;
 use super::scratch::{Flows, View};
 use crate::flow::{Flow, FlowId, Head};
 use crate::listing;
 use crate::repository::{
-    Applied, Change, ChangeList, Feed, FeedCursor, FeedLag, Filter, FlowRepository, Health, ListQuery, Measurement,
-    Page, Record, RepositoryError, Result, Revision, Since, Stamp, Stored,
+    Applied, ChangeList, Feed, FeedCursor, FeedLag, Filter, FlowRepository, Health, ListQuery, Measurement, Page,
+    Record, RepositoryError, Result, Revision, Since, Stamp, Stored,
 };
 
 impl Ephemeral {
-    /// What is read of both as of one moment. It waits as long as a call is under way that changes both and concerns the
-    /// reader, and begins again when one has begun meanwhile.
+    /// Reads both at one point in time. Waits while a call changes both and affects the reader, and starts again if
+    /// such a call has begun in the meantime.
     async fn read<'a, T>(
         &'a self,
         waits: impl Fn(&View) -> bool + Send + Sync + 'a,
@@ -28,13 +28,14 @@ impl Ephemeral {
         loop {
             let view = self.scratch.view_unless(&waits).await;
             let found = read(view.flows.clone()).await?;
-            if self.scratch.is_still(&view) {
+            if self.scratch.is_consistent(&view) {
                 return Ok(found);
             }
         }
     }
 
-    /// `ask` is for a list of the storage, with documents or without; `show` and `head` say what is on it.
+    /// Merges a page of the storage with the flows in memory. `ask` lists the storage. `show` and `head` map its
+    /// items.
     async fn page<'a, T: Send + 'static>(
         &'a self,
         query: &'a ListQuery,
@@ -55,7 +56,7 @@ impl Ephemeral {
         self.read(|view| !view.joint.is_empty(), merged).await
     }
 
-    /// A page of the storage, without the flows that are in memory and that somebody else has stored all the same.
+    /// Returns a page of the storage without the flows whose ids are in memory.
     async fn theirs<'a, T>(
         &'a self,
         flows: &Flows,
@@ -81,10 +82,10 @@ impl Ephemeral {
         Ok(page)
     }
 
-    /// How many flows in the storage that pass the filter have the id of one in memory.
+    /// Returns the number of matching flows in the storage whose ids are in memory.
     async fn hidden(&self, flows: &Flows, filter: &Filter) -> Result<u64> {
         let found = self.store.get_each(flows.keys().copied().collect()).filter(|found| {
-            // Of what a copy does not have it says so; its lists are as long as it has all that belongs on them.
+            // A copy returns this error for flows that it lacks. They are not in its lists either.
             ready(!matches!(found, Err(RepositoryError::Unavailable { .. })))
         });
         let found: Vec<_> = found.try_collect().await?;
@@ -93,7 +94,7 @@ impl Ephemeral {
     }
 }
 
-/// What is in memory. Containment reads every document, which is too long for a thread that serves others.
+/// Lists the flows in memory. Containment reads every document, which takes too long for a thread of the runtime.
 async fn listed<T: Send + 'static>(
     flows: Flows,
     query: ListQuery,
@@ -132,15 +133,11 @@ impl FlowRepository for Ephemeral {
         self.page(query, ask, Stored::to_head, |head| head).await
     }
 
-    async fn apply(&self, changes: Vec<Change>, stamp: Stamp) -> Result<Vec<Applied>> {
-        self.make(Arc::new(changes), stamp).await
-    }
-
-    async fn apply_all(&self, changes: Arc<dyn ChangeList>, stamp: Stamp) -> Result<Vec<Applied>> {
+    async fn apply(&self, changes: Arc<dyn ChangeList>, stamp: Stamp) -> Result<Vec<Applied>> {
         self.make(changes, stamp).await
     }
 
-    /// Of the storage alone: what is made of it, a file or a copy, outlives the process.
+    /// Returns stored flows only, because exports and copies outlive the process.
     fn snapshot(&self) -> BoxStream<'static, Result<Stored<Flow>>> {
         self.store.snapshot()
     }
@@ -174,12 +171,12 @@ impl FlowRepository for Ephemeral {
         self.read(|view| view.joint.contains(&id), found).await
     }
 
-    /// Of the storage alone, as the snapshot.
+    /// Returns stored histories only, like the snapshot.
     fn histories(&self) -> BoxStream<'static, Result<Record<Flow>>> {
         self.store.histories()
     }
 
-    /// Of the storage, but for those that have come into memory. One that is deleted in memory is in no trash.
+    /// Returns the deleted flows of the storage that are not in memory. Flows deleted in memory are not listed.
     async fn deleted(&self) -> Result<Vec<Record<Head>>> {
         let found = |flows: Flows| {
             async move {
@@ -212,8 +209,8 @@ impl FlowRepository for Ephemeral {
         let view = self.scratch.view();
         let mut measurements = self.store.measurements();
         measurements.extend([
-            Measurement::gauge("ephemeral_flows", "Flows that are in memory alone.", view.flows.size() as f64),
-            Measurement::gauge("ephemeral_bytes", "Bytes of their documents.", view.bytes as f64),
+            Measurement::gauge("ephemeral_flows", "Ephemeral flows in memory.", view.flows.size() as f64),
+            Measurement::gauge("ephemeral_bytes", "Size of the documents of ephemeral flows.", view.bytes as f64),
         ]);
         measurements
     }
@@ -222,9 +219,9 @@ impl FlowRepository for Ephemeral {
         self.store.feed_lag().await
     }
 
-    /// Forgets the flows in memory.
-    async fn close(&self) {
+    /// Closes the storage and discards the flows in memory.
+    async fn close(&self) -> Result<()> {
         self.scratch.close();
-        self.store.close().await;
+        self.store.close().await
     }
 }

@@ -1,4 +1,4 @@
-//! The flows in memory: what readers see, and what changes make of it. No I/O.
+//! The flows in memory and the effect of changes. No I/O.
 
 use std::sync::Arc;
 
@@ -6,32 +6,32 @@ use chrono::{DateTime, Utc};
 use rpds::{HashTrieMapSync, HashTrieSetSync};
 use tokio::sync::watch;
 
-use super::turns::Turns;
+use super::permits::Permits;
 use crate::flow::{Flow, FlowId};
 use crate::repository::{
     Applied, FeedCursor, Operation, Outcome, Record, RepositoryError, Result, Revision, Stamp, Stored, Version,
 };
 
-/// Revisions are above those of any stored flow, which counts from 1…
+/// The lowest first revision, above those of stored flows, which count from 1.
 const FLOOR: i64 = 1 << 40;
-/// …and begin so far below 2^53 that they never come there. As microseconds since 1970 it is the year 2112.
+/// The highest first revision, far below 2^53. As microseconds since 1970 it is in the year 2112.
 const CEILING: i64 = 1 << 52;
 
-/// Flows by their ids. Cheap to clone, whatever its size.
-pub(super) type Flows = HashTrieMapSync<FlowId, Arc<Entry>>;
+/// Flows by id. Cheap to clone.
+pub(super) type Flows = HashTrieMapSync<FlowId, Arc<MemoryFlow>>;
 
 /// A flow in memory.
 #[derive(Debug)]
-pub(super) struct Entry {
+pub(super) struct MemoryFlow {
     pub(super) stored: Stored<Flow>,
-    /// SHA-256 of what people wrote.
+    /// The SHA-256 of the document without its runtime members.
     pub(super) hash: [u8; 32],
-    /// What has made it what it is.
+    /// The last operation.
     operation: Operation,
 }
 
-impl Entry {
-    /// The one change to it that is remembered.
+impl MemoryFlow {
+    /// Returns the record of the last change, the only one that is remembered.
     pub(super) fn record(&self) -> Record<Flow> {
         let Stored { item, version } = self.stored.clone();
         let Version { revision, updated_at: at, author, .. } = version;
@@ -43,50 +43,50 @@ impl Entry {
 #[derive(Debug, Clone)]
 pub(super) struct View {
     pub(super) flows: Flows,
-    /// Of their documents.
+    /// The size of the documents.
     pub(super) bytes: u64,
-    /// For calls under way.
+    /// The size reserved by running calls.
     reserved: u64,
-    /// The highest revision that was ever given.
+    /// The highest revision so far.
     highest: Revision,
-    /// The flows of the calls under way that change memory and storage.
+    /// The flows of running calls that change memory and storage.
     pub(super) joint: HashTrieSetSync<FlowId>,
-    /// How many such calls have begun.
+    /// The number of such calls that have begun.
     begun: u64,
     is_closed: bool,
 }
 
-/// What a call does to one flow in memory.
+/// The effect of a call on one flow in memory.
 #[derive(Debug)]
 pub(super) enum Effect {
     Put(Put),
     Delete(FlowId),
-    /// It is stored instead.
-    Leave(FlowId),
+    /// The flow moves to the storage.
+    MoveToStorage(FlowId),
 }
 
-/// A flow that stays in memory or comes there.
+/// A flow to store in memory.
 #[derive(Debug)]
 pub(super) struct Put {
     pub(super) flow: Flow,
     pub(super) hash: [u8; 32],
     pub(super) is_restore: bool,
-    /// When it was created, where it comes from the storage.
+    /// The time of creation, if the flow comes from the storage.
     pub(super) created_at: Option<DateTime<Utc>>,
 }
 
-/// The flows in memory, shared by all who read and change them.
+/// The flows in memory, shared by all clones.
 #[derive(Debug)]
 pub(super) struct Scratch {
-    pub(super) turns: Turns,
-    /// The most bytes of documents.
-    pub(super) room: u64,
+    pub(super) permits: Permits,
+    /// The maximum size of the documents in bytes.
+    pub(super) budget: u64,
     view: watch::Sender<View>,
 }
 
 impl Scratch {
-    /// Revisions begin with this time.
-    pub(super) fn new(now: DateTime<Utc>, room: u64) -> Self {
+    /// Creates an empty memory whose revisions start from this time.
+    pub(super) fn new(now: DateTime<Utc>, budget: u64) -> Self {
         let highest = now.timestamp_micros().clamp(FLOOR, CEILING).unsigned_abs();
         let view = View {
             flows: Flows::new_sync(),
@@ -97,62 +97,64 @@ impl Scratch {
             begun: 0,
             is_closed: false,
         };
-        Self { turns: Turns::default(), room, view: watch::Sender::new(view) }
+        Self { permits: Permits::default(), budget, view: watch::Sender::new(view) }
     }
 
     pub(super) fn view(&self) -> View {
         self.view.borrow().clone()
     }
 
-    /// What there is as soon as it is not so any more.
+    /// Waits until `waits` returns false, and returns the view.
     pub(super) async fn view_unless(&self, waits: impl Fn(&View) -> bool) -> View {
         let mut view = self.view.subscribe();
-        // The sender is our own, so there is always somebody who sends.
+        // The sender belongs to `self`, so the channel is open.
         view.wait_for(|view| !waits(view)).await.map_or_else(|_| self.view(), |view| view.clone())
     }
 
-    /// Whether no call has begun since that changes memory and storage: what was read of both belongs together.
-    pub(super) fn is_still(&self, view: &View) -> bool {
+    /// Whether no call that changes memory and storage has begun since this view, so that reads of both are
+    /// consistent.
+    pub(super) fn is_consistent(&self, view: &View) -> bool {
         self.view.borrow().begun == view.begun
     }
 
-    /// Makes room for what a call will do. `joint` are its flows, when it changes the storage as well.
+    /// Reserves memory for a call. `joint` contains its flows if it also changes the storage.
     ///
     /// # Errors
-    /// [`RepositoryError::NoRoom`]. A call after which there is no more than before is always made.
+    /// [`RepositoryError::NoRoom`] if the call would exceed the budget. A call that does not increase the size always
+    /// succeeds.
     pub(super) fn begin<'e>(
         &self,
         effects: impl Iterator<Item = &'e Effect>,
         joint: Option<Vec<FlowId>>,
-    ) -> Result<UnderWay<'_>> {
+    ) -> Result<Reservation<'_>> {
         let (mut freed, mut wanted) = (0, 0);
         let flows = self.view().flows;
         for effect in effects {
             let (id, size) = match effect {
                 Effect::Put(put) => (put.flow.id(), size_of(&put.flow)),
-                Effect::Delete(id) | Effect::Leave(id) => (*id, 0),
+                Effect::Delete(id) | Effect::MoveToStorage(id) => (*id, 0),
             };
             wanted += size;
             freed += flows.get(&id).map_or(0, |entry| size_of(&entry.stored.item));
         }
         let reserved = wanted.saturating_sub(freed);
         let joint = joint.unwrap_or_default();
-        let mut room = Ok(());
+        let mut fits = Ok(());
         self.view.send_modify(|view| {
             let wanted = view.bytes + view.reserved + reserved;
-            if reserved > 0 && wanted > self.room {
-                room = Err(RepositoryError::NoRoom { limit: self.room, wanted });
+            if reserved > 0 && wanted > self.budget {
+                fits = Err(RepositoryError::NoRoom { limit: self.budget, wanted });
                 return;
             }
             view.reserved += reserved;
             view.begun += u64::from(!joint.is_empty());
             joint.iter().for_each(|id| view.joint.insert_mut(*id));
         });
-        room?;
-        Ok(UnderWay { scratch: self, reserved, joint })
+        fits?;
+        Ok(Reservation { scratch: self, reserved, joint })
     }
 
-    /// Forgets all flows, and takes no more.
+    /// Discards all flows and stores no more.
     pub(super) fn close(&self) {
         self.view.send_modify(|view| {
             (view.flows, view.bytes, view.is_closed) = (Flows::new_sync(), 0, true);
@@ -160,16 +162,16 @@ impl Scratch {
     }
 }
 
-/// A call for which there is room. Dropped, it gives the room back and lets those go on who wait to read.
+/// A running call with reserved memory. Dropping it releases the reservation and wakes waiting readers.
 #[derive(Debug)]
-pub(super) struct UnderWay<'a> {
+pub(super) struct Reservation<'a> {
     scratch: &'a Scratch,
     reserved: u64,
     joint: Vec<FlowId>,
 }
 
-impl UnderWay<'_> {
-    /// Does it, all at once, and says what came of each.
+impl Reservation<'_> {
+    /// Applies all effects at once and returns their results.
     pub(super) fn commit(self, effects: Vec<(usize, Effect)>, stamp: &Stamp) -> Vec<(usize, Applied)> {
         let mut applied = Vec::with_capacity(effects.len());
         self.scratch.view.send_modify(|view| {
@@ -177,7 +179,7 @@ impl UnderWay<'_> {
                 match effect {
                     Effect::Put(put) => applied.push((index, view.put(put, stamp))),
                     Effect::Delete(id) => applied.push((index, view.delete(id, stamp))),
-                    Effect::Leave(id) => drop(view.take(id)),
+                    Effect::MoveToStorage(id) => drop(view.take(id)),
                 }
             }
             if view.is_closed {
@@ -188,7 +190,7 @@ impl UnderWay<'_> {
     }
 }
 
-impl Drop for UnderWay<'_> {
+impl Drop for Reservation<'_> {
     fn drop(&mut self) {
         self.scratch.view.send_modify(|view| {
             view.reserved -= self.reserved;
@@ -226,11 +228,11 @@ impl View {
         self.highest = self.highest.max(version.revision);
         self.bytes += size_of(&flow);
         let stored = Stored { item: flow, version: version.clone() };
-        self.flows.insert_mut(id, Arc::new(Entry { stored, hash, operation }));
+        self.flows.insert_mut(id, Arc::new(MemoryFlow { stored, hash, operation }));
         Applied { id, outcome, version: Some(version) }
     }
 
-    /// The deletion takes a revision, as every other one does.
+    /// Deletes a flow. The deletion has a revision of its own.
     fn delete(&mut self, id: FlowId, stamp: &Stamp) -> Applied {
         let Some(entry) = self.take(id) else { return Applied { id, outcome: Outcome::Absent, version: None } };
         let Version { revision, created_at, .. } = entry.stored.version;
@@ -241,7 +243,7 @@ impl View {
         Applied { id, outcome: Outcome::Deleted, version: Some(version) }
     }
 
-    fn take(&mut self, id: FlowId) -> Option<Arc<Entry>> {
+    fn take(&mut self, id: FlowId) -> Option<Arc<MemoryFlow>> {
         let entry = self.flows.get(&id).cloned()?;
         self.flows.remove_mut(&id);
         self.bytes -= size_of(&entry.stored.item);
@@ -249,7 +251,7 @@ impl View {
     }
 }
 
-/// Bytes of its document.
+/// Returns the size of the document in bytes.
 pub(super) fn size_of(flow: &Flow) -> u64 {
     flow.document().get().len() as u64
 }

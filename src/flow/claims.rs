@@ -1,4 +1,4 @@
-//! What a flow claims for itself while it runs, and no two flows can have at once.
+//! Resources that a running flow uses exclusively.
 
 use std::fmt;
 
@@ -7,15 +7,15 @@ use url::Url;
 use super::refusal::{Path, Refusal};
 use super::{Flow, FlowId, Node};
 
-/// Something that one running pipeline of a machine can have.
+/// A resource that only one running pipeline of a machine can use.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Claim {
-    /// A port on which an SRT listener waits (UDP).
+    /// The UDP port of an SRT listener.
     SrtPort(u16),
-    /// The name under which an NDI sender announces itself.
+    /// The name of an NDI sender.
     NdiName(String),
-    /// A capture or playout device, by the kind of node that opens it and its number or name.
+    /// A capture or playout device: the kind of the node that opens it, and its number or name.
     Device(String, String),
 }
 
@@ -30,25 +30,25 @@ impl fmt::Display for Claim {
 }
 
 impl Claim {
-    /// What is said of a flow that claims this, too.
-    pub(crate) fn also_claimed_by(&self, name: &str, id: FlowId) -> String {
+    /// Returns a warning about another flow with the same claim.
+    pub fn also_claimed_by(&self, name: &str, id: FlowId) -> String {
         format!("{self} is also claimed by the flow {name} ({id})")
     }
 }
 
-/// Properties of elements and blocks that name a device.
+/// Properties that name a device.
 const DEVICES: [&str; 4] = ["device", "device-number", "device_number", "device-name"];
-/// And those that name an NDI sender.
+/// Properties that name an NDI sender.
 const NDI_NAMES: [&str; 2] = ["ndi-name", "ndi_name"];
 
 impl Flow {
-    /// What it claims, and the path of each property that does so.
+    /// Returns the claims of the flow and the path of the property that makes each claim.
     ///
     /// # Errors
     /// As [`Flow::canonical`].
     ///
     /// ```
-    /// # use strom::flow::{Claim, Flow};
+    /// # use strom_store::flow::{Claim, Flow};
     /// let flow = Flow::parse(
     ///     r#"{"id":"6f1d3c5e-0000-4000-8000-000000000001","name":"a","elements":[
     ///         {"id":"in","element_type":"srtsrc","properties":{"uri":"srt://:5000?mode=listener"}}]}"#,
@@ -56,7 +56,7 @@ impl Flow {
     /// let (path, claim) = &flow.claims()?[0];
     /// assert_eq!(*claim, Claim::SrtPort(5000));
     /// assert_eq!(path.to_string(), "$.elements[0].properties.uri");
-    /// # Ok::<(), strom::Refusal>(())
+    /// # Ok::<(), strom_store::Refusal>(())
     /// ```
     pub fn claims(&self) -> Result<Vec<(Path, Claim)>, Refusal> {
         let node = self.node()?;
@@ -86,7 +86,7 @@ fn claim(kind: &str, name: &str, value: &Node<'_>) -> Option<Claim> {
     if text.starts_with("srt://") {
         return srt_port(text).map(Claim::SrtPort);
     }
-    // Who receives by NDI names a sender, and many may.
+    // An NDI receiver also names a sender, but several receivers can share it.
     let sends_ndi = kind == "ndisink" || kind == "builtin.ndi_output";
     match name {
         _ if sends_ndi && NDI_NAMES.contains(&name) => Some(Claim::NdiName(text.to_owned())),
@@ -95,9 +95,9 @@ fn claim(kind: &str, name: &str, value: &Node<'_>) -> Option<Claim> {
     }
 }
 
-/// The port of an SRT address that listens: one that says so, or that names no host to call.
+/// Returns the port of an SRT listener: an address with `mode=listener`, or without a mode and a host.
 fn srt_port(address: &str) -> Option<u16> {
-    // An address of another scheme than the web's may do without a host, but then not with a port; so it gets one.
+    // The URL parser rejects a port without a host.
     let address = address.replacen("srt://:", "srt://0.0.0.0:", 1);
     let url = Url::parse(&address).ok()?;
     let mode = url.query_pairs().find(|(name, _)| name == "mode").map(|(_, mode)| mode.into_owned());

@@ -1,4 +1,4 @@
-//! A document on its way in that may still lack an id.
+//! A document that may lack an id.
 
 use super::refusal::Refusal;
 use super::{Flow, FlowId, Node};
@@ -8,23 +8,23 @@ use super::{Flow, FlowId, Node};
 pub struct Draft<'a>(Node<'a>);
 
 impl<'a> Draft<'a> {
-    /// Reads the text; the checks of [`Flow::parse`] come with [`Draft::into_flow`].
+    /// Parses the text. [`Draft::into_flow`] performs the checks of [`Flow::parse`].
     ///
     /// # Errors
-    /// A [`Refusal`] when the text is not JSON or holds what cannot be stored.
+    /// A [`Refusal`] if the text is not JSON or contains values that cannot be stored.
     pub fn parse(text: &'a str) -> Result<Self, Refusal> {
         Node::parse(text).map(Self)
     }
 
-    /// The flow, with `fresh_id` where the document has no id or the nil UUID (RFC 9562, 5.9).
+    /// Returns the flow. Sets `fresh_id` if the document has no id or the nil UUID (RFC 9562, 5.9).
     ///
-    /// Old clients create with `{"name", "description"?}` alone; their description belongs into the properties.
+    /// Old clients create flows with `{"name", "description"?}` only. Their description becomes a property.
     ///
     /// # Errors
     /// As [`Flow::parse`].
     ///
     /// ```
-    /// # use strom::{Draft, Flow};
+    /// # use strom_store::{Draft, Flow};
     /// let fresh = "6f1d3c5e-0000-4000-8000-000000000001".parse()?;
     /// let flow = Draft::parse(r#"{"name": "a", "description": "b"}"#)?.into_flow(fresh)?;
     /// let text = r#"{"id":"6f1d3c5e-0000-4000-8000-000000000001","name":"a","properties":{"description":"b"}}"#;

@@ -1,27 +1,27 @@
-//! Changes to a part of a document; the rest stays as it is written.
+//! Changes to a part of a document. The rest stays as written.
 
 use super::refusal::{Path, Reason, Refusal};
 use super::{Flow, FlowId, Node};
 
-/// Members of the properties that outlive their replacement: when the flow was made and when it went on air.
+/// Properties that survive a replacement of all properties: the time of creation and the time of the last start.
 const KEPT: [&str; 2] = ["created_at", "started_at"];
 
 impl Flow {
-    /// The flow with other properties, from a text `{"properties": {…}}` whose other members do not count.
+    /// Returns the flow with the properties of the text `{"properties": {…}}`. Other members of the text are ignored.
     ///
-    /// `created_at` and `started_at` stay as they are where the flow has them.
+    /// `created_at` and `started_at` keep their values if the flow has them.
     ///
     /// # Errors
-    /// A [`Refusal`], its path seen from the text, for a text that holds no properties or what cannot be stored.
+    /// A [`Refusal`] if the text contains no properties or values that cannot be stored. Its path refers to the text.
     ///
     /// ```
-    /// # use strom::Flow;
+    /// # use strom_store::Flow;
     /// let id = "6f1d3c5e-0000-4000-8000-000000000001";
     /// let flow = Flow::parse(&format!(r#"{{"id":"{id}","name":"a","properties":{{"created_at":"then","x":1}}}}"#))?;
     /// let flow = flow.with_properties(r#"{"properties": {"gain": 1.10}}"#)?;
     /// let text = format!(r#"{{"id":"{id}","name":"a","properties":{{"gain":1.10,"created_at":"then"}}}}"#);
     /// assert_eq!(flow.document().get(), text);
-    /// # Ok::<(), strom::Refusal>(())
+    /// # Ok::<(), strom_store::Refusal>(())
     /// ```
     pub fn with_properties(&self, text: &str) -> Result<Self, Refusal> {
         let mut sent = Node::parse(text)?;
@@ -43,7 +43,7 @@ impl Flow {
         Self::from_node(node)
     }
 
-    /// The same flow under another id.
+    /// Returns the flow with another id.
     ///
     /// # Errors
     /// As [`Flow::canonical`].

@@ -1,4 +1,4 @@
-//! The part of a document that the store itself reads.
+//! The part of a document that the store reads.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,8 +7,9 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::limits::{MAX_NAME, MAX_SIZE};
+use super::node::Node;
 use super::refusal::{Path, Reason, Refusal};
-use super::{MAX_NAME, MAX_SIZE, Node};
 
 /// The id of a flow: a UUID (RFC 9562), printed hyphenated and in lower case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
@@ -16,7 +17,7 @@ use super::{MAX_NAME, MAX_SIZE, Node};
 pub struct FlowId(Uuid);
 
 impl FlowId {
-    /// The UUID itself.
+    /// Returns the UUID.
     pub fn as_uuid(self) -> Uuid {
         self.0
     }
@@ -34,7 +35,7 @@ impl fmt::Display for FlowId {
     }
 }
 
-/// Takes hyphenated, simple and URN forms in either case.
+/// Accepts hyphenated, simple and URN forms in either case.
 impl FromStr for FlowId {
     type Err = uuid::Error;
 
@@ -43,14 +44,14 @@ impl FromStr for FlowId {
     }
 }
 
-/// The state of a GStreamer pipeline, as the document reports it.
-/// Source: <https://gstreamer.freedesktop.org/documentation/additional/design/states.html>.
+/// The state of a GStreamer pipeline in a document. GStreamer has exactly these four states
+/// (<https://gstreamer.freedesktop.org/documentation/additional/design/states.html>).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize)]
 pub enum GstState {
-    /// Not started; also what a document without a state means.
+    /// Not started. Also the state of a document without one.
     #[default]
     Null,
-    /// Resources are there.
+    /// Resources are allocated.
     Ready,
     /// Prerolled.
     Paused,
@@ -59,7 +60,7 @@ pub enum GstState {
 }
 
 impl GstState {
-    /// Its name in documents and in the `state` column.
+    /// Returns the name in documents and in the column `state`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Null => "Null",
@@ -70,7 +71,7 @@ impl GstState {
     }
 }
 
-/// Takes the four names as documents spell them.
+/// Parses the four names as documents spell them.
 impl FromStr for GstState {
     type Err = UnknownState;
 
@@ -82,23 +83,24 @@ impl FromStr for GstState {
     }
 }
 
-/// A text that is none of the four states.
+/// The error for a text that is not one of the four states.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("a state is one of `Null`, `Ready`, `Paused`, `Playing`")]
+#[non_exhaustive]
 pub struct UnknownState;
 
-/// What the store reads of a document; enough for lists, filters and look-ups.
+/// The values that lists, filters and look-ups need.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Head {
     /// The id.
     pub id: FlowId,
     /// The name, exactly as written.
     pub name: String,
-    /// `gst_state`, or `state` in documents before 2026-03-19; `Null` when there is none or it is unknown.
+    /// `gst_state`, or `state` in documents before 2026-03-19. `Null` if absent or unknown.
     pub state: GstState,
-    /// `properties.auto_restart`; false when there is none.
+    /// `properties.auto_restart`, or false if absent.
     pub auto_restart: bool,
-    /// Bytes of the text that PostgreSQL prints for the document, the same in every backend.
+    /// The size in bytes of the text that PostgreSQL prints for the document. It is the same in every backend.
     pub size: u64,
     /// Number of elements.
     pub elements: u32,
@@ -109,7 +111,7 @@ pub struct Head {
 }
 
 impl Head {
-    /// Reads and checks the head. A member we do not need may have any type; it is then worth a warning.
+    /// Reads and checks the head. Other members may have any type, which leads to a warning.
     pub(super) fn of(node: &Node<'_>) -> Result<Self, Refusal> {
         if !matches!(node, Node::Object(_)) {
             return Err(Reason::WrongType { expected: "an object", found: node.kind() }.at(Path::default()));
@@ -136,17 +138,17 @@ impl Head {
     }
 }
 
-/// Whether a document says that its flow goes with the process.
+/// Whether the flow exists in memory only.
 pub(super) fn is_ephemeral(node: &Node<'_>) -> bool {
     node.get("properties").and_then(|properties| properties.get("ephemeral")) == Some(&Node::Bool(true))
 }
 
-/// When a document says that it was modified (RFC 3339).
+/// Returns `properties.last_modified` (RFC 3339).
 pub(super) fn modified(node: &Node<'_>) -> Option<DateTime<Utc>> {
     node.get("properties")?.get("last_modified")?.as_str()?.parse().ok()
 }
 
-/// A document's state: `gst_state` where it is a member, else the older `state`.
+/// Returns the state from `gst_state`, or from the older `state` if that is absent.
 fn state(node: &Node<'_>) -> GstState {
     let reported = node.get("gst_state").or_else(|| node.get("state"));
     reported.and_then(Node::as_str).and_then(|state| state.parse().ok()).unwrap_or_default()
@@ -159,7 +161,7 @@ fn string<'n>(node: &'n Node<'_>, member: &str) -> Result<&'n str, Refusal> {
         .ok_or_else(|| Reason::WrongType { expected: "a string", found: value.kind() }.at(Path::member(member)))
 }
 
-/// The blanks around a name do not count, but the index over names has to hold them: 2,704 bytes are its limit.
+/// White space around a name does not count for the limit, but the index over names is limited to 2,704 bytes.
 fn check_name(name: &str) -> Result<(), Reason> {
     const MAX_UNTRIMMED: usize = 2_000;
     match name.trim().len() {

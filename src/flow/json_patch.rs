@@ -1,7 +1,7 @@
-//! JSON Patch (RFC 6902) with JSON pointers (RFC 6901): a list of operations, all or none.
+//! JSON Patch (RFC 6902) with JSON pointers (RFC 6901). All operations of a patch succeed or none.
 //!
-//! Not by a crate: those for it work on `serde_json::Value`, which rounds numbers. A property test holds this one to one of
-//! them.
+//! The existing crates work on `serde_json::Value`, which rounds numbers. A property test compares this implementation
+//! with one of them.
 
 mod between;
 
@@ -11,35 +11,36 @@ use std::cell::Cell;
 use super::refusal::{Path, Reason, Refusal};
 use super::{Flow, MAX_DEPTH, MAX_SIZE, Node};
 
-/// The most operations of one patch.
+/// The maximum number of operations in a patch.
 pub const MAX_OPERATIONS: usize = 10_000;
 
-/// What all operations of a patch may handle together: bytes that they add, move or compare, members they look through.
+/// The maximum amount of data that all operations of a patch handle: bytes that they add, move or compare, and members
+/// that they search.
 const MAX_COST: usize = 4 * MAX_SIZE;
 
-/// Why a patch is not made.
+/// Why a patch cannot be applied.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PatchError {
-    /// The patch is no JSON, or what it makes cannot be stored.
+    /// The patch is not JSON, or its result cannot be stored.
     #[error(transparent)]
     Refused(#[from] Refusal),
-    /// The patch is no list of operations as the RFC has them.
+    /// The patch is not a list of operations as defined by the RFC.
     #[error("{}{problem}", operation(.index))]
     Invalid {
-        /// Which operation, counted from 0; `None` for the patch as a whole.
+        /// The index of the operation. `None` for the patch as a whole.
         index: Option<usize>,
-        /// What is wrong.
+        /// The problem.
         problem: &'static str,
     },
-    /// An operation does not fit this flow: it names a place that is not there, or tests for another value.
+    /// An operation does not fit the flow: its path does not exist, or it tests for another value.
     #[error("{}{problem}: `{pointer}`", operation(&Some(*.index)))]
     Unfit {
-        /// Which operation, counted from 0.
+        /// The index of the operation.
         index: usize,
-        /// What does not fit.
+        /// The problem.
         problem: &'static str,
-        /// The place, as the patch names it.
+        /// The path as the patch spells it.
         pointer: String,
     },
 }
@@ -49,14 +50,14 @@ fn operation(index: &Option<usize>) -> String {
 }
 
 impl Flow {
-    /// The flow after all the operations of the patch. The id may come out as another; whoever stores it looks.
+    /// Returns the flow after all operations of the patch. The patch may change the id, so the caller checks it.
     ///
     /// # Errors
-    /// [`PatchError`]; a patch has at most [`MAX_OPERATIONS`], which together handle at most four times [`MAX_SIZE`]
-    /// bytes, and at no point makes a document deeper than [`MAX_DEPTH`].
+    /// [`PatchError`]. A patch has at most [`MAX_OPERATIONS`]. Together they handle at most four times [`MAX_SIZE`]
+    /// bytes, and no intermediate document is deeper than [`MAX_DEPTH`].
     ///
     /// ```
-    /// # use strom::Flow;
+    /// # use strom_store::Flow;
     /// let id = "6f1d3c5e-0000-4000-8000-000000000001";
     /// let flow = Flow::parse(&format!(r#"{{"id":"{id}","name":"a","links":[1,3]}}"#))?;
     /// let patch = r#"[{"op":"test","path":"/name","value":"a"},{"op":"add","path":"/links/1","value":2}]"#;
@@ -78,8 +79,8 @@ fn apply<'a>(document: &mut Node<'a>, patch: &Node<'a>) -> Result<(), PatchError
     if operations.len() > MAX_OPERATIONS {
         return Err(PatchError::Invalid { index: None, problem: "a patch has at most 10000 operations" });
     }
-    // Each copy may double a document, and a test may read all of it: what is handled is counted, so that neither memory nor
-    // time grows with more than the size of the patch.
+    // A copy can double the document, and a test can read all of it. Counting the handled data bounds memory and time
+    // by the size of the patch.
     let cost = Cell::new(0);
     for (index, operation) in operations.iter().enumerate() {
         Operation { index, node: operation, cost: &cost }.apply(document)?;
@@ -90,13 +91,13 @@ fn apply<'a>(document: &mut Node<'a>, patch: &Node<'a>) -> Result<(), PatchError
 struct Operation<'n, 'a> {
     index: usize,
     node: &'n Node<'a>,
-    /// Of all operations so far.
+    /// The amount of data handled so far.
     cost: &'n Cell<usize>,
 }
 
 impl<'a> Operation<'_, 'a> {
     fn apply(&self, document: &mut Node<'a>) -> Result<(), PatchError> {
-        let op = self.text("op", "an operation has a member `op`, a string")?;
+        let op = self.text("op", "an operation requires a member `op`, a string")?;
         let path = self.pointer("path")?;
         match op {
             "add" => self.add(document, &path, self.value()?),
@@ -110,7 +111,7 @@ impl<'a> Operation<'_, 'a> {
             "move" => {
                 let from = self.pointer("from")?;
                 if path.len() > from.len() && path.starts_with(&from) {
-                    return Err(self.invalid("nothing can be moved into itself"));
+                    return Err(self.invalid("a value cannot be moved into itself"));
                 }
                 let value = self.take(document, &from)?;
                 self.add(document, &path, value)
@@ -126,7 +127,7 @@ impl<'a> Operation<'_, 'a> {
                 self.charge(expected.jsonb_len() + found.jsonb_len())?;
                 match found.to_canonical() == expected.to_canonical() {
                     true => Ok(()),
-                    false => Err(self.unfit("another value is there", &path)),
+                    false => Err(self.unfit("the current value differs", &path)),
                 }
             }
             _ => Err(self.invalid("`op` is one of `add`, `remove`, `replace`, `move`, `copy`, `test`")),
@@ -138,14 +139,14 @@ impl<'a> Operation<'_, 'a> {
     }
 
     fn value(&self) -> Result<Node<'a>, PatchError> {
-        self.node.get("value").cloned().ok_or_else(|| self.invalid("it needs a member `value`"))
+        self.node.get("value").cloned().ok_or_else(|| self.invalid("the operation requires a member `value`"))
     }
 
-    /// The unescaped names of a pointer.
+    /// Returns the unescaped names of a pointer.
     fn pointer(&self, member: &str) -> Result<Vec<String>, PatchError> {
         let problem = match member {
-            "from" => "it needs a member `from`, a JSON pointer",
-            _ => "it needs a member `path`, a JSON pointer",
+            "from" => "the operation requires a member `from`, a JSON pointer",
+            _ => "the operation requires a member `path`, a JSON pointer",
         };
         let text = self.text(member, problem)?;
         if text.is_empty() {
@@ -155,17 +156,17 @@ impl<'a> Operation<'_, 'a> {
         names.map(|name| unescaped(name).ok_or_else(|| self.invalid(problem))).collect()
     }
 
-    /// Counts what is handled.
+    /// Counts handled data.
     fn charge(&self, cost: usize) -> Result<(), PatchError> {
         self.cost.set(self.cost.get() + cost);
         match self.cost.get() <= MAX_COST {
             true => Ok(()),
-            false => Err(self.invalid("the operations up to here handle too much; send them in several patches")),
+            false => Err(self.invalid("the operations up to this one process too much data; send several patches")),
         }
     }
 
-    /// Whether a value may come to this place. Looked at before it is there: a patch could move a tree into itself over
-    /// and over, and everything that reads a tree goes down as deep as that.
+    /// Whether the value may be added at this pointer. The check comes first: a patch could move a tree into itself
+    /// repeatedly, and every function over trees recurses to its depth.
     fn admit(&self, path: &[String], value: &Node<'a>) -> Result<(), PatchError> {
         self.charge(value.jsonb_len())?;
         match path.len() + depth(value) <= MAX_DEPTH {
@@ -174,7 +175,7 @@ impl<'a> Operation<'_, 'a> {
         }
     }
 
-    /// The value at a place.
+    /// Returns the value at a pointer.
     fn find<'d>(&self, document: &'d mut Node<'a>, path: &[String]) -> Result<&'d mut Node<'a>, PatchError> {
         let mut found = document;
         for name in path {
@@ -186,7 +187,7 @@ impl<'a> Operation<'_, 'a> {
                 Node::Array(items) => position(name).and_then(|position| items.get_mut(position)),
                 _ => None,
             };
-            found = next.ok_or_else(|| self.unfit("there is no such place", path))?;
+            found = next.ok_or_else(|| self.unfit("the path does not exist", path))?;
         }
         Ok(found)
     }
@@ -209,16 +210,16 @@ impl<'a> Operation<'_, 'a> {
                 self.charge(items.len())?;
                 let place = if name == "-" { Some(items.len()) } else { position(name) };
                 let place = place.filter(|place| *place <= items.len());
-                items.insert(place.ok_or_else(|| self.unfit("there is no such place", path))?, value);
+                items.insert(place.ok_or_else(|| self.unfit("the path does not exist", path))?, value);
             }
-            _ => return Err(self.unfit("there is nothing to add to", path)),
+            _ => return Err(self.unfit("the parent is neither an object nor an array", path)),
         }
         Ok(())
     }
 
     fn take(&self, document: &mut Node<'a>, path: &[String]) -> Result<Node<'a>, PatchError> {
         let Some((name, parent)) = path.split_last() else {
-            return Err(self.invalid("a flow is deleted otherwise"));
+            return Err(self.invalid("a patch cannot remove the whole flow; use DELETE"));
         };
         let taken = match self.find(document, parent)? {
             Node::Object(members) => {
@@ -232,7 +233,7 @@ impl<'a> Operation<'_, 'a> {
             }
             _ => None,
         };
-        taken.ok_or_else(|| self.unfit("there is no such place", path))
+        taken.ok_or_else(|| self.unfit("the path does not exist", path))
     }
 
     fn invalid(&self, problem: &'static str) -> PatchError {
@@ -246,7 +247,7 @@ impl<'a> Operation<'_, 'a> {
     }
 }
 
-/// How many arrays and objects lie in each other.
+/// Returns the nesting depth of arrays and objects.
 fn depth(node: &Node<'_>) -> usize {
     match node {
         Node::Array(items) => 1 + items.iter().map(depth).max().unwrap_or(0),
@@ -255,18 +256,18 @@ fn depth(node: &Node<'_>) -> usize {
     }
 }
 
-/// The name as it stands in a pointer.
+/// Escapes a name for a pointer.
 fn escaped(name: &str) -> String {
     name.replace('~', "~0").replace('/', "~1")
 }
 
-/// `~1` is `/`, `~0` is `~`, and nothing else stands behind a `~`.
+/// Replaces `~1` by `/` and `~0` by `~`. No other character may follow `~`.
 fn unescaped(name: &str) -> Option<String> {
     let valid = name.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']));
     valid.then(|| name.replace("~1", "/").replace("~0", "~"))
 }
 
-/// The digits of an array's index, without leading zeros.
+/// Parses an array index, which has no leading zeros.
 fn position(name: &str) -> Option<usize> {
     let is_plain = name.bytes().all(|byte| byte.is_ascii_digit()) && (name == "0" || !name.starts_with('0'));
     name.parse().ok().filter(|_| is_plain)

@@ -1,26 +1,26 @@
-//! By what the nodes and links of two documents are matched: what they are called, not where they stand.
+//! Keys by which the nodes and links of two documents match, independently of their position.
 
 use std::collections::HashSet;
 
 use super::Node;
 
-/// The lists of a document whose items have a key.
+/// The lists whose items have a key.
 pub(super) const LISTS: [&str; 3] = ["elements", "blocks", "links"];
 
-/// What tells an item of a list apart from the others.
+/// The key of an item in its list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Key<'n> {
-    /// The `id` of an element or block, or of a link that has one.
+    /// The `id` of an element, a block, or a link that has one.
     Id(&'n str),
     /// `from` and `to` of a link.
     Ends(&'n str, &'n str),
 }
 
-/// An item with its key and its place, counted from 0.
+/// An item with its key and its index.
 pub(super) type Keyed<'n, 'a> = (Key<'n>, usize, &'n Node<'a>);
 
-/// The items of a list of this name. `None` when an item has no key, or two have the same: such a list can only be taken
-/// as a whole.
+/// Returns the items of the list with their keys. Returns `None` if an item has no key or two items have the same key.
+/// Such a list is compared as a whole.
 pub(super) fn keyed<'n, 'a>(list: &str, value: &'n Node<'a>) -> Option<Vec<Keyed<'n, 'a>>> {
     let Node::Array(items) = value else { return None };
     let mut seen = HashSet::with_capacity(items.len());

@@ -1,9 +1,9 @@
-//! Two edits of one document brought together: what either of them changed is taken, and what both changed differently is
-//! a conflict.
+//! A three-way merge of two edits of one document. A value that one side changed is taken from that side. A value that
+//! both sides changed differently is a conflict.
 //!
-//! What differs is found as by [`Flow::difference`]: nodes and links by what they are called, the rest member by member. A
-//! position is one value. Nothing is guessed: a node that one side removed and the other edited is a conflict, and so is a
-//! link to a node that went. What a running engine reports is not an edit and comes from the current document.
+//! Changes are found as by [`Flow::difference`]: nodes and links match by key, the rest by member. A position is one
+//! value. The merge does not guess: a node that one side removed and the other edited is a conflict, and so is a link
+//! to a removed node. Runtime members come from the current document.
 
 mod ends;
 mod order;
@@ -15,35 +15,36 @@ use serde::Serialize;
 
 use super::difference::{MAX_LISTED, by_name, members, same};
 use super::keys::{Key, Keyed, LISTS, keyed};
-use super::place::Place;
+use super::location::Location;
 use super::quote::quote;
 use super::refusal::{Path, Refusal};
 use super::{Flow, Node};
 
-/// A place that both sides changed, each in its own way.
+/// A value that both sides changed differently.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Conflict {
-    /// Where, seen from the current document; of what is not in it, from yours.
+    /// The path in the current document. For values that it lacks, the path in yours.
     pub path: Path,
-    /// What is in the way, as a sentence. Values here and below are cut and without secrets, as in a
+    /// The conflict as a sentence. Values here and below are truncated and redacted, as in
     /// [`MemberChange`](super::MemberChange).
     pub words: String,
-    /// The value that both began with, as JSON; `None` when there was none.
+    /// The value of the base as JSON. `None` if absent.
     pub base: Option<String>,
-    /// Yours.
+    /// Your value.
     pub yours: Option<String>,
-    /// Theirs, which is the current one.
+    /// The value of the current document.
     pub theirs: Option<String>,
 }
 
-/// Why two edits cannot be brought together.
+/// Why two edits cannot be merged.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MergeError {
-    /// What was edited by both sides; at most [`MAX_LISTED`] conflicts, and how many more there are.
+    /// Both sides changed the same values. Contains at most [`MAX_LISTED`] conflicts and the number of further ones.
     #[error("{}", in_short(.0, .1))]
     Conflicts(Vec<Conflict>, usize),
-    /// What comes out cannot be stored.
+    /// The merged document cannot be stored.
     #[error(transparent)]
     Refused(#[from] Refusal),
 }
@@ -57,16 +58,16 @@ fn in_short(conflicts: &[Conflict], more: &usize) -> String {
 }
 
 impl Flow {
-    /// This edit of `base` and another one, which is current, in one document.
+    /// Merges this edit of `base` with the current document, which is another edit of it.
     ///
-    /// Lists keep the order of the current document, with what this one added behind, unless this one alone put them into
-    /// another order.
+    /// Lists keep the order of the current document, followed by new items of this one. If only this one reordered a
+    /// list, its order applies.
     ///
     /// # Errors
-    /// [`MergeError::Conflicts`] when both changed the same differently; else as [`Flow::parse`].
+    /// [`MergeError::Conflicts`] if both sides changed a value differently, otherwise as [`Flow::parse`].
     ///
     /// ```
-    /// # use strom::Flow;
+    /// # use strom_store::Flow;
     /// # let id = "6f1d3c5e-0000-4000-8000-000000000001";
     /// # let flow = |members: &str| Flow::parse(&format!(r#"{{"id":"{id}",{members}}}"#));
     /// let base = flow(r#""name":"a","elements":[{"id":"mix","gain":1,"position":[1,2]}]"#)?;
@@ -85,8 +86,8 @@ impl Flow {
         let [base_content, your_content, their_content] = [&base, &yours, &theirs].map(content);
         let three = Three { base: Some(&base_content), yours: &your_content, theirs: &their_content };
         let mut merge = Merge::default();
-        let mut merged = merge.members(&Place::Root, three);
-        // Of what is no document yet there is nothing to say.
+        let mut merged = merge.members(&Location::Root, three);
+        // Only a valid document has conflicts to report.
         if merge.conflicts.is_empty() {
             merge.check_links(&merged, &your_content, &their_content);
             merge.check_ids(&merged, &your_content, &their_content);
@@ -108,14 +109,14 @@ fn content<'a>(node: &Node<'a>) -> Node<'a> {
     content
 }
 
-/// Whether properties without a member are to be there: what people wrote is the same with them and without.
+/// Whether to keep `properties` without members. It makes no difference to what people write.
 fn keeps_properties(base: &Node<'_>, yours: &Node<'_>, theirs: &Node<'_>) -> bool {
     let [base, yours, theirs] =
         [base, yours, theirs].map(|node| matches!(node.get("properties"), Some(Node::Object(_))));
     if yours == base { theirs } else { yours }
 }
 
-/// A value as it was, as one side made it, and as the other did.
+/// A value in the base and on both sides.
 #[derive(Clone, Copy)]
 struct Three<'n, 'a> {
     base: Option<&'n Node<'a>>,
@@ -132,14 +133,14 @@ struct Merge {
 }
 
 impl Merge {
-    fn members<'a>(&mut self, place: &Place<'_>, three: Three<'_, 'a>) -> Node<'a> {
+    fn members<'a>(&mut self, location: &Location<'_>, three: Three<'_, 'a>) -> Node<'a> {
         let base = three.base.map(by_name).unwrap_or_default();
         let (yours, theirs) = (by_name(three.yours), by_name(three.theirs));
         let added = members(three.yours).iter().filter(|(name, _)| !theirs.contains_key(name.as_ref()));
         let mut merged = Vec::new();
         for (name, _) in members(three.theirs).iter().chain(added) {
             let of = |members: &HashMap<&str, _>| members.get(name.as_ref()).copied();
-            let value = self.member(&place.member(name), of(&base), of(&yours), of(&theirs));
+            let value = self.member(&location.member(name), of(&base), of(&yours), of(&theirs));
             merged.extend(value.map(|value| (name.clone(), value)));
         }
         Node::Object(merged)
@@ -147,33 +148,34 @@ impl Merge {
 
     fn member<'a>(
         &mut self,
-        place: &Place<'_>,
+        location: &Location<'_>,
         base: Maybe<'_, 'a>,
         yours: Maybe<'_, 'a>,
         theirs: Maybe<'_, 'a>,
     ) -> Option<Node<'a>> {
-        let is_position = matches!(place, Place::Member(Place::Item(list, ..), "position") if list.name() != "links");
+        let is_position =
+            matches!(location, Location::Member(Location::Item(list, ..), "position") if list.name() != "links");
         if let (Some(your), Some(their), false) = (yours, theirs, is_position) {
-            if let Place::Member(Place::Root, list) = place
+            if let Location::Member(Location::Root, list) = location
                 && LISTS.contains(list)
             {
                 let before = base.map_or_else(|| Some(Vec::new()), |base| keyed(list, base));
                 if let (Some(base), Some(yours), Some(theirs)) = (before, keyed(list, your), keyed(list, their)) {
-                    return Some(Node::Array(self.items(place, &base, &yours, &theirs)));
+                    return Some(Node::Array(self.items(location, &base, &yours, &theirs)));
                 }
             }
             let is_object = |node| matches!(node, &Node::Object(_));
             if is_object(your) && is_object(their) && base.is_none_or(is_object) {
-                return Some(self.members(place, Three { base, yours: your, theirs: their }));
+                return Some(self.members(location, Three { base, yours: your, theirs: their }));
             }
         }
-        self.value(place, base, yours, theirs)
+        self.value(location, base, yours, theirs)
     }
 
-    /// A value that is taken from one side or the other.
+    /// A value that comes from one side or the other.
     fn value<'a>(
         &mut self,
-        place: &Place<'_>,
+        location: &Location<'_>,
         base: Maybe<'_, 'a>,
         yours: Maybe<'_, 'a>,
         theirs: Maybe<'_, 'a>,
@@ -182,63 +184,63 @@ impl Merge {
             return theirs.cloned();
         }
         if !same(base, theirs) {
-            self.conflict(place, base, yours, theirs);
+            self.conflict(location, base, yours, theirs);
         }
         yours.cloned()
     }
 
     fn items<'a>(
         &mut self,
-        list: &Place<'_>,
+        list: &Location<'_>,
         base: &[Keyed<'_, 'a>],
         yours: &[Keyed<'_, 'a>],
         theirs: &[Keyed<'_, 'a>],
     ) -> Vec<Node<'a>> {
         let [before, your, their] = [base, yours, theirs].map(Side::of);
         let order = order(&before, &your, &their).unwrap_or_else(|| {
-            let words = format!("{list} were put into different orders by both");
+            let words = format!("{list} were reordered differently by both");
             self.note(list, words, None, None, None);
             their.keys.clone()
         });
-        // A key that both sides lack is gone. One that is in no order has been removed by the side that has it.
+        // A key that both sides lack was removed. A key in no order was removed by the side that has it.
         let mut merged: HashMap<Key<'_>, Node<'a>> = HashMap::new();
         for key in their.keys.iter().chain(your.keys.iter().filter(|key| !their.items.contains_key(*key))) {
             let Some((index, item)) = their.items.get(key).or_else(|| your.items.get(key)) else { continue };
-            let place = list.item(*index, item);
+            let location = list.item(*index, item);
             let item = match (before.item(key), your.item(key), their.item(key)) {
                 (Some(base), Some(yours), Some(theirs)) => {
-                    Some(self.members(&place, Three { base: Some(base), yours, theirs }))
+                    Some(self.members(&location, Three { base: Some(base), yours, theirs }))
                 }
-                (base, yours, theirs) => self.value(&place, base, yours, theirs),
+                (base, yours, theirs) => self.value(&location, base, yours, theirs),
             };
             merged.extend(item.map(|item| (*key, item)));
         }
         order.iter().filter_map(|key| merged.remove(key)).collect()
     }
 
-    fn conflict(&mut self, place: &Place<'_>, base: Maybe<'_, '_>, yours: Maybe<'_, '_>, theirs: Maybe<'_, '_>) {
-        let quote = |value| quote(place.name(), value);
+    fn conflict(&mut self, location: &Location<'_>, base: Maybe<'_, '_>, yours: Maybe<'_, '_>, theirs: Maybe<'_, '_>) {
+        let quote = |value| quote(location.name(), value);
         let words = match (base, yours, theirs) {
             (base, Some(yours), Some(theirs)) => match (base.map(quote), quote(yours), quote(theirs)) {
                 (_, yours, theirs) if yours == theirs => {
-                    format!("{place} was changed by both, in a part that is not shown here")
+                    format!("{location} was changed by both, in a part that is not shown here")
                 }
                 (Some(base), yours, theirs) => {
-                    format!("{place} was {base}, is {yours} in yours and {theirs} in theirs")
+                    format!("{location} was {base}, is {yours} in yours and {theirs} in theirs")
                 }
                 (None, yours, theirs) => {
-                    format!("{place} was added by both, as {yours} in yours and {theirs} in theirs")
+                    format!("{location} was added by both, as {yours} in yours and {theirs} in theirs")
                 }
             },
-            (_, None, _) => format!("{place} was removed in yours and changed in theirs"),
-            (_, _, None) => format!("{place} was changed in yours and removed in theirs"),
+            (_, None, _) => format!("{location} was removed in yours and changed in theirs"),
+            (_, _, None) => format!("{location} was changed in yours and removed in theirs"),
         };
-        self.note(place, words, base, yours, theirs);
+        self.note(location, words, base, yours, theirs);
     }
 
     fn note(
         &mut self,
-        place: &Place<'_>,
+        location: &Location<'_>,
         words: String,
         base: Maybe<'_, '_>,
         yours: Maybe<'_, '_>,
@@ -248,8 +250,8 @@ impl Merge {
             self.more += 1;
             return;
         }
-        let [base, yours, theirs] = [base, yours, theirs].map(|value| value.map(|value| quote(place.name(), value)));
-        self.conflicts.push(Conflict { path: place.path(), words, base, yours, theirs });
+        let [base, yours, theirs] = [base, yours, theirs].map(|value| value.map(|value| quote(location.name(), value)));
+        self.conflicts.push(Conflict { path: location.path(), words, base, yours, theirs });
     }
 }
 

@@ -1,23 +1,23 @@
-//! JSON Merge Patch (RFC 7396): what a patch says replaces what is there, `null` takes it away.
+//! JSON Merge Patch (RFC 7396): members of the patch replace those of the document, and `null` removes them.
 
 use super::refusal::{Path, Reason, Refusal};
 use super::{Flow, Node};
 
 impl Flow {
-    /// The flow with the patch laid over it. Numbers that the patch does not name stay as they are written. The id may
-    /// come out as another; whoever stores it looks.
+    /// Returns the flow with the patch applied. Numbers that the patch does not contain stay as written. The patch may
+    /// change the id, so the caller checks it.
     ///
     /// # Errors
-    /// A [`Refusal`] for a patch that is no JSON object, its path seen from the patch, or for what cannot be stored, seen
-    /// from the flow.
+    /// A [`Refusal`] for a patch that is not a JSON object, with a path in the patch, or for a result that cannot be
+    /// stored, with a path in the flow.
     ///
     /// ```
-    /// # use strom::Flow;
+    /// # use strom_store::Flow;
     /// let id = "6f1d3c5e-0000-4000-8000-000000000001";
     /// let flow = Flow::parse(&format!(r#"{{"id":"{id}","name":"a","x":{{"y":1.10,"z":2}}}}"#))?;
     /// let flow = flow.merge_patched(r#"{"name": "b", "x": {"z": null}}"#)?;
     /// assert_eq!(flow.document().get(), format!(r#"{{"id":"{id}","name":"b","x":{{"y":1.10}}}}"#));
-    /// # Ok::<(), strom::Refusal>(())
+    /// # Ok::<(), strom_store::Refusal>(())
     /// ```
     pub fn merge_patched(&self, patch: &str) -> Result<Self, Refusal> {
         let patch = Node::parse(patch)?;

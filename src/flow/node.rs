@@ -1,20 +1,20 @@
-//! The tree of a JSON text, borrowed from it, numbers and member order as written.
+//! The tree of a JSON text. It borrows from the text and preserves numbers and the order of members.
 
 use std::borrow::Cow;
 
 use super::number::Decimal;
 use super::refusal::Refusal;
 
-/// A JSON value that borrows from its text. It lives as long as one operation; what is kept is the text.
+/// A JSON value that borrows from its text. It lives for one operation; the store keeps the text.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Node<'a> {
     Null,
     Bool(bool),
-    /// The number as written; [`Decimal`] gives its value.
+    /// The number as written. [`Decimal`] returns its value.
     Number(&'a str),
     String(Cow<'a, str>),
     Array(Vec<Node<'a>>),
-    /// Members in the order of the text, no name twice.
+    /// Members in the order of the text, each name once.
     Object(Vec<(Cow<'a, str>, Node<'a>)>),
 }
 
@@ -40,7 +40,7 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// Replaces a member where it stands, or adds it at the end. Does nothing to a node that is no object.
+    /// Replaces a member in its place, or appends it. Does nothing if the node is not an object.
     pub(crate) fn set(&mut self, name: &'a str, value: Node<'a>) {
         if let Self::Object(members) = self {
             match members.iter_mut().find(|(key, _)| key == name) {
@@ -57,7 +57,7 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// The elements of an array; nothing for any other value.
+    /// Returns the elements of an array, or none for any other value.
     pub(crate) fn items(&self) -> &[Node<'a>] {
         match self {
             Self::Array(items) => items,
@@ -65,8 +65,8 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// Whether both are one value, in whatever order their members stand and however their numbers are written: as
-    /// equality of the canonical texts, without writing them.
+    /// Whether both values are equal regardless of the order of members and the spelling of numbers. Equivalent to
+    /// comparing the canonical texts, without printing them.
     pub(crate) fn same_value(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Number(a), Self::Number(b)) => a == b || Decimal::new(a).same_value(&Decimal::new(b)),
@@ -80,7 +80,7 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// The value's type in words, for messages.
+    /// Returns the type of the value in words.
     pub(crate) fn kind(&self) -> &'static str {
         match self {
             Self::Null => "null",
@@ -92,14 +92,14 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// The length of the text that PostgreSQL prints for this value as `jsonb`: a blank after each `:` and `,`, numbers
-    /// written out. The same for one value however it is written, so both backends can agree on it.
+    /// Returns the length of the text that PostgreSQL prints for this value as `jsonb`: a space after each `:` and
+    /// `,`, numbers written out. It does not depend on the spelling, so both backends agree on it.
     pub(crate) fn jsonb_len(&self) -> usize {
         let separators = |count: usize| 2 * count.saturating_sub(1);
         match self {
             Self::Null => 4,
             Self::Bool(value) => 5 - usize::from(*value),
-            // Most numbers are plain already; only `-0` loses its sign.
+            // Most numbers are plain already. Only `-0` loses its sign.
             Self::Number(text) if !has_exponent(text) && !text.starts_with("-0") => text.len(),
             Self::Number(text) => Decimal::new(text).plain_len(),
             Self::String(string) => string_len(string),
@@ -117,7 +117,7 @@ fn has_exponent(number: &str) -> bool {
     number.bytes().any(|byte| matches!(byte, b'e' | b'E'))
 }
 
-/// Whether JSON has to write one of the characters otherwise.
+/// Whether JSON requires an escape for one of the characters.
 pub(super) fn needs_escapes(string: &str) -> bool {
     string.bytes().fold(false, |found, byte| found | (byte < 0x20) | (byte == b'"') | (byte == b'\\'))
 }

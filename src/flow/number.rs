@@ -1,29 +1,30 @@
-//! Numbers exactly as they were written.
+//! JSON numbers exactly as written.
 //!
-//! A JSON number is a decimal of any precision. PostgreSQL's `numeric`, which JSONB is made of, holds every one that
-//! fits its limits, and `f64` does not; so numbers stay text here and are compared, measured and put into canonical
-//! form as decimals. Limits: <https://www.postgresql.org/docs/current/datatype-numeric.html>, 131,072 digits before
-//! the decimal point and 16,383 after it.
+//! A JSON number is a decimal of any precision. PostgreSQL's `numeric`, which JSONB uses, stores every number within
+//! its limits, and `f64` does not. So numbers stay text and are compared, measured and canonicalised as decimals. The
+//! limits are 131,072 digits before the decimal point and 16,383 after it
+//! (<https://www.postgresql.org/docs/current/datatype-numeric.html>).
 
 use std::fmt::Write;
 
 const MAX_INTEGER_DIGITS: i64 = 131_072;
 const MAX_FRACTION_DIGITS: i64 = 16_383;
-/// From here on PostgreSQL refuses an exponent without looking at the digits (`numeric_in`, `INT_MAX / 2`).
+/// The exponent from which PostgreSQL rejects a number regardless of its digits (`numeric_in`, `INT_MAX / 2`).
 const MAX_EXPONENT: i64 = (i32::MAX / 2) as i64;
 
-/// A decimal: ± 0.`digits` × 10^`point`, the digits without zeros at either end; zero has no digits and no sign.
+/// A decimal: ± 0.`digits` × 10^`point`. The digits have no zeros at either end. Zero has no digits and no sign.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Decimal {
     negative: bool,
     digits: String,
     point: i64,
-    /// Digits after the decimal point as written, trailing zeros included. `None` would not fit into `numeric`.
+    /// The number of digits after the decimal point as written, including trailing zeros. `None` if it exceeds
+    /// `numeric`.
     scale: Option<i64>,
 }
 
 impl Decimal {
-    /// Reads a JSON number. The caller has checked its grammar (RFC 8259, section 6).
+    /// Parses a JSON number. The caller has checked its grammar (RFC 8259, section 6).
     pub(crate) fn new(text: &str) -> Self {
         let (mantissa, exponent) = match text.split_once(['e', 'E']) {
             Some((mantissa, exponent)) => (mantissa, parse_exponent(exponent)),
@@ -45,20 +46,20 @@ impl Decimal {
         }
     }
 
-    /// Whether PostgreSQL's `numeric` can hold it.
+    /// Whether PostgreSQL's `numeric` can store it.
     pub(crate) fn fits_numeric(&self) -> bool {
         self.scale.is_some() && self.point <= MAX_INTEGER_DIGITS
     }
 
-    /// The length of the text PostgreSQL prints for it: plain digits, never an exponent.
+    /// Returns the length of the text that PostgreSQL prints for it: plain digits without an exponent.
     pub(crate) fn plain_len(&self) -> usize {
         let scale = self.scale.unwrap_or(0);
         let fraction = if scale > 0 { scale + 1 } else { 0 };
         usize::from(self.negative) + (self.point.max(1) + fraction) as usize
     }
 
-    /// One text for one value: `1.10`, `11e-1` and `1.1` all give `1.1`. Plain up to 21 integer digits or six zeros
-    /// after the point, as ECMAScript prints numbers and so RFC 8785 does, but with every digit kept.
+    /// Prints the canonical text: `1.10`, `11e-1` and `1.1` all become `1.1`. The format is the one of ECMAScript and
+    /// RFC 8785, but with every digit: plain up to 21 integer digits or six zeros after the point.
     pub(crate) fn write_canonical(&self, out: &mut String) {
         let count = self.digits.len() as i64;
         if self.negative {
@@ -87,17 +88,16 @@ impl Decimal {
         }
     }
 
-    /// Whether both are the same number, however they are written.
+    /// Whether both numbers have the same value.
     pub(crate) fn same_value(&self, other: &Self) -> bool {
         self.negative == other.negative && self.point == other.point && self.digits == other.digits
     }
 }
 
-/// What [`Decimal::write_canonical`] would write for a JSON number, where that is a part of its text and shows at a glance:
-/// a short number without an exponent, without the zeros that end its fraction.
+/// Returns the canonical text of a short number without an exponent, if it is a part of the text as written.
 pub(crate) fn canonical_part(text: &str) -> Option<&str> {
     let unsigned = text.strip_prefix('-').unwrap_or(text).as_bytes();
-    // With a zero in front it may be a zero with a sign, or have zeros behind the point.
+    // A leading zero may belong to a negative zero or to zeros after the point.
     if unsigned.len() > 21 || unsigned.first() == Some(&b'0') {
         return (text == "0" || text == "0.0").then_some("0");
     }
@@ -112,7 +112,7 @@ pub(crate) fn canonical_part(text: &str) -> Option<&str> {
     Some(if has_point { text.trim_end_matches('0').trim_end_matches('.') } else { text })
 }
 
-/// An exponent too long for an `i64` is as far out of range as the largest one.
+/// Parses an exponent. One that does not fit `i64` is out of range like the largest one.
 fn parse_exponent(text: &str) -> i64 {
     let limit = MAX_EXPONENT * 2;
     text.parse().map_or_else(|_| if text.starts_with('-') { -limit } else { limit }, |n: i64| n.clamp(-limit, limit))

@@ -1,8 +1,8 @@
-//! A strict JSON reader (RFC 8259) that keeps every number as it was written.
+//! A strict JSON parser (RFC 8259) that keeps every number as written.
 //!
-//! serde_json cannot take its place: its `Value` rounds numbers (or, with `arbitrary_precision`, changes the type for
-//! every crate in the embedding program), it keeps the last of two equal keys without a word, its `RawValue` lets lone
-//! surrogates pass, and its errors have no path. It remains the judge: a property test holds this reader to it.
+//! serde_json cannot replace it. Its `Value` rounds numbers, or with `arbitrary_precision` changes its type for every
+//! crate of the program. It silently keeps the last of two equal keys. Its `RawValue` accepts lone surrogates, and its
+//! errors have no path. A property test compares this parser with serde_json.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -11,7 +11,7 @@ use super::number::Decimal;
 use super::refusal::{Path, Reason, Refusal};
 use super::{MAX_DEPTH, Node};
 
-/// A refusal is large and rare: in a box it does not make the results large that come back from every value.
+/// Boxed, because a large error type would slow down the results of every value.
 type Result<T> = std::result::Result<T, Box<Refusal>>;
 
 pub(super) fn parse(text: &str) -> std::result::Result<Node<'_>, Refusal> {
@@ -131,7 +131,7 @@ impl<'a> Parser<'a> {
             }
         }
         let text = &self.text[start..self.at];
-        // Short and without an exponent it fits; the rest is looked at closely.
+        // A short number without an exponent fits. Others are checked exactly.
         let plain = text.len() < 16_000 && !has_exponent;
         if plain || Decimal::new(text).fits_numeric() {
             Ok(Node::Number(text))
@@ -146,7 +146,7 @@ impl<'a> Parser<'a> {
         count
     }
 
-    /// A string, borrowed from the text unless it has escapes.
+    /// Parses a string. Borrows from the text unless the string contains escapes.
     fn string(&mut self) -> Result<Cow<'a, str>> {
         self.at += 1;
         let start = self.at;
@@ -195,7 +195,7 @@ impl<'a> Parser<'a> {
             b'u' => return self.unicode_escape(),
             _ => {
                 self.at -= 1;
-                return Err(self.not_json("no such escape"));
+                return Err(self.not_json("invalid escape sequence"));
             }
         })
     }
@@ -289,12 +289,12 @@ mod tests {
         let cases = [
             ("", "`$`: not JSON at line 1, column 1: the text ends where a value is expected"),
             ("{\n  \"é\": tru }", "`$['é']`: not JSON at line 2, column 8: expected a value"),
-            (r#"{"a": [1, {"b": "\u0000"}]}"#, "`$.a[1].b`: holds the character U+0000, which cannot be stored"),
-            (r#"{"a": "\ud800x"}"#, "`$.a`: holds a lone surrogate, which is no character"),
-            (r#"{"a": "\udc00\ud800"}"#, "`$.a`: holds a lone surrogate, which is no character"),
-            (r#"{"a": "\ud800\u0041"}"#, "`$.a`: holds a lone surrogate, which is no character"),
-            (r#"{"a": {"b c": 1, "b c": 2}}"#, "`$.a['b c']`: the member occurs twice in one object"),
-            (r#"{"a": "b", "\u0061": 2}"#, "`$.a`: the member occurs twice in one object"),
+            (r#"{"a": [1, {"b": "\u0000"}]}"#, "`$.a[1].b`: contains the character U+0000, which cannot be stored"),
+            (r#"{"a": "\ud800x"}"#, "`$.a`: contains a lone surrogate, which is not a character"),
+            (r#"{"a": "\udc00\ud800"}"#, "`$.a`: contains a lone surrogate, which is not a character"),
+            (r#"{"a": "\ud800\u0041"}"#, "`$.a`: contains a lone surrogate, which is not a character"),
+            (r#"{"a": {"b c": 1, "b c": 2}}"#, "`$.a['b c']`: the member is duplicated in one object"),
+            (r#"{"a": "b", "\u0061": 2}"#, "`$.a`: the member is duplicated in one object"),
             (r#"{"a": 01}"#, "`$`: not JSON at line 1, column 8: expected `,` or `}` after a member"),
             (r#"{"a": 1e}"#, "`$.a`: not JSON at line 1, column 9: expected a digit in the exponent"),
             ("[1] x", "`$`: not JSON at line 1, column 5: expected the end of the text"),
@@ -316,7 +316,7 @@ mod tests {
         assert_eq!(parse(&"[".repeat(1 << 20)).unwrap_err().reason, Reason::TooDeep);
     }
 
-    /// Refused here though serde_json takes it.
+    /// Rejected here and accepted by serde_json.
     fn refused_on_purpose(reason: &Reason) -> bool {
         !matches!(reason, Reason::NotJson { .. })
     }
@@ -328,7 +328,7 @@ mod tests {
             match (parse(&text), judge) {
                 (Ok(_), Ok(_)) | (Err(_), Err(_)) => {}
                 (Err(refusal), Ok(_)) => prop_assert!(refused_on_purpose(&refusal.reason), "{}", refusal),
-                // serde_json refuses numbers beyond f64.
+                // serde_json rejects numbers beyond f64.
                 (Ok(_), Err(error)) => prop_assert!(error.to_string().contains("number out of range"), "{}", error),
             }
         }

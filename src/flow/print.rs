@@ -1,41 +1,41 @@
-//! Three ways to print a [`Node`]: compact, for storing; pretty, for people; canonical, for comparing.
+//! Prints a [`Node`]: compact for storing, pretty for people, canonical for comparing.
 
 use super::Node;
 use super::node::needs_escapes;
 use super::number::{Decimal, canonical_part};
 
 impl Node<'_> {
-    /// Without white space, everything else as written.
+    /// Prints without white space, otherwise as written.
     pub(crate) fn to_compact(&self) -> String {
         self.to_compact_of(0)
     }
 
-    /// The same, where about the length of the text is known.
+    /// Like [`to_compact`](Self::to_compact), with the approximate length of the text.
     pub(super) fn to_compact_of(&self, length: usize) -> String {
         let mut out = String::with_capacity(length);
         self.print(&mut out, None);
         out
     }
 
-    /// Indented by two blanks, as `serde_json::to_string_pretty` and an older Strom write their files.
+    /// Prints indented by two spaces, like `serde_json::to_string_pretty` and the files of older versions.
     pub(crate) fn write_pretty(&self, out: &mut String, level: usize) {
         self.print(out, Some(level));
     }
 
-    /// Members sorted by name (bytes), numbers as exact decimals without insignificant zeros, no white space. Two
-    /// values are equal exactly when their canonical texts are.
+    /// Prints the canonical text: members sorted by name (bytes), numbers as exact decimals without insignificant
+    /// zeros, no white space. Two values are equal if and only if their canonical texts are.
     pub(crate) fn to_canonical(&self) -> String {
         self.to_canonical_of(0)
     }
 
-    /// The same, where about the length of the text is known.
+    /// Like [`to_canonical`](Self::to_canonical), with the approximate length of the text.
     pub(super) fn to_canonical_of(&self, length: usize) -> String {
         let mut out = String::with_capacity(length);
         self.write_canonical(&mut out, None);
         out
     }
 
-    /// The same, indented as [`write_pretty`](Self::write_pretty) does it.
+    /// Like [`to_canonical`](Self::to_canonical), indented like [`write_pretty`](Self::write_pretty).
     pub(crate) fn to_canonical_pretty(&self) -> String {
         let mut out = String::new();
         self.write_canonical(&mut out, Some(0));
@@ -121,7 +121,7 @@ fn surround<T>(
     out.push(close);
 }
 
-/// With the escapes that JSON requires and no others, as serde_json and PostgreSQL do.
+/// Prints a string with the escapes that JSON requires and no others, like serde_json and PostgreSQL.
 fn write_string(out: &mut String, string: &str) {
     out.push('"');
     if !needs_escapes(string) {

@@ -1,20 +1,20 @@
-//! Values in the middle of a sentence: short, on one line, and without secrets.
+//! Values within a sentence: short, on one line, and without secrets.
 
 use super::Node;
 use super::redaction::redact;
 
-/// The most characters of a value that are shown.
+/// The maximum number of characters of a value.
 const MAX_SHOWN: usize = 80;
-/// An array or object whose text is longer than this is told by its size: the beginning of it says nothing.
+/// The maximum length of an array or object that is shown. A longer one is described by its size.
 const MAX_TEXT: usize = 4 * MAX_SHOWN;
 
-/// The value of the member of this name, as JSON text, cut where it is long.
+/// Returns the value of the member with this name as JSON text, truncated if it is long.
 pub(super) fn quote(name: &str, value: &Node<'_>) -> String {
     match value {
         Node::Array(items) if value.jsonb_len() > MAX_TEXT => format!("an array of {} items", items.len()),
         Node::Object(members) if value.jsonb_len() > MAX_TEXT => format!("an object of {} members", members.len()),
         _ => {
-            // In an object of its own, because what is secret is told by the name.
+            // The name of the member decides whether it is secret, so the value is redacted within an object.
             let mut member = Node::Object(vec![(name.into(), value.clone())]);
             redact(&mut member);
             shortened(member.get(name).unwrap_or(value).to_compact())
@@ -22,7 +22,7 @@ pub(super) fn quote(name: &str, value: &Node<'_>) -> String {
     }
 }
 
-/// What is printed in `to_compact` has no control characters left but these, which no terminal should get either.
+/// Replaces the control characters that `to_compact` does not escape, for terminals.
 fn shortened(text: String) -> String {
     let mut short: String = text.chars().take(MAX_SHOWN).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
     if text.chars().nth(MAX_SHOWN).is_some() {

@@ -1,26 +1,26 @@
-//! A document for the eyes of others: without the secrets that it holds.
+//! Redacts the secrets of a document.
 
 use std::borrow::Cow;
 
 use super::{Flow, Node, Refusal};
 
-/// What stands in the place of a secret.
+/// The replacement of a secret.
 pub const REDACTED: &str = "REDACTED";
 
-/// Parts of names whose values are secret, in lower case, `-` and `_` left out.
+/// Parts of the names of secret members, in lower case and without `-` and `_`.
 const SECRET_NAMES: [&str; 8] =
     ["passphrase", "password", "passwd", "secret", "token", "apikey", "streamkey", "credential"];
 
 impl Flow {
-    /// The flow with [`REDACTED`] in the place of every secret: values of members whose name speaks of one (passphrases,
-    /// passwords, tokens, keys), and in addresses the password and such parameters. Empty values stay, since that there is
-    /// no passphrase is worth knowing.
+    /// Returns the flow with [`REDACTED`] in place of every secret. Secrets are the values of members whose name
+    /// indicates one (passphrases, passwords, tokens, keys), and the password and such parameters of a URL. Empty
+    /// values stay, because the absence of a passphrase is worth knowing.
     ///
     /// # Errors
     /// As [`Flow::with_state`].
     ///
     /// ```
-    /// # use strom::Flow;
+    /// # use strom_store::Flow;
     /// let id = "6f1d3c5e-0000-4000-8000-000000000001";
     /// let flow = Flow::parse(&format!(
     ///     r#"{{"id":"{id}","name":"a","x":{{"srt_passphrase":"p","uri":"srt://h:1?mode=caller&passphrase=p"}}}}"#
@@ -30,7 +30,7 @@ impl Flow {
     ///     flow.redacted()?.document().get(),
     ///     format!(r#"{{"id":"{id}","name":"a","x":{redacted}}}"#)
     /// );
-    /// # Ok::<(), strom::Refusal>(())
+    /// # Ok::<(), strom_store::Refusal>(())
     /// ```
     pub fn redacted(&self) -> Result<Self, Refusal> {
         let mut node = self.node()?;
@@ -67,8 +67,8 @@ fn is_secret(name: &str) -> bool {
     SECRET_NAMES.iter().any(|secret| plain.contains(secret))
 }
 
-/// The address without its secrets; `None` when there are none, or it is no address. By hand, because to print a parsed
-/// address would change how the rest of it is written.
+/// Returns the URL without its secrets, or `None` if it has none or is not a URL. Does not parse and print the URL,
+/// because that would change the spelling of the rest.
 fn redact_address(text: &str) -> Option<String> {
     let (scheme, rest) = text.split_once("://")?;
     let (place, query) = match rest.split_once('?') {

@@ -1,27 +1,28 @@
-//! Why a document is refused, and where.
+//! Why a document is rejected, and where.
 
 use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-/// A document that cannot be stored: the place, as a JSON path (RFC 9535), and the reason.
+/// A document that cannot be stored: the JSON path (RFC 9535) and the reason.
 ///
-/// Both backends refuse the same documents, before anything is written.
+/// Both backends reject the same documents before they write anything.
 ///
 /// ```
-/// let refusal = strom::Flow::parse(r#"{"id": 7, "name": "a"}"#).unwrap_err();
+/// let refusal = strom_store::Flow::parse(r#"{"id": 7, "name": "a"}"#).unwrap_err();
 /// assert_eq!(refusal.to_string(), "`$.id`: expected a string, found a number");
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{path}`: {reason}")]
+#[non_exhaustive]
 pub struct Refusal {
     /// The JSON path of the offending value, such as `$.elements[3].position`.
     pub path: Path,
-    /// What is wrong with it.
+    /// The reason.
     pub reason: Reason,
 }
 
-/// What is wrong with a refused document.
+/// The reason why a document is rejected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Reason {
@@ -32,18 +33,18 @@ pub enum Reason {
         line: usize,
         /// Column in characters, counted from 1.
         column: usize,
-        /// What was found or missing there.
+        /// What was found or is missing.
         problem: &'static str,
     },
     /// A required member is missing.
     #[error("missing")]
     Missing,
-    /// A value of another type was needed.
+    /// A value has the wrong type.
     #[error("expected {expected}, found {found}")]
     WrongType {
-        /// The type that is needed, such as `a string`.
+        /// The expected type, such as `a string`.
         expected: &'static str,
-        /// The type that is there.
+        /// The actual type.
         found: &'static str,
     },
     /// The id is not a UUID (RFC 9562).
@@ -53,25 +54,25 @@ pub enum Reason {
     #[error("the name is empty")]
     EmptyName,
     /// The name is too long.
-    #[error("the name has {0} bytes, at most {max} are allowed", max = super::MAX_NAME)]
+    #[error("the name has {0} bytes, at most {max} are allowed", max = super::limits::MAX_NAME)]
     NameTooLong(usize),
-    /// A string or member name holds U+0000, which JSONB cannot store.
-    #[error("holds the character U+0000, which cannot be stored")]
+    /// A string or member name contains U+0000, which JSONB cannot store.
+    #[error("contains the character U+0000, which cannot be stored")]
     NulCharacter,
-    /// A string or member name holds half of a surrogate pair, which is no character.
-    #[error("holds a lone surrogate, which is no character")]
+    /// A string or member name contains half of a surrogate pair, which is not a character.
+    #[error("contains a lone surrogate, which is not a character")]
     LoneSurrogate,
-    /// The object has this member twice.
-    #[error("the member occurs twice in one object")]
+    /// The object contains the member twice.
+    #[error("the member is duplicated in one object")]
     DuplicateMember,
     /// The number is outside PostgreSQL's `numeric`.
     #[error("the number has over 131072 digits before or 16383 digits after the decimal point")]
     NumberOutOfRange,
     /// Objects and arrays are nested too deep.
-    #[error("nested deeper than {} levels", super::MAX_DEPTH)]
+    #[error("nested deeper than {} levels", super::limits::MAX_DEPTH)]
     TooDeep,
     /// The document is too large.
-    #[error("the document has over {} bytes, numbers written out", super::MAX_SIZE)]
+    #[error("the document has over {} bytes, with numbers written in full", super::limits::MAX_SIZE)]
     TooLarge,
 }
 
@@ -81,7 +82,7 @@ impl Reason {
     }
 }
 
-/// A JSON path such as `$.blocks[2].properties['my key']`; the shorthand of RFC 9535 where the name allows it.
+/// A JSON path such as `$.blocks[2].properties['my key']`. Uses the shorthand of RFC 9535 if the name allows it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Path(Vec<Segment>);
 
@@ -92,28 +93,35 @@ enum Segment {
 }
 
 impl Path {
-    /// The path of a top-level member.
-    pub(crate) fn member(name: &str) -> Self {
+    /// Returns the path of a top-level member.
+    pub fn member(name: &str) -> Self {
         Self::default().then_member(name)
     }
 
-    pub(crate) fn then_member(mut self, name: &str) -> Self {
+    /// Appends a member.
+    #[must_use]
+    pub fn then_member(mut self, name: &str) -> Self {
         self.0.push(Segment::Member(name.to_owned()));
         self
     }
 
-    pub(crate) fn then_index(mut self, index: usize) -> Self {
+    /// Appends an index.
+    #[must_use]
+    pub fn then_index(mut self, index: usize) -> Self {
         self.0.push(Segment::Index(index));
         self
     }
 
-    /// This path seen from one level further out; errors collect their path on the way up, success pays nothing.
-    pub(crate) fn inside_member(mut self, name: &str) -> Self {
+    /// Prepends a member. Errors build their path from the inside out, so that success costs nothing.
+    #[must_use]
+    pub fn inside_member(mut self, name: &str) -> Self {
         self.0.insert(0, Segment::Member(name.to_owned()));
         self
     }
 
-    pub(crate) fn inside_index(mut self, index: usize) -> Self {
+    /// Prepends an index.
+    #[must_use]
+    pub fn inside_index(mut self, index: usize) -> Self {
         self.0.insert(0, Segment::Index(index));
         self
     }
@@ -135,7 +143,7 @@ impl fmt::Display for Path {
     }
 }
 
-/// As it is printed.
+/// Serializes the path as it is printed.
 impl Serialize for Path {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
@@ -148,7 +156,7 @@ fn is_shorthand(name: &str) -> bool {
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
-/// A member name may have megabytes, a message may not; control characters would garble a terminal.
+/// Shortens a member name for a message, and replaces control characters that would affect a terminal.
 pub(super) fn shortened(name: &str) -> String {
     let mut short: String = name.chars().take(64).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
     if short.len() < name.len() && name.chars().nth(64).is_some() {

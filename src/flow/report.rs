@@ -1,20 +1,20 @@
-//! What an engine reports of a flow, written into its document.
+//! Writes the report of an engine into a document.
 
 use super::{Flow, GstState, Node, Refusal};
 
 impl Flow {
-    /// The flow in this state: `gst_state`, and `running` wherever the pipeline is more than `Null`. A document before
-    /// 2026-03-19, which says `state` alone, goes on saying so.
+    /// Returns the flow in this state. Sets `gst_state`, and `running` unless the state is `Null`. In a document
+    /// before 2026-03-19, which only has `state`, sets `state` instead.
     ///
     /// # Errors
-    /// A [`Refusal`] for a document that somebody wrote by SQL and that [`Flow::parse`] would have refused, or one that
-    /// has no room left.
+    /// A [`Refusal`] for a document that was written by SQL and that [`Flow::parse`] rejects, or if the document
+    /// becomes too large.
     ///
     /// ```
-    /// # use strom::{Flow, GstState};
+    /// # use strom_store::{Flow, GstState};
     /// let flow = Flow::parse(r#"{"id":"6f1d3c5e-0000-4000-8000-000000000001","name":"a"}"#)?;
     /// assert_eq!(flow.with_state(GstState::Playing)?.head().state, GstState::Playing);
-    /// # Ok::<(), strom::Refusal>(())
+    /// # Ok::<(), strom_store::Refusal>(())
     /// ```
     pub fn with_state(&self, state: GstState) -> Result<Self, Refusal> {
         let mut node = self.node()?;
@@ -34,7 +34,11 @@ mod tests {
     fn reported(members: &str, state: GstState) -> String {
         let flow = Flow::parse(&format!(r#"{{{ID},"name":"a"{members}}}"#)).unwrap();
         let reported = flow.with_state(state).unwrap();
-        assert_eq!(reported.hash(Runtime::Left).unwrap(), flow.hash(Runtime::Left).unwrap(), "no person wrote it");
+        assert_eq!(
+            reported.hash(Runtime::Exclude).unwrap(),
+            flow.hash(Runtime::Exclude).unwrap(),
+            "no person wrote it"
+        );
         reported.document().get().to_owned()
     }
 

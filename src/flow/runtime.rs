@@ -1,17 +1,29 @@
-//! What a running engine reports, told apart from what a person wrote.
+//! Runtime members: what a running engine reports, as opposed to what people write.
 //!
-//! The function `strom_content` in `migrations/` does the same in SQL; a test compares the two.
+//! The SQL function `strom_content` in `migrations/` does the same. A test compares the two.
 
-use std::collections::HashMap;
+#[cfg_attr(not(feature = "json"), expect(dead_code, reason = "only the JSON backend uses it"))]
+mod marks;
 
-use super::Node;
+use std::collections::{HashMap, HashSet};
+
+use super::{Flow, Node, Refusal};
+
+/// Whether the runtime members count: `running`, `gst_state`, `block_health` and the like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Runtime {
+    /// The whole document.
+    Include,
+    /// Only what people write.
+    Exclude,
+}
 
 const IN_FLOW: [&str; 4] = ["running", "gst_state", "state", "block_health"];
 const IN_PROPERTIES: [&str; 5] = ["clock_sync_status", "ptp_info", "ntp_info", "thread_priority_status", "started_at"];
 const IN_BLOCK: [&str; 2] = ["runtime_data", "computed_external_pads"];
 
 impl<'a> Node<'a> {
-    /// Leaves only what people wrote. Properties that held nothing else go as a whole: a report alone must not look
+    /// Removes the runtime members. Also removes `properties` if they contained nothing else: a report must not look
     /// like an edit.
     pub(super) fn strip_runtime(&mut self) {
         remove_all(self, &IN_FLOW);
@@ -26,11 +38,17 @@ impl<'a> Node<'a> {
         members.retain(|(name, value)| !(name == "properties" && *value == Self::Object(Vec::new())));
     }
 
-    /// Puts back what [`strip_runtime`](Self::strip_runtime) left out: what the current document reports, and of the
-    /// blocks that it does not have, what the other one says of them.
+    /// Restores what [`strip_runtime`](Self::strip_runtime) removed: the runtime members of the current document, and
+    /// for blocks that it does not contain, those of the other document.
     pub(super) fn take_runtime(&mut self, current: &Self, other: &Self) {
-        take_all(self, current, &IN_FLOW);
+        self.take_runtime_except(current, other, &HashSet::new());
+    }
+
+    /// As [`take_runtime`](Self::take_runtime), but prefers the other document at these places.
+    fn take_runtime_except(&mut self, current: &Self, other: &Self, places: &HashSet<Place>) {
         let (reported, others) = (blocks(current), blocks(other));
+        let current = if places.contains(&Place::Flow) { other } else { current };
+        take_all(self, current, &IN_FLOW);
         if self.get("properties").is_none() && current.get("properties").is_some_and(has_reports) {
             self.set("properties", Self::Object(Vec::new()));
         }
@@ -46,7 +64,10 @@ impl<'a> Node<'a> {
                     let mut seen = HashMap::new();
                     for block in blocks {
                         let key = nth(block, &mut seen);
-                        if let Some(from) = reported.get(&key).or_else(|| others.get(&key)) {
+                        let (reported, other) = (reported.get(&key), others.get(&key));
+                        let from =
+                            if places.contains(&Place::Block(key)) { other.or(reported) } else { reported.or(other) };
+                        if let Some(from) = from {
                             take_all(block, from, &IN_BLOCK);
                         }
                     }
@@ -57,7 +78,53 @@ impl<'a> Node<'a> {
     }
 }
 
-/// The id of a block, and how many before it have the same.
+impl Flow {
+    /// Returns what people wrote in this document, with the runtime members of `current`. Blocks that `current` does
+    /// not contain keep those of this document. For a save that must not undo a report.
+    ///
+    /// # Errors
+    /// A [`Refusal`] for a document that was written by SQL and that [`Flow::parse`] rejects, or if the document
+    /// becomes too large.
+    ///
+    /// ```
+    /// # use strom_store::Flow;
+    /// # let id = "6f1d3c5e-0000-4000-8000-000000000001";
+    /// # let flow = |members: &str| Flow::parse(&format!(r#"{{"id":"{id}",{members}}}"#));
+    /// let edited = flow(r#""name":"b","gst_state":"Null""#)?;
+    /// let current = flow(r#""name":"a","gst_state":"Playing","running":true"#)?;
+    /// let saved = flow(r#""name":"b","running":true,"gst_state":"Playing""#)?;
+    /// assert_eq!(edited.with_runtime_of(&current)?.document().get(), saved.document().get());
+    /// # Ok::<(), strom_store::Refusal>(())
+    /// ```
+    pub fn with_runtime_of(&self, current: &Self) -> Result<Self, Refusal> {
+        let (yours, current) = (self.node()?, current.node()?);
+        let mut merged = yours.clone();
+        merged.strip_runtime();
+        if merged.get("properties").is_none() && matches!(yours.get("properties"), Some(Node::Object(_))) {
+            merged.set("properties", Node::Object(Vec::new()));
+        }
+        merged.take_runtime(&current, &yours);
+        Self::from_node(merged)
+    }
+
+    /// Returns whether both documents have the same meaning, runtime members included.
+    ///
+    /// # Errors
+    /// A [`Refusal`] for a document that was written by SQL and that [`Flow::parse`] rejects.
+    pub fn same_as(&self, other: &Self) -> Result<bool, Refusal> {
+        Ok(self.document().get() == other.document().get() || self.node()?.same_value(&other.node()?))
+    }
+}
+
+/// A part of a document that has runtime members.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Place {
+    /// The flow and its properties.
+    Flow,
+    Block(Nth),
+}
+
+/// The id of a block and its number among the blocks with the same id.
 type Nth = (Option<String>, usize);
 
 fn nth(block: &Node<'_>, seen: &mut HashMap<Option<String>, usize>) -> Nth {
@@ -104,7 +171,7 @@ mod tests {
                  "blocks":[{{"id":"b","runtime_data":{{}},"computed_external_pads":null,"x":1}}],
                  "properties":{{"started_at":"now","ptp_info":{{}}}},"nested":{{"running":1}}}}"#
         );
-        let content = Flow::parse(&reported).unwrap().canonical(Runtime::Left).unwrap();
+        let content = Flow::parse(&reported).unwrap().canonical(Runtime::Exclude).unwrap();
         assert_eq!(content, format!(r#"{{"blocks":[{{"id":"b","x":1}}],{ID},"name":"a","nested":{{"running":1}}}}"#));
     }
 }

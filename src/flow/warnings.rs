@@ -1,17 +1,19 @@
-//! What is suspicious in a document and stored all the same.
+//! Suspicious values that can be stored.
 
 use std::collections::HashSet;
 use std::fmt;
 
-use super::Node;
+use super::head::GstState;
+use super::node::Node;
 use super::refusal::Path;
 
-/// Something suspicious, and where. The document is stored as it is; links are never dropped.
+/// A suspicious value and its path. The document is stored unchanged, including its links.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Warning {
     /// The JSON path of the suspicious value.
     pub path: Path,
-    /// What is suspicious about it.
+    /// The suspicion.
     pub suspicion: Suspicion,
 }
 
@@ -25,26 +27,26 @@ impl fmt::Display for Warning {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Suspicion {
-    /// A known member of another type than engines expect.
+    /// A known member has another type than engines expect.
     #[error("engines expect {expected}, this is {found}")]
     Unexpected {
         /// The type or values that engines expect.
         expected: &'static str,
-        /// The type that is there.
+        /// The actual type.
         found: &'static str,
     },
-    /// A second element or block with the same id.
-    #[error("the id `{0}` is taken by another element or block")]
+    /// Another element or block has the same id.
+    #[error("another element or block has the id `{0}`")]
     DuplicateId(String),
-    /// The end of a link that no element or block answers to.
+    /// No element or block has the id of this end of a link.
     #[error("no element or block has the id of this end, `{0}`")]
     DanglingLink(String),
-    /// A position, or one of its coordinates, that is null: an older Strom makes it of an infinite one.
+    /// A position or one of its coordinates is null. Older versions write this for an infinite one.
     #[error("the position is null")]
     NullPosition,
 }
 
-/// All warnings of a document, in the order of elements, blocks, links and the rest.
+/// Returns all warnings of a document, in the order of elements, blocks, links and the rest.
 pub(super) fn find(node: &Node<'_>) -> Vec<Warning> {
     let mut found = Warnings(Vec::new());
     let mut ids = HashSet::new();
@@ -75,7 +77,7 @@ pub(super) fn find(node: &Node<'_>) -> Vec<Warning> {
     }
     for state in ["gst_state", "state"] {
         found.check_type(node, Path::default(), state, "`Null`, `Ready`, `Paused`, `Playing` or null", |value| {
-            *value == Node::Null || value.as_str().is_some_and(|text| text.parse::<super::GstState>().is_ok())
+            *value == Node::Null || value.as_str().is_some_and(|text| text.parse::<GstState>().is_ok())
         });
     }
     found.check_type(node, Path::default(), "properties", "an object", |value| matches!(value, Node::Object(_)));
@@ -110,7 +112,8 @@ impl Warnings {
         }
     }
 
-    /// `[x, y]` in elements, `{x, y}` in blocks. Documents before 2025-11-18 have none, which is no cause for concern.
+    /// Checks `[x, y]` in elements and `{x, y}` in blocks. Documents before 2025-11-18 have no position, which is
+    /// valid.
     fn check_position(&mut self, item: &Node<'_>, path: Path) {
         let is_null = |value: &Node<'_>| *value == Node::Null;
         let null = match item.get("position") {
@@ -129,8 +132,8 @@ fn array<'n, 'a>(node: &'n Node<'a>, member: &str) -> &'n [Node<'a>] {
     node.get(member).map_or(&[], Node::items)
 }
 
-/// The ids that an end of a link may name: `id`, `id::`, or `id:pad` with the pad behind the last colon. An id may hold
-/// colons itself, so more than one reading is possible.
+/// Returns the ids that an end of a link may refer to: `id`, `id::`, or `id:pad` with the pad after the last colon. An
+/// id may contain colons, so several readings are possible.
 pub(super) fn node_ids(end: &str) -> [&str; 3] {
     let without_pad = end.rsplit_once(':').map_or(end, |(id, _)| id);
     [end, end.strip_suffix("::").unwrap_or(end), without_pad]
@@ -159,7 +162,7 @@ mod tests {
             "properties":{"auto_restart":"yes"}"#;
         let expected = [
             "`$.elements[0].position`: the position is null",
-            "`$.elements[1].id`: the id `a` is taken by another element or block",
+            "`$.elements[1].id`: another element or block has the id `a`",
             "`$.elements[1].position`: the position is null",
             "`$.elements[2].id`: engines expect a string, this is missing",
             "`$.blocks`: engines expect an array, this is a number",

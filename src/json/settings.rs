@@ -1,22 +1,28 @@
-//! How the store works beside its file.
+//! Settings of the JSON backend.
 
 use std::time::Duration;
 
 use crate::repository::Retention;
 
-/// How the store works beside its file. The default is what `strom` uses.
+/// How the JSON backend maintains its files. The defaults suit a server.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Settings {
-    /// How much history is kept.
+    /// How much history the store retains.
     pub retention: Retention,
-    /// A journal of more bytes than this is moved to the history.
+    /// The size in bytes above which a checkpoint moves the changes of the journal to the history.
     pub journal_bytes: u64,
-    /// The file is written when nothing has been saved for so long.
+    /// The time without a save after which a checkpoint writes the file.
     pub quiet: Duration,
-    /// And under load after so long, or twenty times the time that writing it takes.
+    /// The longest time between a save and the checkpoint that includes it. A slow checkpoint extends it to 20 times its own
+    /// duration.
     pub interval: Duration,
-    /// How often the file is looked at for edits by others.
+    /// How often the store checks the file for edits by other programs.
     pub poll: Duration,
+    /// How long opening the store waits for another process that has it open.
+    pub lock_wait: Duration,
+    /// The URL at which this process serves the flows. The lock file names it to other processes.
+    pub url: Option<String>,
 }
 
 impl Default for Settings {
@@ -27,6 +33,52 @@ impl Default for Settings {
             quiet: Duration::from_millis(300),
             interval: Duration::from_secs(10),
             poll: Duration::from_millis(500),
+            lock_wait: Duration::from_secs(5),
+            url: None,
         }
+    }
+}
+
+impl Settings {
+    /// Sets [`retention`](Self::retention).
+    #[must_use]
+    pub fn with_retention(self, retention: Retention) -> Self {
+        Self { retention, ..self }
+    }
+
+    /// Sets [`journal_bytes`](Self::journal_bytes).
+    #[must_use]
+    pub fn with_journal_bytes(self, journal_bytes: u64) -> Self {
+        Self { journal_bytes, ..self }
+    }
+
+    /// Sets [`quiet`](Self::quiet).
+    #[must_use]
+    pub fn with_quiet(self, quiet: Duration) -> Self {
+        Self { quiet, ..self }
+    }
+
+    /// Sets [`interval`](Self::interval).
+    #[must_use]
+    pub fn with_interval(self, interval: Duration) -> Self {
+        Self { interval, ..self }
+    }
+
+    /// Sets [`poll`](Self::poll).
+    #[must_use]
+    pub fn with_poll(self, poll: Duration) -> Self {
+        Self { poll, ..self }
+    }
+
+    /// Sets [`lock_wait`](Self::lock_wait).
+    #[must_use]
+    pub fn with_lock_wait(self, lock_wait: Duration) -> Self {
+        Self { lock_wait, ..self }
+    }
+
+    /// Sets [`url`](Self::url).
+    #[must_use]
+    pub fn with_url(self, url: Option<String>) -> Self {
+        Self { url, ..self }
     }
 }

@@ -1,4 +1,4 @@
-//! Saving: who has the writer is the only one who writes.
+//! Saves changes. Only the holder of the writer writes.
 
 use std::io;
 use std::path::PathBuf;
@@ -7,110 +7,89 @@ use std::time::Duration;
 
 use rustix::fs::{Access, access};
 
-use super::journal::{self, Base, Journal};
-use super::log::Log;
-use super::segment::Segment;
-use super::state::{Deletion, Made, State};
+use super::history::Log;
+use super::hold::Hold;
+use super::journal::{Base, Journal, JournalEntry, Segment, Tombstone};
+use super::paths::journal_path;
+use super::view::{View, Written};
 use crate::disk::Disk;
-use crate::disk::durable::Identity;
-use crate::disk::lock::{Lock, LockError, is_read_only};
+use crate::disk::durable::check_replaces;
+use crate::disk::paths::is_read_only;
+use crate::disk::place::Misplaced;
 use crate::flow::FlowId;
 use crate::repository::{self, Applied, ChangeList, RepositoryError, Stamp};
 
-/// What readers see: the flows, and how they came to be.
-#[derive(Debug, Clone)]
-pub(super) struct View {
-    pub(super) state: State,
-    pub(super) log: Log,
-}
-
-/// `flows.json` as it is on the disk, as far as we know.
+/// The files as this process left them, and the right to write them.
 #[derive(Debug)]
-pub(super) struct Written {
-    /// Of the content last read or written; `None` for no file.
-    pub(super) identity: Option<Identity>,
-    /// Its flows.
-    pub(super) state: State,
-    /// The last change that it has.
-    pub(super) seq: u64,
-    /// Whether it lacks nothing but changes behind that one.
-    pub(super) is_whole: bool,
-}
-
-/// The files as this process has left them, and the right to write them.
-#[derive(Debug)]
-pub(super) struct Writer {
+pub(crate) struct Writer {
     disk: Arc<dyn Disk>,
-    pub(super) path: PathBuf,
-    /// Or why nothing can be written.
-    lock: Result<Lock, String>,
-    journal: JournalPlace,
-    pub(super) written: Written,
-    /// Changes found at the start that could not be written down yet.
-    pending: Vec<Made>,
+    pub(crate) path: PathBuf,
+    /// The locks, or the reason why the files cannot be written.
+    hold: Result<Hold, String>,
+    journal: JournalState,
+    pub(crate) written: Written,
+    /// Changes found at the start that are not in the journal yet.
+    pending: Vec<JournalEntry>,
 }
 
-/// The journal, or what it will begin with once there is something to write.
+/// The journal, or the base of a journal that the first save creates.
 #[derive(Debug)]
-pub(super) enum JournalPlace {
-    There(Journal),
-    ToCome(Base),
+pub(crate) enum JournalState {
+    Open(Journal),
+    Pending(Base),
 }
 
-/// What came of the calls of a batch, and what readers are to see from now on, if it is something new.
-pub(super) struct Committed {
-    pub(super) results: Vec<repository::Result<Vec<Applied>>>,
-    pub(super) view: Option<View>,
-    /// How many of the calls were saved, with one sync for all of them.
-    pub(super) saved: usize,
-    /// Why nothing was saved, if something was to be.
-    pub(super) failure: Option<Failure>,
+/// The results of a batch of calls, and the view to publish if anything changed.
+pub(crate) struct Committed {
+    pub(crate) results: Vec<repository::Result<Vec<Applied>>>,
+    pub(crate) view: Option<View>,
+    /// The number of calls that the one sync has saved.
+    pub(crate) saved: usize,
+    /// Why the save failed.
+    pub(crate) failure: Option<Failure>,
 }
 
 impl Writer {
-    pub(super) fn new(
+    pub(crate) fn new(
         disk: Arc<dyn Disk>,
         path: PathBuf,
-        lock: Result<Lock, String>,
-        journal: JournalPlace,
+        hold: Result<Hold, String>,
+        journal: JournalState,
         written: Written,
     ) -> Self {
-        Self { disk, path, lock, journal, written, pending: Vec::new() }
+        Self { disk, path, hold, journal, written, pending: Vec::new() }
     }
 
-    /// Makes the changes of some calls, one call after the other, and saves all of them with one sync. What needs no
-    /// save writes nothing.
-    pub(super) fn commit(&mut self, view: &View, calls: &[(Arc<dyn ChangeList>, Stamp)]) -> Committed {
-        // A change that could not be saved may be on the disk all the same. As long as it may, nobody is told what follows
-        // from its absence.
-        if let JournalPlace::There(journal) = &mut self.journal
-            && let Err(error) = journal.undo_failure()
-        {
-            let failure = self.failure(&error);
+    /// Applies the calls in order and saves all of them with one sync. Writes nothing if nothing changes.
+    pub(crate) fn commit(&mut self, view: &View, calls: &[(Arc<dyn ChangeList>, Stamp)]) -> Committed {
+        // A failed save may still be on the disk. Until it is undone, no caller may receive a result that assumes its
+        // absence.
+        if let Err(failure) = self.restore_in_place().and_then(|()| self.undo_failure()) {
             let results = calls.iter().map(|_| Err(failure.clone().into())).collect();
             return Committed { results, view: None, saved: 0, failure: Some(failure) };
         }
         let mut state = view.state.clone();
-        let mut made = Vec::new();
+        let mut entries_per_call = Vec::new();
         let mut first_saved = calls.len();
         let mut results = Vec::with_capacity(calls.len());
         for (index, (changes, stamp)) in calls.iter().enumerate() {
             results.push(state.apply(&**changes, stamp).map(|plan| {
                 state = plan.state;
-                if !plan.made.is_empty() {
+                if !plan.entries.is_empty() {
                     first_saved = first_saved.min(index);
-                    made.push(plan.made);
+                    entries_per_call.push(plan.entries);
                 }
                 plan.applied
             }));
         }
-        if made.is_empty() {
+        if entries_per_call.is_empty() {
             return Committed { results, view: None, saved: 0, failure: None };
         }
-        let count = made.len();
-        let saved = self.check_writable().and_then(|()| self.append(made).map_err(|error| self.failure(&error)));
+        let count = entries_per_call.len();
+        let saved =
+            self.check_writable().and_then(|()| self.append(entries_per_call).map_err(|error| self.failure(&error)));
         if let Err(failed) = saved {
-            // What came behind the first save was decided on flows that are not there now.
+            // Later calls assumed the changes that were not saved.
             for result in results.iter_mut().skip(first_saved) {
                 *result = Err(failed.clone().into());
             }
@@ -120,22 +99,27 @@ impl Writer {
         Committed { results, view: Some(view), saved: count, failure: None }
     }
 
-    /// Writes down changes that somebody else has made to the file.
-    pub(super) fn write_down(&mut self, found: Vec<Made>, gone: &[(FlowId, Deletion)]) -> Result<(), Failure> {
-        if found.is_empty() && gone.is_empty() {
+    /// Appends changes that were found in the file.
+    pub(crate) fn append_found(
+        &mut self,
+        entries: Vec<JournalEntry>,
+        tombstones: &[(FlowId, Tombstone)],
+    ) -> Result<(), Failure> {
+        if entries.is_empty() && tombstones.is_empty() {
             return Ok(());
         }
-        self.pending.extend(found);
+        self.pending.extend(entries);
         self.check_writable()?;
-        self.append(Vec::new()).and_then(|()| self.note(gone)).map_err(|error| self.failure(&error))
+        self.restore_in_place()?;
+        self.append(Vec::new()).and_then(|()| self.note(tombstones)).map_err(|error| self.failure(&error))
     }
 
-    /// Appends these calls, and before them what is pending.
-    fn append(&mut self, calls: Vec<Vec<Made>>) -> io::Result<()> {
-        let pending = self.pending.iter().map(|made| vec![made.clone()]);
+    /// Appends these calls after the pending changes.
+    fn append(&mut self, calls: Vec<Vec<JournalEntry>>) -> io::Result<()> {
+        let pending = self.pending.iter().map(|entry| vec![entry.clone()]);
         let calls: Vec<_> = pending.chain(calls).collect();
         let before = self.journal()?.last();
-        self.journal()?.append(&calls)?;
+        self.append_to_journal(|journal, hold| journal.append(&calls, || hold.check()))?;
         if self.written.is_whole && !self.pending.is_empty() {
             self.written.seq = before + self.pending.len() as u64;
         }
@@ -143,91 +127,135 @@ impl Writer {
         Ok(())
     }
 
-    /// Notes in the journal how far the file goes.
-    pub(super) fn note(&mut self, gone: &[(FlowId, Deletion)]) -> io::Result<()> {
+    /// Records in the journal which changes the file contains.
+    pub(crate) fn note(&mut self, tombstones: &[(FlowId, Tombstone)]) -> io::Result<()> {
         let seq = self.written.seq;
-        self.journal()?.note(seq, gone)
+        self.journal()?.note(seq, tombstones)
     }
 
-    /// Leaves the files as they are to be found when nobody writes them.
-    pub(super) fn leave(mut self) {
-        if let JournalPlace::There(journal) = &mut self.journal
-            && let Err(error) = journal.trim()
-        {
-            // The next start cuts off what it finds behind the last line.
-            tracing::debug!(%error, "zeros are left at the end of the journal");
+    /// Runs `append` with a check for the moment between the sync and the acknowledgement.
+    fn append_to_journal(&mut self, append: impl FnOnce(&mut Journal, &Hold) -> io::Result<()>) -> io::Result<()> {
+        self.journal()?;
+        match (&mut self.journal, &self.hold) {
+            (JournalState::Open(journal), Ok(hold)) => append(journal, hold),
+            (_, Err(reason)) => Err(io::Error::other(reason.clone())),
+            (JournalState::Pending(_), _) => Err(io::ErrorKind::NotFound.into()),
         }
     }
 
-    /// Makes the journal where there is none yet.
+    fn undo_failure(&mut self) -> Result<(), Failure> {
+        match &mut self.journal {
+            JournalState::Open(journal) => journal.undo_failure().map_err(|error| self.failure(&error)),
+            JournalState::Pending(_) => Ok(()),
+        }
+    }
+
+    /// Writes to the journal, to find out whether saves work again.
+    pub(crate) fn probe(&mut self) -> Result<(), Failure> {
+        self.check_writable()?;
+        self.restore_in_place()?;
+        self.undo_failure()?;
+        let seq = self.written.seq;
+        let probed = match self.pending.is_empty() {
+            true => self.append_to_journal(|journal, hold| journal.probe(seq, || hold.check())),
+            false => self.append(Vec::new()),
+        };
+        probed.map_err(|error| self.failure(&error))
+    }
+
+    /// Leaves the files as another program should find them.
+    pub(crate) fn leave(mut self) {
+        // A file that is not in its place may belong to another process.
+        if self.hold.as_ref().is_ok_and(|hold| hold.check().is_ok())
+            && let JournalState::Open(journal) = &mut self.journal
+            && let Err(error) = journal.check().and_then(|()| journal.trim())
+        {
+            // The next start removes what follows the last line.
+            tracing::debug!(%error, "cannot remove the zeros at the end of the journal");
+        }
+    }
+
+    /// Returns the journal, and creates it if it does not exist yet.
     fn journal(&mut self) -> io::Result<&mut Journal> {
-        if let JournalPlace::ToCome(base) = &self.journal {
-            let path = journal::path_beside(&self.path);
+        if let JournalState::Pending(base) = &self.journal {
+            let path = journal_path(&self.path);
             let prepared = Journal::begin(&self.disk, &path, base)?;
             let start = prepared.length();
-            let journal = Journal::put(&self.disk, &path, prepared, start, base.after)?;
-            self.journal = JournalPlace::There(journal);
+            let journal = Journal::put(&self.disk, &path, prepared, start, base.after, None)?;
+            self.replace_journal(journal)?;
         }
         match &mut self.journal {
-            JournalPlace::There(journal) => Ok(journal),
-            JournalPlace::ToCome(_) => Err(io::ErrorKind::NotFound.into()),
+            JournalState::Open(journal) => Ok(journal),
+            JournalState::Pending(_) => Err(io::ErrorKind::NotFound.into()),
         }
     }
 
-    /// Takes care that lock and journal are where others look for them. Where somebody else has taken their place, nothing
-    /// is written any more.
-    pub(super) fn keep_in_place(&mut self) -> io::Result<()> {
-        if self.lock.as_ref().is_ok_and(|lock| !lock.is_in_place()) {
-            match Lock::take(&self.path) {
-                Ok(lock) => self.lock = Ok(lock),
-                Err(LockError::Held(_)) => {
-                    self.lock = Err("its lock was removed, and another process has taken it".to_owned());
-                }
-                // Nobody else has it as far as can be told; the next look tries again.
-                Err(LockError::ReadOnly(error) | LockError::Failed(error)) => return Err(error),
+    /// Ensures that all paths lead to the files of this process. Recreates a lock file or a journal that was removed from
+    /// its directory: nothing is lost then. Does nothing if this process holds no lock.
+    pub(crate) fn restore_in_place(&mut self) -> Result<(), Failure> {
+        let Ok(hold) = &mut self.hold else { return Ok(()) };
+        let restored = hold.restore(&self.path).and_then(|()| match &mut self.journal {
+            JournalState::Open(journal) => {
+                journal.restore()?;
+                hold.lock_journal(&self.path, journal.inode()?)
             }
-        }
-        if self.lock.is_ok()
-            && let JournalPlace::There(journal) = &mut self.journal
-            && !journal.put_back()?
-        {
-            self.lock = Err("another process has replaced its journal; restart Strom".to_owned());
-        }
-        match &self.lock {
-            Ok(_) => Ok(()),
-            Err(reason) => Err(io::Error::other(reason.clone())),
+            JournalState::Pending(_) => check_replaces(&journal_path(&self.path), None),
+        });
+        restored.map_err(|error| Failure::Misplaced { reason: error.to_string(), outcome_unknown: false })
+    }
+
+    /// Whether the journal that this process writes can no longer be reached by its path.
+    pub(crate) fn has_lost_its_journal(&self) -> bool {
+        matches!(&self.journal, JournalState::Open(journal) if journal.check().is_err())
+    }
+
+    /// Locks the file if it has several names.
+    pub(crate) fn lock_linked_file(&mut self) {
+        if let Ok(hold) = &mut self.hold {
+            hold.lock_linked_file(&self.path);
         }
     }
 
-    /// The number of the last change that is on the disk.
-    pub(super) fn last(&self) -> u64 {
+    /// Whether this process holds the locks. It does not if it could not take them at the start.
+    pub(crate) fn is_held(&self) -> bool {
+        self.hold.is_ok()
+    }
+
+    /// Returns the number of the last synced change.
+    pub(crate) fn last(&self) -> u64 {
         match &self.journal {
-            JournalPlace::There(journal) => journal.last(),
-            JournalPlace::ToCome(base) => base.after,
+            JournalState::Open(journal) => journal.last(),
+            JournalState::Pending(base) => base.after,
         }
     }
 
-    /// The changes in the journal, where there is one.
-    pub(super) fn journal_segment(&self) -> Option<Segment> {
+    /// Returns the changes in the journal, if it exists.
+    pub(crate) fn journal_segment(&self) -> Option<Segment> {
         match &self.journal {
-            JournalPlace::There(journal) => Some(journal.segment()),
-            JournalPlace::ToCome(_) => None,
+            JournalState::Open(journal) => Some(journal.segment()),
+            JournalState::Pending(_) => None,
         }
     }
 
-    /// Goes on with this journal, which has everything that the old one had behind its base.
-    pub(super) fn replace_journal(&mut self, journal: Journal) {
-        self.journal = JournalPlace::There(journal);
+    /// Replaces the journal with one that contains everything after the base of the old one.
+    pub(crate) fn replace_journal(&mut self, journal: Journal) -> io::Result<()> {
+        let inode = journal.inode();
+        self.journal = JournalState::Open(journal);
+        match &mut self.hold {
+            Ok(hold) => hold.lock_journal(&self.path, inode?),
+            Err(_) => Ok(()),
+        }
     }
 
-    /// The log with what has been appended.
-    pub(super) fn log(&self, before: &Log) -> Log {
+    /// Returns the log including what was appended.
+    pub(crate) fn log(&self, before: &Log) -> Log {
         Log { last: self.last(), journal: self.journal_segment(), ..before.clone() }
     }
 
-    /// A rename asks for the permissions of the directory alone; whoever made the file read-only meant the flows.
-    pub(super) fn check_writable(&self) -> Result<(), Failure> {
-        if let Err(reason) = &self.lock {
+    /// Checks the permissions of the file. A rename requires only those of the directory, but a read-only file means
+    /// read-only flows.
+    pub(crate) fn check_writable(&self) -> Result<(), Failure> {
+        if let Err(reason) = &self.hold {
             return Err(Failure::ReadOnly(reason.clone()));
         }
         let Ok(metadata) = self.path.metadata() else { return Ok(()) };
@@ -236,26 +264,37 @@ impl Writer {
     }
 
     fn failure(&self, error: &io::Error) -> Failure {
-        let reason = format!("{}: {error}", journal::path_beside(&self.path).display());
+        if Misplaced::is(error) {
+            return Failure::Misplaced { reason: error.to_string(), outcome_unknown: true };
+        }
+        let reason = format!("{}: {error}", journal_path(&self.path).display());
         if is_read_only(error) { Failure::ReadOnly(reason) } else { Failure::Failed(reason) }
     }
 }
 
-/// Why a save failed, for everybody who waited for it.
+/// Why a save failed. Every waiting caller receives it.
 #[derive(Debug, Clone, thiserror::Error)]
-pub(super) enum Failure {
+pub(crate) enum Failure {
     #[error("the storage is read-only: {0}")]
     ReadOnly(String),
     #[error("{0}")]
     Failed(String),
+    /// The path of the store leads to other files than those that this process has opened.
+    #[error("{reason}")]
+    Misplaced { reason: String, outcome_unknown: bool },
 }
 
-/// A full disk may have room again, and a journal that was spoiled is written anew with the next save.
+/// The caller may retry: a full disk may have space again, and the next save repairs the journal.
 impl From<Failure> for RepositoryError {
     fn from(failure: Failure) -> Self {
         match failure {
             Failure::ReadOnly(reason) => Self::ReadOnly(reason),
-            Failure::Failed(reason) => Self::Unavailable { reason, retry_after: Duration::from_secs(5), is_open: true },
+            Failure::Failed(reason) => {
+                Self::Unavailable { reason, retry_after: Duration::from_secs(5), outcome_unknown: true }
+            }
+            Failure::Misplaced { reason, outcome_unknown } => {
+                Self::Unavailable { reason, retry_after: Duration::from_secs(5), outcome_unknown }
+            }
         }
     }
 }

@@ -1,8 +1,8 @@
-//! The copy on the disk.
+//! The file of the copy.
 //!
-//! A file begins with all flows, written whole; what changes is appended, and each time how the database was and when. So
-//! every whole beginning of the file, up to one of those lines, is what the database has been at that time, and the rest
-//! is not looked at. When the appended part has grown larger than the first one, the file is written anew.
+//! The file begins with all flows. Changes are appended, each time with the time at which the database had this state.
+//! So the lines up to any such time are a valid copy, and the rest is ignored. When the appended part is larger than
+//! the first part, the file is rewritten.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -16,24 +16,25 @@ use super::line::{self, FORMAT, Line};
 use super::selection::Selection;
 use super::view::{Moment, View};
 use crate::disk::Disk;
-use crate::disk::durable::{Output, Place, Prepared, remove_leftovers, sync_directory_of};
-use crate::disk::lock::{Lock, LockError, real_path};
+use crate::disk::durable::{Output, PathTarget, Prepared, remove_leftovers, sync_directory_of};
+use crate::disk::lock::{Lock, LockError, named};
+use crate::disk::paths::real_path;
 use crate::flow::FlowId;
 
-/// So much may be appended to however small a file.
-const APPENDED: u64 = 1 << 20;
+/// The size that may always be appended.
+const MIN_APPENDED: u64 = 1 << 20;
 
-/// The file for the database at this location: several may have their copies in one directory.
+/// Returns the path of the file for the database at this location. Several databases may share a directory.
 pub(super) fn path_in(directory: &Path, location: &str) -> PathBuf {
     let hash = Sha256::digest(location);
     let hash: String = hash[..8].iter().map(|byte| format!("{byte:02x}")).collect();
     directory.join(format!("last-known-{hash}.jsonl"))
 }
 
-/// What an earlier process has left of this database; nothing where there is no file.
+/// Reads the copy of this database. Returns `None` if there is no file.
 ///
 /// # Errors
-/// Why nothing of the file is believed.
+/// Why the file is not valid.
 pub(super) fn read(path: &Path, location: &str, limit: u64) -> Result<Option<View>, String> {
     let file = match File::open(path) {
         Ok(file) => file,
@@ -43,44 +44,48 @@ pub(super) fn read(path: &Path, location: &str, limit: u64) -> Result<Option<Vie
     let mut lines = Lines { reader: BufReader::with_capacity(1 << 18, file), line: Vec::new() };
     match lines.next()? {
         Some(Line::Header { format, .. }) if format != FORMAT => {
-            return Err(format!("its format is {format}, and this version reads format {FORMAT}"));
+            return Err(format!("its format is {format}, but this version reads format {FORMAT}"));
         }
-        Some(Line::Header { location: other, .. }) if other != location => return Err(format!("it is of {other}")),
+        Some(Line::Header { location: other, .. }) if other != location => {
+            return Err(format!("it belongs to {other}"));
+        }
         Some(Line::Header { .. }) => {}
-        _ => return Err("it does not begin like a copy of flows".to_owned()),
+        _ => return Err("its header is missing".to_owned()),
     }
     let mut selection = Selection::new(limit);
-    let mut believed = None;
+    let mut valid = None;
     let mut unsure = Vec::new();
     loop {
         match lines.next() {
             Ok(Some(Line::AsOf { at, is_complete })) => {
                 unsure.drain(..).for_each(|line| take(&mut selection, line));
-                believed = Some((at, is_complete));
+                valid = Some((at, is_complete));
             }
-            // Without an earlier moment to fall back to, all is lost anyway when this one does not come.
-            Ok(Some(line)) if believed.is_none() => take(&mut selection, line),
+            // Without an earlier valid state there is nothing to fall back to, so lines need not be held back.
+            Ok(Some(line)) if valid.is_none() => take(&mut selection, line),
             Ok(Some(line)) => unsure.push(line),
             Ok(None) if unsure.is_empty() => break,
             Ok(None) => {
-                tracing::warn!(path = %path.display(), "the end of the last known flows is missing");
+                tracing::warn!(path = %path.display(), "the last-known copy ends in an incomplete update, which is \
+                                                        ignored");
                 break;
             }
             Err(problem) => {
-                tracing::warn!(path = %path.display(), problem, "the end of the last known flows is not believed");
+                tracing::warn!(path = %path.display(), problem, "the last-known copy has an invalid end, which is \
+                                                                 ignored");
                 break;
             }
         }
     }
-    let (at, is_complete) = believed.ok_or("it is not whole")?;
+    let (at, is_complete) = valid.ok_or("it is incomplete")?;
     let is_complete = is_complete && selection.is_complete();
-    Ok(Some(View { flows: selection.flows().clone(), is_complete, as_of: Moment::found(at) }))
+    Ok(Some(View { flows: selection.flows().clone(), is_complete, as_of: Moment::recorded(at) }))
 }
 
 fn take(selection: &mut Selection, line: Line) {
     match line {
         Line::Flow(stored) => selection.put(stored),
-        Line::Gone(id) => selection.remove(id),
+        Line::Deleted(id) => selection.remove(id),
         Line::Header { .. } | Line::AsOf { .. } => {}
     }
 }
@@ -91,7 +96,7 @@ struct Lines {
 }
 
 impl Lines {
-    /// The next line; nothing at the end.
+    /// Returns the next line, or `None` at the end.
     fn next(&mut self) -> Result<Option<Line>, String> {
         self.line.clear();
         if self.reader.read_until(b'\n', &mut self.line).map_err(|error| error.to_string())? == 0 {
@@ -102,15 +107,16 @@ impl Lines {
     }
 }
 
-/// The file, as this process writes it.
+/// The file, open for writing.
 #[derive(Debug)]
 pub(super) struct CopyFile {
     disk: Arc<dyn Disk>,
     path: PathBuf,
     location: String,
-    /// Taken with the first save: two processes may have one database and one directory, and one copy is enough.
+    /// Taken at the first save. If several processes follow one database with one directory, one of them saves the
+    /// copy.
     lock: Option<Lock>,
-    /// None before the first save and after one that failed: then it is written whole.
+    /// `None` before the first save and after a failed one. The file is then rewritten.
     open: Option<OpenFile>,
 }
 
@@ -118,7 +124,7 @@ pub(super) struct CopyFile {
 struct OpenFile {
     file: File,
     end: u64,
-    /// Where it ended when it was written whole.
+    /// The size of the first part.
     whole: u64,
 }
 
@@ -127,12 +133,13 @@ impl CopyFile {
         Self { disk, path, location: location.to_owned(), lock: None, open: None }
     }
 
-    /// Brings the file to what readers see. `touched` are the flows that may be others than at the last save.
+    /// Saves the view. `touched` contains the flows that may have changed since the last save.
     pub(super) fn save(&mut self, view: &View, touched: &HashSet<FlowId>) -> io::Result<()> {
         self.lock()?;
         self.open = Some(match self.open.take() {
             Some(open)
-                if open.end <= 2 * open.whole + APPENDED && Place::of(&open.file, &self.path)? == Place::Same =>
+                if open.end <= 2 * open.whole + MIN_APPENDED
+                    && PathTarget::of(&open.file, &self.path)? == PathTarget::Same =>
             {
                 self.append(open, view, touched)?
             }
@@ -146,9 +153,11 @@ impl CopyFile {
             return Ok(());
         }
         self.path = real_path(&self.path)?;
-        self.lock = Some(Lock::take(&self.path).map_err(|error| match error {
-            LockError::Held(Some(pid)) => io::Error::other(format!("process {pid} keeps the copy of this database")),
-            LockError::Held(None) => io::Error::other("another process keeps the copy of this database"),
+        self.lock = Some(Lock::take(&self.path, None).map_err(|error| match error {
+            LockError::Held(owner) => {
+                let owner = named(owner.as_ref());
+                io::Error::other(format!("the last-known copy of this database is in use by {owner}"))
+            }
             LockError::ReadOnly(error) | LockError::Failed(error) => error,
         })?);
         remove_leftovers(&*self.disk, &[&self.path])
@@ -178,7 +187,7 @@ impl CopyFile {
         for id in touched {
             match view.flows.get(id) {
                 Some(stored) => line::print_flow(&mut line, stored),
-                None => line::print_gone(&mut line, *id),
+                None => line::print_deleted(&mut line, *id),
             }
             out.write_all(&line)?;
             line.clear();

@@ -1,8 +1,9 @@
-//! Keeps the copy as the storage is: everything once, then change by change.
+//! Keeps the copy up to date: reads everything once, then change by change.
 
 use std::collections::HashSet;
 use std::io;
 use std::mem;
+use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,38 +13,38 @@ use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
 
-use super::Shared;
 use super::file::CopyFile;
 use super::selection::Selection;
+use super::shared::Shared;
 use super::view::{Moment, View};
 use crate::flow::{Flow, FlowId};
 use crate::repository::{FeedCursor, Operation, Record, RepositoryError, Result, Since, Stored, Version};
 
-/// How many changes are read at once: their documents are all in memory for a moment.
+/// The number of changes to read at once. All their documents are in memory.
 const PAGE: u32 = 50;
-/// When there is nothing new, changes gather for so long.
+/// The pause after reading the end of the feed, which lets changes accumulate.
 const REST: Duration = Duration::from_millis(100);
-/// How long to wait after an error; then twice as long each time.
+/// The pause after the first error. Each further error doubles it.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(8);
 
-/// Follows a storage and is the only one who changes the copy.
+/// Follows a storage. Only the follower changes the copy.
 #[derive(Debug)]
 pub(super) struct Follower {
     shared: Arc<Shared>,
     selection: Selection,
-    /// Where the feed goes on. None when everything has to be read anew.
-    place: Option<FeedCursor>,
-    /// A moment of which the changes are known to end there.
+    /// The position in the feed. `None` if everything must be read again.
+    cursor: Option<FeedCursor>,
+    /// A cursor, and a time whose changes all come before it.
     fence: Option<(FeedCursor, Moment)>,
     file: Option<CopyFile>,
-    /// What readers see and the file does not have.
+    /// Flows that readers see and that are not in the file.
     unsaved: HashSet<FlowId>,
-    /// As of when the file is.
+    /// The state of the file.
     saved: Option<DateTime<Utc>>,
     last_save: Option<Instant>,
     is_save_failing: bool,
-    is_away: bool,
+    is_unreachable: bool,
 }
 
 impl Follower {
@@ -53,18 +54,18 @@ impl Follower {
         Self {
             shared,
             selection,
-            place: None,
+            cursor: None,
             fence: None,
             file,
             unsaved: HashSet::new(),
             saved,
             last_save: None,
             is_save_failing: false,
-            is_away: false,
+            is_unreachable: false,
         }
     }
 
-    /// Goes on until it is told to stop, or nobody is left to tell it; then saves once more.
+    /// Runs until it is told to stop or the sender is dropped, then saves.
     pub(super) async fn run(mut self, mut stop: watch::Receiver<bool>) {
         let mut pause = FIRST_PAUSE;
         loop {
@@ -89,23 +90,23 @@ impl Follower {
         }
     }
 
-    /// Notes an error, and how long the storage wants to be left alone.
+    /// Handles an error. Returns how long to wait at least.
     fn failed(&mut self, error: RepositoryError) -> Duration {
-        tracing::debug!(%error, "the last known flows could not be brought up to date");
+        tracing::debug!(%error, "cannot update the last-known copy");
         match error {
             RepositoryError::Unavailable { reason, retry_after, .. } => {
-                self.went_away(&reason);
+                self.report_outage(&reason);
                 return retry_after;
             }
             RepositoryError::Busy(_) => {}
-            // There is no going on from here.
-            _ => self.place = None,
+            // The cursor cannot be continued from.
+            _ => self.cursor = None,
         }
         Duration::ZERO
     }
 
-    fn went_away(&mut self, reason: &str) {
-        if mem::replace(&mut self.is_away, true) {
+    fn report_outage(&mut self, reason: &str) {
+        if mem::replace(&mut self.is_unreachable, true) {
             return;
         }
         match self.shared.view() {
@@ -114,22 +115,22 @@ impl Follower {
                 flows = flows.size(),
                 complete = is_complete,
                 as_of = %as_of.at,
-                "the storage is away; the last known flows are served"
+                "the storage is unavailable; serving the last-known copy"
             ),
-            None => tracing::warn!(reason, "the storage is away, and there are no last known flows"),
+            None => tracing::warn!(reason, "the storage is unavailable, and no last-known copy exists"),
         }
     }
 
-    /// Reads everything, or what has changed since. Waits a while when nothing has.
+    /// Reads everything, or the changes since the last step. Waits if there are none.
     async fn step(&mut self) -> Result<()> {
-        let Some(place) = self.place else { return self.begin().await };
+        let Some(cursor) = self.cursor else { return self.begin().await };
         let asked = Moment::now();
-        let feed = self.shared.repository.changes(Since::After(place), PAGE).await?;
+        let feed = self.shared.repository.changes(Since::After(cursor), PAGE).await?;
         let is_quiet = feed.changes.is_empty();
         for record in feed.changes {
             self.take(record).await?;
         }
-        self.place = Some(feed.next);
+        self.cursor = Some(feed.next);
         let (fence, moment) = *self.fence.get_or_insert((feed.newest, asked));
         if feed.next >= feed.newest {
             self.fence = None;
@@ -139,18 +140,18 @@ impl Follower {
             self.publish(moment);
         }
         if self.selection.could_be_complete() {
-            self.place = None;
+            self.cursor = None;
         } else if is_quiet {
             let changed = timeout(self.shared.settings.look, self.shared.repository.changed(feed.next));
-            // At least the rest: who is woken for nothing must not ask on and on.
+            // Waits at least this long, so that spurious wake-ups do not cause a busy loop.
             let _ = tokio::join!(changed, sleep(REST));
         }
         Ok(())
     }
 
-    /// Reads everything. The place comes first, so that what changes meanwhile is read twice and not missed.
+    /// Reads everything. Reads the cursor first, so that concurrent changes are read twice rather than missed.
     async fn begin(&mut self) -> Result<()> {
-        let place = self.shared.repository.changes(Since::Now, 0).await?.next;
+        let cursor = self.shared.repository.changes(Since::Now, 0).await?.next;
         let before = self.shared.view();
         let asked = Moment::now();
         let mut selection = Selection::new(self.shared.settings.bytes);
@@ -162,13 +163,13 @@ impl Follower {
         let gone = self.selection.flows().keys().chain(before.iter().flat_map(|before| before.flows.keys()));
         self.unsaved.extend(gone);
         self.selection = selection;
-        self.place = Some(place);
+        self.cursor = Some(cursor);
         self.fence = None;
         self.publish(asked);
         Ok(())
     }
 
-    /// Does to the copy what was done to the storage. A change that it has already does nothing.
+    /// Applies a change to the copy. A change that the copy contains already has no effect.
     async fn take(&mut self, record: Record<Flow>) -> Result<()> {
         let id = record.item.id();
         let known = self.selection.flows().get(&id).map(|stored| stored.version.clone());
@@ -183,7 +184,7 @@ impl Follower {
                 let version = Version { revision, created_at, updated_at: at, author };
                 self.selection.put(Stored { item, version });
             }
-            // When it was created is not in the feed.
+            // The feed does not contain the time of creation.
             None => match self.shared.repository.get(id).await? {
                 Some(stored) => self.selection.put(stored),
                 None => self.selection.remove(id),
@@ -192,10 +193,10 @@ impl Follower {
         Ok(())
     }
 
-    /// Shows readers what the storage had at a moment.
+    /// Publishes the state of the storage at this time.
     fn publish(&mut self, as_of: Moment) {
-        if mem::replace(&mut self.is_away, false) {
-            tracing::info!("the storage is back; the last known flows are not served any more");
+        if mem::replace(&mut self.is_unreachable, false) {
+            tracing::info!("the storage is available again; no longer serving the last-known copy");
         }
         self.unsaved.extend(self.selection.take_touched());
         let is_complete = self.selection.is_complete();
@@ -225,21 +226,24 @@ impl Follower {
                 self.file = Some(file);
                 saved
             }
-            Err(panicked) => Err(io::Error::other(panicked)),
+            // The file went with the thread, so the supervisor starts the follower again.
+            Err(error) if error.is_panic() => resume_unwind(error.into_panic()),
+            Err(aborted) => Err(io::Error::other(aborted)),
         };
-        // Also of one that failed, or a full disk would be asked all the time. The next one then writes the file whole.
+        // A failed save counts as well, so that a full disk is not retried constantly. The next save rewrites the
+        // file.
         self.last_save = Some(Instant::now());
         match saved {
             Ok(()) => (self.saved, self.is_save_failing) = (Some(as_of), false),
             Err(error) if mem::replace(&mut self.is_save_failing, true) => {
-                tracing::debug!(%error, "the last known flows still cannot be saved");
+                tracing::debug!(%error, "still cannot save the last-known copy");
             }
-            Err(error) => tracing::warn!(%error, "the last known flows cannot be saved; they are in memory alone"),
+            Err(error) => tracing::warn!(%error, "cannot save the last-known copy; it exists only in memory"),
         }
     }
 }
 
-/// The flow that readers have, when it is the same: so reading anew does not take the memory twice.
+/// Returns the published flow if it is equal, so that reading everything again does not double the memory.
 fn same(before: &View, stored: &Stored<Flow>) -> Option<Stored<Flow>> {
     let known = before.flows.get(&stored.item.id())?;
     let is_same = known.version == stored.version

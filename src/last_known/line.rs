@@ -1,11 +1,11 @@
-//! The lines of the file, each with its checksum.
+//! The lines of the file, each with a checksum.
 //!
-//! | a line with | says |
+//! | member | content |
 //! |---|---|
-//! | `strom` | what the file is, and of which database; the first line |
-//! | `flow` | a flow as it is |
-//! | `gone` | a flow that is not there any more |
-//! | `as_of` | the lines before it are what the database had at this time |
+//! | `strom` | the header, which is the first line: format and database |
+//! | `flow` | a flow |
+//! | `gone` | a deleted flow |
+//! | `as_of` | the time at which the database had the state of the lines before it |
 
 use std::borrow::Cow;
 
@@ -18,27 +18,27 @@ use crate::disk::sealed;
 use crate::flow::{Flow, FlowId, Head};
 use crate::repository::{Author, Revision, Stored, Version};
 
-/// The format of today; a file of another one is not read.
+/// The current format. Files of other formats are ignored.
 pub(super) const FORMAT: u32 = 1;
 const KIND: &str = "last known flows";
 
-/// What a line says.
+/// The content of a line.
 #[derive(Debug)]
 pub(super) enum Line {
-    /// The file is of this format and of this database.
+    /// The format and the database of the file.
     Header {
         format: u32,
         location: String,
     },
     Flow(Stored<Flow>),
-    Gone(FlowId),
+    Deleted(FlowId),
     AsOf {
         at: DateTime<Utc>,
         is_complete: bool,
     },
 }
 
-/// One of the members is there.
+/// The members of all kinds of lines.
 #[derive(Default, Serialize, Deserialize)]
 struct Members<'a> {
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -57,8 +57,7 @@ struct Members<'a> {
     complete: Option<bool>,
 }
 
-/// The head as well as the document: that of a row which somebody wrote by SQL may be none that we would have taken, and
-/// could then not be read again.
+/// A flow with its head. The head is stored because the parser may reject a document that was written by SQL.
 #[derive(Serialize, Deserialize)]
 struct FlowMembers<'a> {
     id: Uuid,
@@ -102,7 +101,7 @@ pub(super) fn print_flow(out: &mut Vec<u8>, Stored { item, version }: &Stored<Fl
     sealed::seal(out, &Members { flow: Some(flow), ..Members::default() });
 }
 
-pub(super) fn print_gone(out: &mut Vec<u8>, id: FlowId) {
+pub(super) fn print_deleted(out: &mut Vec<u8>, id: FlowId) {
     sealed::seal(out, &Members { gone: Some(id.as_uuid()), ..Members::default() });
 }
 
@@ -110,12 +109,12 @@ pub(super) fn print_as_of(out: &mut Vec<u8>, at: DateTime<Utc>, is_complete: boo
     sealed::seal(out, &Members { as_of: Some(at), complete: Some(is_complete), ..Members::default() });
 }
 
-/// What the line says, without its line end. `None` when it is damaged or none of ours.
+/// Parses a line without its line end. Returns `None` if it is damaged or not a line of this format.
 pub(super) fn parse(line: &[u8]) -> Option<Line> {
     sealed::body(line)?;
     match serde_json::from_slice(line).ok()? {
         Members { flow: Some(flow), .. } => stored(flow).map(Line::Flow),
-        Members { gone: Some(id), .. } => Some(Line::Gone(id.into())),
+        Members { gone: Some(id), .. } => Some(Line::Deleted(id.into())),
         Members { as_of: Some(at), complete: Some(is_complete), .. } => Some(Line::AsOf { at, is_complete }),
         Members { strom: Some(strom), format: Some(format), location: Some(location), .. } if strom == KIND => {
             Some(Line::Header { format, location: location.into_owned() })
@@ -146,7 +145,7 @@ fn stored(flow: FlowMembers<'_>) -> Option<Stored<Flow>> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Line, parse, print_as_of, print_flow, print_gone, print_header};
+    use super::{Line, parse, print_as_of, print_deleted, print_flow, print_header};
     use crate::flow::Flow;
     use crate::repository::{Author, Revision, Stored, Version};
 
@@ -167,10 +166,10 @@ mod tests {
         let mut lines = Vec::new();
         print_header(&mut lines, "postgresql://strom@db:5432/\"flows\"");
         print_flow(&mut lines, &stored);
-        print_gone(&mut lines, stored.item.id());
+        print_deleted(&mut lines, stored.item.id());
         print_as_of(&mut lines, stored.version.updated_at, false);
         let lines: Vec<_> = lines.split(|byte| *byte == b'\n').map(parse).collect();
-        let [Some(Line::Header { format: 1, location }), Some(Line::Flow(read)), Some(Line::Gone(id)), as_of, None] =
+        let [Some(Line::Header { format: 1, location }), Some(Line::Flow(read)), Some(Line::Deleted(id)), as_of, None] =
             lines.as_slice()
         else {
             panic!("{lines:?}")

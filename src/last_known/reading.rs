@@ -1,5 +1,6 @@
-//! The copy as a repository that only reads.
+//! The copy as a read-only repository.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -8,39 +9,40 @@ use futures::future::ready;
 use futures::stream::{self, BoxStream};
 use tokio::task::spawn_blocking;
 
-use super::LastKnown;
-use super::view::View;
-use crate::clock;
+use super::copy::LastKnown;
+use super::view::{View, now};
 use crate::flow::{Flow, FlowId, Head};
 use crate::listing;
 use crate::repository::{
-    Applied, Change, Feed, FeedCursor, FlowRepository, Health, ListQuery, Page, Record, RepositoryError, Result,
+    Applied, ChangeList, Feed, FeedCursor, FlowRepository, Health, ListQuery, Page, Record, RepositoryError, Result,
     Revision, Since, Stamp, Status, Stored,
 };
 
-/// When it is worth asking again, the storage itself perhaps.
+/// When a client should retry.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
 
 fn unavailable(reason: &str) -> RepositoryError {
-    RepositoryError::Unavailable { reason: reason.to_owned(), retry_after: RETRY_AFTER, is_open: false }
+    RepositoryError::Unavailable { reason: reason.to_owned(), retry_after: RETRY_AFTER, outcome_unknown: false }
 }
 
 fn only_reads<T>() -> Result<T> {
-    Err(unavailable("the last known flows can only be read, as they are"))
+    Err(unavailable("the last-known copy is read-only and supports only simple reads"))
 }
 
 impl LastKnown {
     fn view(&self) -> Result<View> {
-        self.0.shared.view().ok_or_else(|| unavailable("no flows are known yet"))
+        self.shared().view().ok_or_else(|| unavailable("no last-known copy exists yet"))
     }
 
-    /// Only those lists of which it is certain that nothing is missing.
+    /// Lists flows. Fails if the copy may lack some of them.
     async fn list_as<T: Send + 'static>(&self, query: &ListQuery, show: fn(&Stored<Flow>) -> T) -> Result<Page<T>> {
         let (view, query) = (self.view()?, query.clone());
         if !view.is_complete && query.filter.auto_restart != Some(true) {
-            return Err(unavailable("the last known flows are not all flows, only lists with `auto_restart=true` are"));
+            return Err(unavailable(
+                "the last-known copy is incomplete; only lists with `auto_restart=true` are complete",
+            ));
         }
-        // Containment reads every document, which is too long for a thread that serves others.
+        // Containment reads every document, which takes too long for a thread of the runtime.
         let listing = spawn_blocking(move || Ok(listing::list(view.flows.values(), &query)?.map(show)));
         listing.await.unwrap_or_else(|panicked| Err(RepositoryError::Failed(panicked.into())))
     }
@@ -51,7 +53,9 @@ impl FlowRepository for LastKnown {
     async fn get(&self, id: FlowId) -> Result<Option<Stored<Flow>>> {
         let view = self.view()?;
         let found = view.flows.get(&id).cloned();
-        found.map(Some).ok_or_else(|| unavailable("this flow is not among the last known ones; it may exist"))
+        found
+            .map(Some)
+            .ok_or_else(|| unavailable("the last-known copy does not contain this flow, but the flow may exist"))
     }
 
     fn get_each(&self, ids: Vec<FlowId>) -> BoxStream<'static, Result<Stored<Flow>>> {
@@ -73,7 +77,7 @@ impl FlowRepository for LastKnown {
         self.list_as(query, Stored::to_head).await
     }
 
-    async fn apply(&self, _: Vec<Change>, _: Stamp) -> Result<Vec<Applied>> {
+    async fn apply(&self, _: Arc<dyn ChangeList>, _: Stamp) -> Result<Vec<Applied>> {
         only_reads()
     }
 
@@ -112,24 +116,25 @@ impl FlowRepository for LastKnown {
         only_reads()
     }
 
-    /// Asking shows an error, but not at once, or whoever follows would ask on and on.
+    /// Waits before the next read of the feed, which fails, so that a reader does not loop without a pause.
     async fn changed(&self, _: FeedCursor) {
         tokio::time::sleep(RETRY_AFTER).await;
     }
 
-    /// Ready as soon as it has a copy, and since its moment.
+    /// Reports ready once the copy contains a state, since the time of that state.
     async fn health(&self) -> Health {
         let status = match self.view() {
             Ok(_) => Status::Ready,
             Err(error) => Status::Unavailable(error.to_string()),
         };
-        let for_the_last = self.age(clock::now()).unwrap_or_default();
-        let location = self.0.shared.location.clone();
+        let for_the_last = self.age(now()).unwrap_or_default();
+        let location = self.shared().location.clone();
         Health { kind: "last known", location, status, for_the_last, read_only: true, faults: Vec::new() }
     }
 
     /// Stops following.
-    async fn close(&self) {
+    async fn close(&self) -> Result<()> {
         self.stop().await;
+        Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! Which flows are kept: all that start by themselves, then those that have changed last, as far as they fit.
+//! Selects the flows of the copy: all with `auto_restart`, then the most recently changed ones that fit.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::mem;
@@ -9,22 +9,22 @@ use rpds::HashTrieMapSync;
 use crate::flow::{Flow, FlowId};
 use crate::repository::Stored;
 
-/// Flows by their ids. Cheap to clone, whatever its size.
+/// Flows by id. Cheap to clone.
 pub(super) type Flows = HashTrieMapSync<FlowId, Stored<Flow>>;
 
-/// Flows up to a size, and what is known of the rest.
+/// The selected flows, and the sizes of the others.
 #[derive(Debug)]
 pub(super) struct Selection {
-    /// The most bytes of documents, those of flows that start by themselves aside.
+    /// The maximum size of the documents, not counting flows with `auto_restart`.
     limit: u64,
     flows: Flows,
-    /// Bytes of the flows that start by themselves. They always stay.
+    /// The size of the flows with `auto_restart`, which always stay.
     staying: u64,
-    /// Bytes of the others.
+    /// The size of the other flows.
     yielding: u64,
-    /// The others, the longest unchanged first: so they make room.
+    /// The other flows, the least recently changed first. They are evicted in this order.
     order: BTreeSet<(DateTime<Utc>, FlowId)>,
-    /// What did not fit, by its bytes.
+    /// The sizes of the flows that do not fit.
     left_out: HashMap<FlowId, u64>,
     touched: HashSet<FlowId>,
 }
@@ -46,29 +46,29 @@ impl Selection {
         &self.flows
     }
 
-    /// Whether it has every flow.
+    /// Whether the selection contains every flow.
     pub(super) fn is_complete(&self) -> bool {
         self.left_out.is_empty()
     }
 
-    /// Whether it lacks flows for which there is room by now.
+    /// Whether the flows that were left out would fit now.
     pub(super) fn could_be_complete(&self) -> bool {
-        !self.is_complete() && self.yielding + self.left_out.values().sum::<u64>() <= self.room()
+        !self.is_complete() && self.yielding + self.left_out.values().sum::<u64>() <= self.available()
     }
 
-    /// The flows that were put in, replaced or taken out since this was asked last.
+    /// Returns the flows that were added, replaced or removed since the last call.
     pub(super) fn take_touched(&mut self) -> HashSet<FlowId> {
         mem::take(&mut self.touched)
     }
 
-    /// Takes a flow in, in the place of what it was before.
+    /// Adds or replaces a flow.
     pub(super) fn put(&mut self, stored: Stored<Flow>) {
         let (id, size) = (stored.item.id(), size_of(&stored));
         self.remove(id);
         if stored.item.head().auto_restart {
             self.staying += size;
-        } else if size > self.room() {
-            // Nothing makes room in vain.
+        } else if size > self.available() {
+            // A flow that can never fit evicts no others.
             self.left_out.insert(id, size);
             return;
         } else {
@@ -76,17 +76,17 @@ impl Selection {
             self.order.insert((stored.version.updated_at, id));
         }
         self.flows.insert_mut(id, stored);
-        self.make_room();
+        self.evict();
     }
 
-    /// Forgets a flow that is gone.
+    /// Removes a deleted flow.
     pub(super) fn remove(&mut self, id: FlowId) {
         self.left_out.remove(&id);
         self.take(id);
     }
 
-    fn make_room(&mut self) {
-        while self.yielding > self.room()
+    fn evict(&mut self) {
+        while self.yielding > self.available()
             && let Some(&(_, id)) = self.order.first()
         {
             if let Some(size) = self.take(id) {
@@ -109,7 +109,7 @@ impl Selection {
         Some(size)
     }
 
-    fn room(&self) -> u64 {
+    fn available(&self) -> u64 {
         self.limit.saturating_sub(self.staying)
     }
 }
@@ -128,7 +128,7 @@ mod tests {
         uuid::Uuid::from_u128(number.into()).into()
     }
 
-    /// A flow whose document has so many bytes, changed at this second.
+    /// Builds a flow with a document of this size that was changed at this second.
     fn flow(number: u8, bytes: usize, second: i64, auto_restart: bool) -> Stored<Flow> {
         let text = |filling: usize| {
             let (id, filling) = (id(number), "x".repeat(filling));
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_unchanged_make_room() {
+    fn the_longest_unchanged_evict() {
         let mut selection = Selection::new(350);
         for (number, second) in [(1, 10), (2, 30), (3, 20)] {
             selection.put(flow(number, 110, second, false));
@@ -163,7 +163,7 @@ mod tests {
         selection.put(flow(1, 110, 50, false));
         assert_eq!(ids(&selection), [id(1), id(2), id(4)], "changed by now");
         selection.put(flow(6, 351, 60, false));
-        assert_eq!(ids(&selection), [id(1), id(2), id(4)], "nobody goes for what does not fit anyway");
+        assert_eq!(ids(&selection), [id(1), id(2), id(4)], "no flow is dropped for one that does not fit anyway");
     }
 
     #[test]

@@ -1,49 +1,55 @@
-//! What readers see: the flows as of one moment.
+//! The state that readers see: the flows at one point in time.
 
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 
 use super::selection::Flows;
-use crate::clock;
 
-/// Flows as the database had them at one moment, as far as they are kept.
+/// The selected flows of the database at one point in time.
 #[derive(Debug, Clone)]
 pub(super) struct View {
     pub(super) flows: Flows,
-    /// Whether these are all. Flows that start by themselves are never missing.
+    /// Whether these are all flows. Flows with `auto_restart` are never missing.
     pub(super) is_complete: bool,
     pub(super) as_of: Moment,
 }
 
-/// A moment by two clocks.
+/// A point in time by two clocks.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Moment {
-    /// By the calendar, which may be set back, but goes on while no Strom runs.
+    /// The calendar time, which may be set back but advances while no process runs.
     pub(super) at: DateTime<Utc>,
-    /// By the clock that nobody sets. Of a moment of an earlier process it is when its trace was found.
+    /// The monotonic time. For a state of an earlier process, the time at which its file was read.
     seen: Instant,
 }
 
 impl Moment {
     pub(super) fn now() -> Self {
-        Self::found(clock::now())
+        Self::recorded(now())
     }
 
-    /// A moment that an earlier process has noted.
-    pub(super) fn found(at: DateTime<Utc>) -> Self {
+    /// Builds a point in time that an earlier process has recorded.
+    pub(super) fn recorded(at: DateTime<Utc>) -> Self {
         Self { at, seen: Instant::now() }
     }
 
-    /// How long ago it was: by the clock that says more, since what is old must not look new.
+    /// Returns the age by the clock that reports more, so that old data never looks new.
     pub(super) fn age(&self, now: DateTime<Utc>) -> Duration {
         (now - self.at).to_std().unwrap_or_default().max(self.seen.elapsed())
     }
 }
 
+/// Returns the current time. Only the copy reads the clock, because its age must advance while no caller passes a
+/// time.
+#[expect(clippy::disallowed_methods, reason = "the age of the copy")]
+pub(super) fn now() -> DateTime<Utc> {
+    Utc::now()
+}
+
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::time::{Duration, Instant};
 
     use chrono::TimeDelta;
 
@@ -51,10 +57,10 @@ mod tests {
 
     #[test]
     fn a_clock_that_is_set_back_makes_nothing_younger() {
-        let moment = Moment::now();
-        std::thread::sleep(Duration::from_millis(20));
+        let minute = Duration::from_secs(60);
+        let moment = Moment { seen: Instant::now().checked_sub(minute).unwrap(), ..Moment::now() };
         let set_back = moment.at - TimeDelta::hours(1);
-        assert!(moment.age(set_back) >= Duration::from_millis(20));
+        assert!(moment.age(set_back) >= minute);
         let later = moment.at + TimeDelta::hours(1);
         assert_eq!(moment.age(later), Duration::from_secs(3_600));
     }

@@ -1,28 +1,37 @@
-//! Whether a flow passes a filter.
+//! Filters in memory.
 //!
-//! Containment is PostgreSQL's `@>`, rule for rule:
-//! <https://www.postgresql.org/docs/current/datatype-json.html#JSON-CONTAINMENT>. Its exception, that an array contains
-//! a bare scalar, is for the outermost level only, where a document is always an object.
+//! Containment follows the rules of PostgreSQL's `@>`:
+//! <https://www.postgresql.org/docs/current/datatype-json.html#JSON-CONTAINMENT>. One rule is missing: that an array
+//! contains a bare scalar applies to the outermost level only, where a document is always an object.
 
 use std::collections::HashMap;
 
 use crate::flow::{Decimal, Flow, Node, Refusal};
 use crate::repository::Filter;
 
-/// A filter with its containment read once for all flows.
-pub(crate) struct Matcher<'q> {
+/// A filter whose [`Containment`](crate::repository::Containment) is parsed once for all flows.
+#[derive(Debug)]
+pub struct Matcher<'q> {
     filter: &'q Filter,
     template: Option<Node<'q>>,
 }
 
 impl<'q> Matcher<'q> {
-    pub(crate) fn new(filter: &'q Filter) -> Result<Self, Refusal> {
+    /// Prepares the filter.
+    ///
+    /// # Errors
+    /// A [`Refusal`] if the containment cannot be parsed.
+    pub fn new(filter: &'q Filter) -> Result<Self, Refusal> {
         let template = filter.contains.as_ref().map(|contains| Node::parse(contains.as_str())).transpose()?;
         Ok(Self { filter, template })
     }
 
-    /// The head's conditions first: containment has to read the document.
-    pub(crate) fn matches(&self, flow: &Flow) -> Result<bool, Refusal> {
+    /// Returns whether the flow passes the filter. Parses the document only if the head passes and the filter has a
+    /// containment.
+    ///
+    /// # Errors
+    /// A [`Refusal`] if the document was written by SQL and [`Flow::parse`] would reject it.
+    pub fn matches(&self, flow: &Flow) -> Result<bool, Refusal> {
         let head = flow.head();
         let by_head = self.filter.state.is_none_or(|state| head.state == state)
             && self.filter.auto_restart.is_none_or(|auto_restart| head.auto_restart == auto_restart)
@@ -34,12 +43,15 @@ impl<'q> Matcher<'q> {
     }
 }
 
-/// Whether the value contains the template: an object has each of its members, and theirs contain what it says; an array
-/// has each of its elements somewhere, in whatever order and number; scalars are equal, numbers by value.
+/// Returns whether the value contains the template.
+///
+/// - An object contains an object if it contains each of its members.
+/// - An array contains an array if it contains each of its elements, in any order and number.
+/// - Scalars must be equal, numbers by value.
 fn contains(value: &Node<'_>, template: &Node<'_>) -> bool {
     match (value, template) {
         (Node::Object(members), Node::Object(wanted)) if wanted.len() > 16 => {
-            // Many names in many members: one walk over each, not one over the members for each name.
+            // A map, because searching a large object for each of many names is quadratic.
             let members: HashMap<_, _> = members.iter().map(|(name, member)| (name, member)).collect();
             wanted.iter().all(|(name, wanted)| members.get(name).is_some_and(|member| contains(member, wanted)))
         }
@@ -72,9 +84,9 @@ mod tests {
         assert!(!contains(&all, &other));
     }
 
-    /// Each answer is PostgreSQL 15's to `SELECT value @> template`.
+    /// The expected results are those of `SELECT value @> template` in PostgreSQL 15.
     #[test]
-    fn containment_is_postgresql_s() {
+    fn containment_follows_postgresql() {
         let cases = [
             (r#"{"a":1,"b":2}"#, r#"{"a":1}"#, true),
             (r#"{"a":1}"#, r#"{"a":1,"b":2}"#, false),

@@ -1,11 +1,12 @@
-//! One page of two.
+//! Pages of two repositories as one page.
 
-use super::{Keys, compare};
+use super::keys::{Keys, compare};
 use crate::flow::Head;
 use crate::repository::{Cursor, ListQuery, Page, Stored};
 
-/// The page of two lists together that have no flow in common, from the page of each that answers the same query.
-pub(crate) fn merge<T>(
+/// Returns the page of two repositories together. Both pages answer the same query, and no flow is in both
+/// repositories.
+pub fn merge<T>(
     query: &ListQuery,
     one: Page<Stored<T>>,
     other: Page<Stored<T>>,
@@ -17,7 +18,7 @@ pub(crate) fn merge<T>(
     items.sort_by(|a, b| {
         compare(&query.sort, &Keys::new(head(&a.item), &a.version), &Keys::new(head(&b.item), &b.version))
     });
-    // One that has more has given a whole page.
+    // A repository that has more flows has returned a whole page.
     let more = items.len() > limit || one.next.is_some() || other.next.is_some();
     items.truncate(limit);
     let last = items.last().filter(|_| more);

@@ -1,32 +1,55 @@
-//! Lists of flows that are in memory: filter, order, page, as PostgreSQL does with an index.
+//! Lists of flows in memory: filters, orders and pages with the same results as the SQL of the PostgreSQL backend.
+//!
+//! [`list`] is the implementation of [`FlowRepository::list`](crate::repository::FlowRepository::list) for a backend
+//! that has its flows in memory. [`merge`] combines the pages of two repositories, as the decorator
+//! [`Ephemeral`](crate::Ephemeral) does.
 
+mod keys;
 mod matching;
 mod merging;
 
 use std::cmp::Ordering;
 
-use chrono::{DateTime, Utc};
-use uuid::Uuid;
+use self::keys::{Keys, compare};
+pub use self::matching::Matcher;
+pub use self::merging::merge;
+use crate::flow::{Flow, Refusal};
+use crate::repository::{Cursor, ListQuery, Page, RepositoryError, Result, Stored};
 
-pub(crate) use self::matching::Matcher;
-pub(crate) use self::merging::merge;
-use crate::flow::{Flow, Head, Refusal};
-use crate::repository::{Cursor, ListQuery, Page, RepositoryError, Result, Sort, SortField, Stored, Version};
-
-/// One page of the flows that pass the filter.
+/// Returns one page of these flows: filtered, sorted and cut as the query requires.
+///
+/// ```
+/// use strom_store::Flow;
+/// use strom_store::listing;
+/// use strom_store::repository::{Author, ListQuery, Revision, Stored, Version};
+///
+/// let now = chrono::Utc::now();
+/// let version = Version::new(Revision::FIRST, now, now, Author::new("docs"));
+/// let flow = |name| Flow::parse(&format!(r#"{{"id": "{}", "name": "{name}"}}"#, uuid::Uuid::new_v4()));
+/// let flows = [flow("b")?, flow("a")?].map(|item| Stored { item, version: version.clone() });
+///
+/// let query = ListQuery { limit: Some(1), count: true, ..ListQuery::default() };
+/// let page = listing::list(flows.iter(), &query)?;
+/// assert_eq!(page.items[0].item.head().name, "a");
+/// assert_eq!(page.total, Some(2));
+///
+/// let query = ListQuery { after: page.next, ..query };
+/// assert_eq!(listing::list(flows.iter(), &query)?.items[0].item.head().name, "b");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 ///
 /// # Errors
-/// [`RepositoryError::Corrupt`] for a document that somebody wrote by SQL and that no other way would have taken.
-pub(crate) fn list<'a>(
-    flows: impl Iterator<Item = &'a Stored<Flow>>,
-    query: &ListQuery,
-) -> Result<Page<&'a Stored<Flow>>> {
+/// [`RepositoryError::Corrupt`] if the containment of the filter cannot be parsed. A flow whose document was written by SQL,
+/// and that [`Flow::parse`] rejects, contains nothing: it is logged, and does not fail the list of all others.
+pub fn list<'a>(flows: impl Iterator<Item = &'a Stored<Flow>>, query: &ListQuery) -> Result<Page<&'a Stored<Flow>>> {
     let corrupt = |refusal: Refusal| RepositoryError::Corrupt(refusal.to_string());
     let matcher = Matcher::new(&query.filter).map_err(corrupt)?;
     let mut found = Vec::new();
     for stored in flows {
-        if matcher.matches(&stored.item).map_err(corrupt)? {
-            found.push(stored);
+        match matcher.matches(&stored.item) {
+            Ok(true) => found.push(stored),
+            Ok(false) => {}
+            Err(refusal) => tracing::warn!(id = %stored.item.id(), %refusal, "a list omits a flow that cannot be read"),
         }
     }
     let total = query.count.then_some(found.len() as u64);
@@ -38,7 +61,7 @@ pub(crate) fn list<'a>(
     let more = found.len() > limit;
     let order = |a: &&Stored<Flow>, b: &&Stored<Flow>| compare(sort, &Keys::of(a), &Keys::of(b));
     if more {
-        // What is on later pages need not be sorted.
+        // The flows of later pages need not be sorted.
         found.select_nth_unstable_by(limit, order);
         found.truncate(limit);
     }
@@ -46,40 +69,4 @@ pub(crate) fn list<'a>(
     let last = found.last().filter(|_| more);
     let next = last.map(|last| Cursor::behind(sort, last.item.head(), &last.version));
     Ok(Page { items: found, next, total })
-}
-
-/// What flows are sorted by.
-struct Keys<'a> {
-    name: &'a str,
-    created_at: DateTime<Utc>,
-    updated_at: DateTime<Utc>,
-    id: Uuid,
-}
-
-impl<'a> Keys<'a> {
-    fn of(stored: &'a Stored<Flow>) -> Self {
-        Self::new(stored.item.head(), &stored.version)
-    }
-
-    fn new(head: &'a Head, version: &Version) -> Self {
-        Self { name: &head.name, created_at: version.created_at, updated_at: version.updated_at, id: head.id.as_uuid() }
-    }
-
-    fn at(cursor: &'a Cursor) -> Self {
-        Self { name: &cursor.name, created_at: cursor.created_at, updated_at: cursor.updated_at, id: cursor.id }
-    }
-}
-
-/// Names by bytes; flows that are equal in every key by id, in the direction of the last one.
-fn compare(sort: &Sort, a: &Keys<'_>, b: &Keys<'_>) -> Ordering {
-    let by_keys = sort.keys().iter().map(|key| {
-        let ordering = match key.field {
-            SortField::Name => a.name.cmp(b.name),
-            SortField::CreatedAt => a.created_at.cmp(&b.created_at),
-            SortField::UpdatedAt => a.updated_at.cmp(&b.updated_at),
-        };
-        if key.descending { ordering.reverse() } else { ordering }
-    });
-    let by_id = if sort.ends_descending() { b.id.cmp(&a.id) } else { a.id.cmp(&b.id) };
-    by_keys.fold(Ordering::Equal, Ordering::then).then(by_id)
 }

@@ -1,4 +1,4 @@
-//! sqlx's errors, and what they mean to a caller.
+//! Errors of statements, and their meaning for a caller.
 
 use std::io;
 use std::time::Duration;
@@ -9,18 +9,19 @@ use crate::repository::RepositoryError;
 
 pub(super) type Result<T> = std::result::Result<T, Error>;
 
-/// What a statement can end in. Private: SQL and the server's words stay in here, or go to the log.
+/// The error of a statement. Private: SQL and the server's messages stay inside the backend or go to the log.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Error {
     #[error(transparent)]
     Sqlx(#[from] sqlx::Error),
     #[error(transparent)]
     Repository(#[from] RepositoryError),
-    /// The server is still sending; to read all of it and throw it away would take longer than to connect anew.
-    #[error("nobody reads the answer any more")]
+    /// The reader of a stream has left while the server still sends rows. Reading all of them takes longer than
+    /// reconnecting.
+    #[error("the reader has closed the stream")]
     ReaderLeft,
-    /// A list of changes that is read while it is written.
-    #[error("the changes cannot be read: {0}")]
+    /// The caller's list of changes, which is read during the write.
+    #[error("cannot read the changes: {0}")]
     Unreadable(#[source] io::Error),
 }
 
@@ -32,14 +33,14 @@ impl Error {
         }
     }
 
-    /// "cached plan must not change result type": a column has changed since this connection prepared the statement. It
-    /// would fail for ever on this connection and succeeds on a new one.
+    /// "cached plan must not change result type": a column has changed since this connection prepared the statement.
+    /// The statement fails forever on this connection, and succeeds on a new one.
     pub(super) fn is_stale_plan(&self) -> bool {
         self.code().as_deref() == Some("0A000")
     }
 
-    /// The connection is not to be used any more, and a new one may be: it broke off, the server ends its sessions, or one
-    /// side does not listen.
+    /// The connection is unusable, but a new one may work: it was cut, the server ends its sessions, or one side does
+    /// not answer.
     pub(super) fn is_lost_connection(&self) -> bool {
         match self {
             Self::Repository(RepositoryError::Unavailable { .. }) | Self::ReaderLeft => true,
@@ -48,41 +49,50 @@ impl Error {
         }
     }
 
-    /// The user may not do it.
+    /// The user lacks a privilege.
     pub(super) fn is_denied(&self) -> bool {
         self.code().as_deref() == Some("42501")
     }
 
-    fn is_recorded_twice(&self) -> bool {
+    /// Another writer has recorded the same revision at the same time.
+    fn is_duplicate_revision(&self) -> bool {
         matches!(self, Self::Sqlx(sqlx::Error::Database(error)) if error.constraint() == Some("flow_changes_by_revision"))
     }
 
-    /// A write came to a server that cannot be written: a standby, perhaps the primary of a while ago.
+    /// The server rejects writes: it is a standby, perhaps a former primary.
     pub(super) fn is_read_only_server(&self) -> bool {
         self.code().as_deref() == Some("25006")
     }
 
-    /// Serialization failure or deadlock: nothing was written, and the same again can succeed at once. A standby says so as
-    /// well when it cancels a statement whose rows it has to remove:
+    /// Serialization failure, deadlock, or duplicate revision: nothing was written, and a retry can succeed at once. A
+    /// standby also reports a serialization failure when it cancels a statement whose rows it has to remove:
     /// <https://www.postgresql.org/docs/current/hot-standby.html#HOT-STANDBY-CONFLICT>.
-    ///
-    /// So does a revision that somebody else has recorded at this moment.
     pub(super) fn is_race(&self) -> bool {
-        matches!(self.code().as_deref(), Some("40001" | "40P01")) || self.is_recorded_twice()
+        matches!(self.code().as_deref(), Some("40001" | "40P01")) || self.is_duplicate_revision()
     }
 }
 
-/// How long a client had better wait for a database that is away.
-pub(super) const RETRY_AFTER: Duration = Duration::from_secs(2);
+/// When a client should retry during an outage.
+const RETRY_AFTER: Duration = Duration::from_secs(2);
 
-/// Nobody was asked for anything.
+/// The error of a call that sent nothing to the server.
 pub(super) fn unavailable(reason: impl Into<String>) -> RepositoryError {
-    RepositoryError::Unavailable { reason: reason.into(), retry_after: RETRY_AFTER, is_open: false }
+    RepositoryError::Unavailable { reason: reason.into(), retry_after: RETRY_AFTER, outcome_unknown: false }
 }
 
-/// There is no answer to what was asked, and the server may have heard it.
+/// The error of a call without an answer. The server may have received it.
 pub(super) fn unanswered(reason: impl Into<String>) -> RepositoryError {
-    RepositoryError::Unavailable { reason: reason.into(), retry_after: RETRY_AFTER, is_open: true }
+    RepositoryError::Unavailable { reason: reason.into(), retry_after: RETRY_AFTER, outcome_unknown: true }
+}
+
+/// The error of a read. A read without an answer has written nothing, whatever the server received.
+pub(super) fn of_read(error: Error) -> RepositoryError {
+    match error.into() {
+        RepositoryError::Unavailable { reason, retry_after, .. } => {
+            RepositoryError::Unavailable { reason, retry_after, outcome_unknown: false }
+        }
+        other => other,
+    }
 }
 
 impl From<Error> for RepositoryError {
@@ -93,10 +103,12 @@ impl From<Error> for RepositoryError {
             Error::Unreadable(_) => Self::Failed(error.into()),
             Error::Sqlx(sqlx::Error::Database(error)) => from_database(error),
             Error::Sqlx(sqlx::Error::Io(error)) => unanswered(format!("the connection was lost: {error}")),
-            // Half an answer, or none: a connection that was cut in the middle of it.
+            // An incomplete answer: the connection was cut in the middle of it.
             Error::Sqlx(sqlx::Error::Protocol(error)) => unanswered(format!("the connection was lost: {error}")),
-            Error::Sqlx(sqlx::Error::Tls(error)) => unavailable(format!("no secure connection: {error}")),
-            Error::Sqlx(sqlx::Error::PoolClosed) => unavailable("Strom is shutting down"),
+            Error::Sqlx(sqlx::Error::Tls(error)) => {
+                unavailable(format!("cannot establish a secure connection: {error}"))
+            }
+            Error::Sqlx(sqlx::Error::PoolClosed) => unavailable("the instance is shutting down"),
             Error::Sqlx(sqlx::Error::ColumnDecode { index, source }) => {
                 Self::Corrupt(format!("column {index} of `flows`: {source}"))
             }
@@ -105,7 +117,7 @@ impl From<Error> for RepositoryError {
     }
 }
 
-/// By error code. Source: <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
+/// Maps error codes. Source: <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
 fn from_database(error: Box<dyn DatabaseError>) -> RepositoryError {
     let code = error.code().unwrap_or_default();
     let message = error.message();

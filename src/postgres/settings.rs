@@ -1,20 +1,46 @@
-//! How the backend works beside its address.
+//! Settings of the PostgreSQL backend.
 
-use super::DatabaseUrl;
+use super::connection::DatabaseUrl;
 use crate::repository::Retention;
 
-/// How the backend works beside its address. The default is what a program wants that fails where there is no database.
+/// Settings of the PostgreSQL backend in addition to its URL. The defaults suit a program that must not start without
+/// its database.
 #[derive(Debug, Clone, Default)]
+#[non_exhaustive]
 pub struct Settings {
-    /// How much history is kept.
+    /// How much history the store retains.
     pub retention: Retention,
-    /// Where the schema is brought up to date, when not at the address of everything else: a pooler that hands out its
-    /// connections by the transaction cannot carry the locks of a migration.
+    /// Where the schema is migrated, if not at the URL of everything else: a pooler that assigns a connection per
+    /// transaction cannot hold the locks of a migration.
     pub migrations: Option<DatabaseUrl>,
-    /// Whether it only reads, which a standby can serve, never migrates, and refuses every change. A JSON file cannot be
-    /// opened so: what it holds is in the file and the journal together, which change while one Strom has them and are set
-    /// right by whoever opens them next. Nobody can read both beside it, and to open them without it is to write.
+    /// Whether the repository rejects every change and migrates nothing, as a standby requires.
     pub read_only: bool,
-    /// Whether it opens although nobody answers at the address, and is away until somebody does.
-    pub opens_while_away: bool,
+    /// Whether the repository opens while the server is unreachable. Calls fail until the server answers.
+    pub open_unreachable: bool,
+}
+
+impl Settings {
+    /// Sets [`retention`](Self::retention).
+    #[must_use]
+    pub fn with_retention(self, retention: Retention) -> Self {
+        Self { retention, ..self }
+    }
+
+    /// Sets [`migrations`](Self::migrations).
+    #[must_use]
+    pub fn with_migrations(self, migrations: Option<DatabaseUrl>) -> Self {
+        Self { migrations, ..self }
+    }
+
+    /// Sets [`read_only`](Self::read_only).
+    #[must_use]
+    pub fn with_read_only(self, read_only: bool) -> Self {
+        Self { read_only, ..self }
+    }
+
+    /// Sets [`open_unreachable`](Self::open_unreachable).
+    #[must_use]
+    pub fn with_open_unreachable(self, open_unreachable: bool) -> Self {
+        Self { open_unreachable, ..self }
+    }
 }

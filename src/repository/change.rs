@@ -1,125 +1,67 @@
-//! What can be done to flows, under which condition, by whom.
+//! One change to one flow, and its outcome.
 
-use std::fmt;
-use std::sync::Arc;
-
-use chrono::{DateTime, SubsecRound, Utc};
-
-use super::{Chronicle, Stored, Version, ViolationKind};
+use super::chronicle::Chronicle;
+use super::precondition::Precondition;
+use super::revision::Revision;
+use super::stored::{Stored, Version};
 use crate::flow::{Flow, FlowId};
 
-/// The number of a flow's change, counted from 1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Revision(u64);
-
-impl Revision {
-    /// The revision of a flow whose id never existed before.
-    pub const FIRST: Self = Self(1);
-
-    /// The highest that a store takes from another one; beyond it somebody has played with the number. As many are left to
-    /// count on before JavaScript cannot tell them apart.
-    pub const HIGHEST_ADOPTED: Self = Self(1 << 52);
-
-    /// The revision with this number.
-    pub fn new(number: u64) -> Self {
-        Self(number)
-    }
-
-    /// Its number.
-    pub fn number(self) -> u64 {
-        self.0
-    }
-
-    /// The one after it.
-    pub fn next(self) -> Self {
-        Self(self.0 + 1)
-    }
-}
-
-impl fmt::Display for Revision {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-/// Who or what made a change: the name of a key, `cli`, `sql`, `file`. Cheap to clone.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Author(Arc<str>);
-
-impl Author {
-    /// Who edited the JSON file by hand or by another program.
-    pub fn file() -> Self {
-        Self("file".into())
-    }
-
-    /// The author of this name. Control characters are left out and the rest is cut after 100 characters, so that every
-    /// backend can hold it and a terminal can show it.
-    pub fn new(name: &str) -> Self {
-        Self(name.chars().filter(|c| !c.is_control()).take(100).collect::<String>().into())
-    }
-
-    /// The name.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-/// When a change is made, and by whom. Minted at the edge, by whoever calls the repository.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stamp {
-    pub(crate) at: DateTime<Utc>,
-    pub(crate) author: Author,
-}
-
-impl Stamp {
-    /// A stamp; the time is cut to microseconds, the precision of PostgreSQL's `timestamptz`.
-    pub fn new(at: DateTime<Utc>, author: Author) -> Self {
-        Self { at: at.trunc_subsecs(6), author }
-    }
-}
-
 /// One change to one flow.
+///
+/// Exhaustive on purpose: a backend must implement every change, so another one is a breaking change.
+///
+/// ```
+/// use strom_store::repository::{Change, Precondition, Revision};
+/// use strom_store::Flow;
+///
+/// let flow = Flow::parse(r#"{"id": "6f1d3c5e-0000-4000-8000-000000000001", "name": "Studio 1"}"#)?;
+/// let seen = Revision::new(4);
+/// assert_eq!(Change::create(flow.clone()).precondition(), Precondition::Absent);
+/// assert_eq!(Change::replace_at(flow.clone(), seen).precondition(), Precondition::At(seen));
+/// assert_eq!(Change::delete(flow.id()).precondition(), Precondition::Present);
+/// # Ok::<(), strom_store::Refusal>(())
+/// ```
 #[derive(Debug, Clone)]
 pub enum Change {
-    /// Store this document under its id.
+    /// Stores the document under its id.
     Put(Flow, Precondition),
-    /// As `Put`; the history calls it a restore.
+    /// Stores the document of an earlier revision. As `Put`, but the history calls it a restore.
     Restore(Flow, Precondition),
-    /// Take the flow away.
+    /// Deletes the flow. Its history stays.
     Delete(FlowId, Precondition),
-    /// Store a flow that moves here from another store, with the version that it had there: its revision, times and
-    /// author, not those of the stamp. Its id must be free. Where this store has given that revision to the id before, the
-    /// flow gets the one after the last that was given. What [`Ephemeral`](crate::Ephemeral) keeps in memory has the versions
-    /// of memory all the same.
+    /// Stores a flow of another store with the version that it had there: its revision, times and author, not those of
+    /// the stamp. Its id must be free. If this store has assigned that revision to the id before, the flow gets the
+    /// revision after the last one that was assigned. [`Ephemeral`](crate::Ephemeral) assigns new versions to ephemeral
+    /// flows all the same.
     Adopt(Stored<Flow>),
-    /// As `Adopt`, with the history that the flow had there, or the history alone of one that was deleted. Each of its records
-    /// becomes one of this store, in the feed as well. Those with revisions that this store has given to the id before
-    /// are left out; where that leaves nothing of a deleted flow, nothing happens.
+    /// Stores a flow of another store with its history, or only the history of a deleted flow. As `Adopt` for the flow.
+    /// Each record becomes a record of this store, also in the feed. Records are omitted if this store has assigned
+    /// their revision to the id before. If this omits every record of a deleted flow, the change has no effect.
     Inherit(Chronicle),
 }
 
 impl Change {
-    /// Stores a flow whose id must be free.
+    /// Returns a change that stores a flow under an id that must be free.
     pub fn create(flow: Flow) -> Self {
         Self::Put(flow, Precondition::Absent)
     }
 
-    /// Replaces a flow that must be there.
+    /// Returns a change that replaces a flow that must exist.
     pub fn replace(flow: Flow) -> Self {
         Self::Put(flow, Precondition::Present)
     }
 
-    /// Replaces a flow that must still be at this revision.
+    /// Returns a change that replaces a flow that must be at this revision.
     pub fn replace_at(flow: Flow, revision: Revision) -> Self {
         Self::Put(flow, Precondition::At(revision))
     }
 
-    /// Takes a flow away that must be there.
+    /// Returns a change that deletes a flow that must exist.
     pub fn delete(id: FlowId) -> Self {
         Self::Delete(id, Precondition::Present)
     }
 
-    /// The flow it stores; `None` for a deletion, and for the history of a deleted flow.
+    /// Returns the flow that the change stores; `None` for a deletion and for the history of a deleted flow.
     pub fn flow(&self) -> Option<&Flow> {
         match self {
             Self::Put(flow, _) | Self::Restore(flow, _) => Some(flow),
@@ -129,7 +71,7 @@ impl Change {
         }
     }
 
-    /// The flow it concerns.
+    /// Returns the id of the flow.
     pub fn id(&self) -> FlowId {
         match self {
             Self::Put(flow, _) | Self::Restore(flow, _) => flow.id(),
@@ -139,8 +81,9 @@ impl Change {
         }
     }
 
-    /// The same under another condition; an adoption has but one.
-    pub(crate) fn under(self, precondition: Precondition) -> Self {
+    /// Returns the same change with another precondition. `Adopt` and `Inherit` always require a free id.
+    #[must_use]
+    pub fn with_precondition(self, precondition: Precondition) -> Self {
         match self {
             Self::Put(flow, _) => Self::Put(flow, precondition),
             Self::Restore(flow, _) => Self::Restore(flow, precondition),
@@ -149,7 +92,7 @@ impl Change {
         }
     }
 
-    /// Under which condition it is made.
+    /// Returns the precondition of the change.
     pub fn precondition(&self) -> Precondition {
         match self {
             Self::Put(_, precondition) | Self::Restore(_, precondition) | Self::Delete(_, precondition) => {
@@ -160,55 +103,37 @@ impl Change {
     }
 }
 
-/// What must be true of a flow for its change to be made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Precondition {
-    /// Nothing: create or replace. To delete without a flow being there is a change without effect.
-    Any,
-    /// No flow has this id.
-    Absent,
-    /// The flow exists, at whatever revision.
-    Present,
-    /// The flow exists at just this revision.
-    At(Revision),
-}
-
-impl Precondition {
-    /// What is the case instead, of a flow that is this or is not there; `None` when it holds.
-    pub(crate) fn violation(self, current: Option<&Stored<Flow>>) -> Option<ViolationKind> {
-        match (self, current) {
-            (Self::Any, _) | (Self::Absent, None) | (Self::Present, Some(_)) => None,
-            (Self::Absent, Some(_)) => Some(ViolationKind::AlreadyExists),
-            (Self::Present | Self::At(_), None) => Some(ViolationKind::NotFound),
-            (Self::At(expected), Some(current)) => (current.version.revision != expected)
-                .then(|| ViolationKind::Stale { expected, current: Box::new(current.clone()) }),
-        }
-    }
-}
-
-/// What came of a change.
+/// The outcome of a change, with the version of the flow.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Applied {
-    /// The flow.
+    /// The id of the flow.
     pub id: FlowId,
-    /// What happened to it.
+    /// What the change did.
     pub outcome: Outcome,
-    /// Its version now; for a deleted flow the revision, time and author of the deletion. `None` when there was nothing
-    /// to delete.
+    /// The current version of the flow. For a deleted flow, the revision, time and author of its deletion. `None` for
+    /// [`Outcome::Absent`].
     pub version: Option<Version>,
 }
 
-/// What happened to a flow.
+impl Applied {
+    /// Returns the outcome of a change.
+    pub const fn new(id: FlowId, outcome: Outcome, version: Option<Version>) -> Self {
+        Self { id, outcome, version }
+    }
+}
+
+/// What a change did to a flow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// It is new.
+    /// The flow was created.
     Created,
-    /// What people wrote has changed: a new revision.
+    /// The content was replaced: the flow has a new revision.
     Replaced,
-    /// At most runtime members have changed: stored, but no new revision.
+    /// The content is the same: no new revision. Runtime members may have changed and are stored.
     Unchanged,
-    /// It is gone.
+    /// The flow was deleted.
     Deleted,
-    /// There was nothing to delete.
+    /// Nothing: the flow to delete does not exist.
     Absent,
 }

@@ -1,48 +1,52 @@
-//! A flow with what it was before: how histories move from one store into another.
+//! A flow of another store with its history.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SubsecRound, Utc};
 
-use super::{Operation, Record, Revision, Stored};
+use super::feed_cursor::FeedCursor;
+use super::record::{Operation, Record};
+use super::revision::Revision;
+use super::stored::Stored;
 use crate::flow::{Flow, FlowId, Refusal, Runtime};
 
-/// A flow of another store, there or deleted, with the revisions that are kept of it. See
+/// A flow of another store with its retained revisions, whether the flow exists or was deleted. See
 /// [`Change::Inherit`](super::Change::Inherit).
 #[derive(Debug, Clone)]
 pub struct Chronicle {
     id: FlowId,
-    /// One per revision, ascending; the last has made the flow what it is, or has deleted it.
+    /// One per revision, ascending. The last one describes `now`, or the deletion.
     records: Vec<Record<Flow>>,
     now: Option<Stored<Flow>>,
 }
 
-/// Records that are not the history of one flow.
+/// Why records are not the history of one flow.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidChronicle {
-    /// There is neither a flow nor a record.
-    #[error("there is nothing in it")]
+    /// Neither a flow nor a record is given.
+    #[error("it contains neither a flow nor a record")]
     Empty,
-    /// They tell of several flows.
-    #[error("its records tell of several flows")]
+    /// The records belong to several flows.
+    #[error("its records belong to several flows")]
     SeveralFlows,
-    /// A revision that no flow can have, or that does not come behind the one before it.
-    #[error("its revision {0} is not one that can follow")]
+    /// A revision is out of range, or does not follow the revision before it.
+    #[error("its revision {0} is out of range or out of order")]
     Revision(Revision),
-    /// The last record does not delete the flow, which is not there.
-    #[error("the flow is not there, and its last record is no deletion")]
+    /// The flow does not exist, but the last record is not a deletion.
+    #[error("the flow does not exist, but its last record is not a deletion")]
     NotDeleted,
-    /// A document that no store takes.
+    /// No store accepts this document.
     #[error("a document cannot be stored: {0}")]
     Document(#[from] Refusal),
 }
 
 impl Chronicle {
-    /// The flow as it is now, or `None` when it was deleted, and its records as
-    /// [`histories`](super::FlowRepository::histories) tells them. What was recorded after `now` was read is left out, and
-    /// where the records do not say what the flow is now, a record is added that does.
+    /// Returns the chronicle of a flow. `now` is the current flow, or `None` if it was deleted. `records` are its
+    /// records as [`histories`](super::FlowRepository::histories) returns them. Records that are newer than `now` are
+    /// removed. If no record describes `now`, one is added. Times are truncated to microseconds.
     ///
     /// # Errors
-    /// When they are not the records of one flow in the order of its revisions, the last a deletion where there is no flow.
+    /// [`InvalidChronicle`] if the records do not belong to one flow, are not in the order of its revisions, or do not
+    /// end with a deletion although the flow does not exist.
     pub fn new(now: Option<Stored<Flow>>, mut records: Vec<Record<Flow>>) -> Result<Self, InvalidChronicle> {
         records.retain(|record| {
             record.operation != Operation::State
@@ -64,40 +68,46 @@ impl Chronicle {
         let wrong = before.zip(&records).find(|(before, record)| {
             !possible.contains(&record.revision) || before.is_some_and(|before| record.revision <= before)
         });
-        match wrong {
-            Some((_, record)) => Err(InvalidChronicle::Revision(record.revision)),
-            None => Ok(Self { id, records, now }),
+        if let Some((_, record)) = wrong {
+            return Err(InvalidChronicle::Revision(record.revision));
         }
+        for record in &mut records {
+            record.at = record.at.trunc_subsecs(6);
+        }
+        Ok(Self { id, records, now })
     }
 
-    /// Which flow it is.
+    /// Returns the id of the flow.
     pub fn id(&self) -> FlowId {
         self.id
     }
 
-    /// The flow, unless it was deleted.
+    /// Returns the flow, or `None` if it was deleted.
     pub fn now(&self) -> Option<&Stored<Flow>> {
         self.now.as_ref()
     }
 
-    /// Its revisions in their order. The last has made the flow what it is, or has deleted it.
+    /// Returns one record per retained revision, in ascending order. The last one describes the current flow or its
+    /// deletion.
     pub fn records(&self) -> &[Record<Flow>] {
         &self.records
     }
 
-    /// When the flow was created that each record tells of, as far as the records say.
-    pub(crate) fn births(&self) -> Vec<DateTime<Utc>> {
+    /// Returns, for each record, when the flow was created. A flow that was deleted and created again has several
+    /// creation times. If the record of a creation is no longer retained, the time of the oldest retained record stands
+    /// for it.
+    pub fn creation_times(&self) -> Vec<DateTime<Utc>> {
         let lives = self.records.split_inclusive(|record| record.operation == Operation::Delete);
-        let mut births: Vec<_> = lives.flat_map(|life| vec![life[0].at; life.len()]).collect();
+        let mut creation_times: Vec<_> = lives.flat_map(|life| vec![life[0].at; life.len()]).collect();
         if let Some(now) = &self.now {
             let ended = self.records.iter().rposition(|record| record.operation == Operation::Delete);
-            births[ended.map_or(0, |place| place + 1)..].fill(now.version.created_at);
+            creation_times[ended.map_or(0, |index| index + 1)..].fill(now.version.created_at);
         }
-        births
+        creation_times
     }
 }
 
-/// Takes care that the last record is the one of what the flow is now.
+/// Makes the last record describe the current flow.
 fn end_with(now: &Stored<Flow>, records: &mut Vec<Record<Flow>>) -> Result<(), InvalidChronicle> {
     let version = &now.version;
     let same = records.pop_if(|last| last.revision == version.revision);
@@ -107,12 +117,12 @@ fn end_with(now: &Stored<Flow>, records: &mut Vec<Record<Flow>>) -> Result<(), I
         _ => Operation::Create,
     };
     let item = match same {
-        // What an engine has reported since makes no record.
-        Some(same) if same.item.hash(Runtime::Left)? == now.item.hash(Runtime::Left)? => same.item,
+        // A report since then makes no record.
+        Some(same) if same.item.hash(Runtime::Exclude)? == now.item.hash(Runtime::Exclude)? => same.item,
         _ => now.item.clone(),
     };
     records.push(Record {
-        cursor: super::FeedCursor::NOWHERE,
+        cursor: FeedCursor::NOWHERE,
         operation,
         item,
         revision: version.revision,

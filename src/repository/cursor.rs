@@ -1,4 +1,4 @@
-//! A place in an ordered list that stays true while flows come and go: the sort keys of the last flow seen, and its id.
+//! Positions in an ordered list.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,10 +9,14 @@ use chrono::{DateTime, Datelike, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Sort, Version};
-use crate::flow::Head;
+use super::sort::Sort;
+use super::stored::Version;
+use crate::flow::{FlowId, Head};
 
-/// The last flow of a page. Opaque to clients: printed and read as URL-safe text.
+/// A position in an ordered list: the sort keys and the id of the last flow of a page.
+///
+/// It stays valid while flows are created and deleted, also if that flow is deleted. Clients treat it as opaque: it
+/// prints as URL-safe text and parses from it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Cursor {
@@ -24,8 +28,8 @@ pub struct Cursor {
 }
 
 impl Cursor {
-    /// The place behind this flow in this order.
-    pub(crate) fn behind(sort: &Sort, head: &Head, version: &Version) -> Self {
+    /// Returns the position after this flow in this order.
+    pub fn behind(sort: &Sort, head: &Head, version: &Version) -> Self {
         Self {
             sort: fingerprint(sort),
             name: head.name.clone(),
@@ -35,7 +39,27 @@ impl Cursor {
         }
     }
 
-    /// Whether it marks a place in this order; in another one it would skip or repeat flows.
+    /// Returns the name of the last flow.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Returns when the last flow was created.
+    pub fn created_at(&self) -> DateTime<Utc> {
+        self.created_at
+    }
+
+    /// Returns when the revision of the last flow was made.
+    pub fn updated_at(&self) -> DateTime<Utc> {
+        self.updated_at
+    }
+
+    /// Returns the id of the last flow.
+    pub fn id(&self) -> FlowId {
+        self.id.into()
+    }
+
+    /// Returns whether the cursor is a position in this order. In another order it would skip or repeat flows.
     pub fn belongs_to(&self, sort: &Sort) -> bool {
         self.sort == fingerprint(sort)
     }
@@ -52,20 +76,21 @@ impl fmt::Display for Cursor {
     }
 }
 
+/// Parses the text that `Display` prints.
 impl FromStr for Cursor {
     type Err = InvalidCursor;
 
     fn from_str(text: &str) -> Result<Self, InvalidCursor> {
         let json = URL_SAFE_NO_PAD.decode(text).map_err(|_| InvalidCursor)?;
         let cursor: Self = serde_json::from_slice(&json).map_err(|_| InvalidCursor)?;
-        // Only what we print; PostgreSQL could not even read the rest.
+        // `Display` prints nothing else, and PostgreSQL could not read it.
         let in_range = |time: DateTime<Utc>| (0..=9999).contains(&time.year());
         let ours = !cursor.name.contains('\0') && in_range(cursor.created_at) && in_range(cursor.updated_at);
         if ours { Ok(cursor) } else { Err(InvalidCursor) }
     }
 }
 
-/// A text that is no cursor of ours, or one of another order.
+/// A text that is not a cursor of a list, or a cursor of another order.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("not a cursor of this list; begin again without one")]
+#[error("not a cursor of this list; restart without a cursor")]
 pub struct InvalidCursor;

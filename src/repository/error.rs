@@ -1,111 +1,88 @@
-//! What can go wrong, as outcomes that a caller can act on.
+//! Errors of a repository, as outcomes that a caller can act on.
 
 use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
-use super::{Revision, Stored};
-use crate::flow::{Flow, FlowId};
+use super::precondition::Violation;
+use super::revision::InvalidRevision;
+use crate::flow::FlowId;
 
-/// Why a repository call did not do what it was asked to do.
+/// The result of a repository call.
+pub type Result<T> = std::result::Result<T, RepositoryError>;
+
+/// Why a repository call failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RepositoryError {
-    /// Preconditions do not hold; nothing was written. Read again, decide again.
+    /// Preconditions do not hold. Nothing was written. Read the flows again and decide again.
     #[error("{}", Violations(.0))]
     Conflict(Vec<Violation>),
-    /// Two changes of one call concern the same flow; nothing was written.
-    #[error("two changes in one call concern the flow {0}")]
+    /// Two changes of one call concern the same flow. Nothing was written.
+    #[error("two changes of one call concern the flow {0}: send one change per flow")]
     RepeatedId(FlowId),
-    /// The storage does not answer. Try again later.
+    /// The storage is unreachable or closed. Try again later.
     #[error("the storage is not available: {reason}")]
     Unavailable {
-        /// Why, without secrets.
+        /// The reason, without secrets.
         reason: String,
-        /// When it is worth trying again.
+        /// The recommended delay before another attempt.
         retry_after: Duration,
-        /// Whether a write may have happened all the same. Else nothing was written.
-        is_open: bool,
+        /// Whether the changes may have been made all the same. If false, nothing was written. Always false for reads.
+        outcome_unknown: bool,
     },
-    /// The storage answers, but has no room for another call just now; nothing was written. Try again later.
+    /// The storage responds but accepts no further call at the moment. Nothing was written. Try again later.
     #[error("the storage is busy: {0}")]
     Busy(String),
-    /// The storage cannot be written: a standby, a read-only file or directory; nothing was written.
+    /// The storage cannot be written: a standby server, a read-only file or directory. Nothing was written.
     #[error("the storage is read-only: {0}")]
     ReadOnly(String),
-    /// This instance was told to read only, whatever the storage would allow; nothing was written. Write through another
+    /// This instance was opened read-only, whatever the storage allows. Nothing was written. Write through another
     /// instance.
-    #[error("this instance only reads; write through one that was not opened read-only")]
+    #[error("this instance is read-only; write through an instance that was not opened read-only")]
     ReadOnlyInstance,
-    /// There is no room in memory for ephemeral flows as large as these; nothing was written. Delete some, or store
-    /// some.
-    #[error("ephemeral flows may take {limit} bytes, and with this they would take {wanted}")]
+    /// The memory budget of ephemeral flows is exhausted. Nothing was written. Delete ephemeral flows or store them.
+    #[error("all ephemeral flows together would need {wanted} bytes; the limit is {limit} bytes")]
     NoRoom {
-        /// How many bytes their documents may have together.
+        /// The memory budget for the documents of all ephemeral flows, in bytes.
         limit: u64,
-        /// How many they would have.
+        /// The bytes that they would need.
         wanted: u64,
     },
-    /// What is stored cannot be read; it was left as it is.
+    /// Stored data cannot be read. It was left as it is.
     #[error("stored data cannot be read: {0}")]
     Corrupt(String),
-    /// The changes that were asked for are no longer kept, or the cursor is none of this store. Read everything anew, then
-    /// follow the feed from [`Since::Now`](super::Since::Now) as it was before.
-    #[error("the change feed does not go back to this cursor; read all flows anew and go on from now")]
+    /// The feed no longer contains the changes after the cursor, or the cursor belongs to another store. Read all flows
+    /// again, then follow the feed from the position that [`Since::Now`](super::Since::Now) had before.
+    #[error(
+        "the feed no longer retains the changes after this cursor; read all flows again and continue from the current \
+         position"
+    )]
     Gone,
-    /// Something else went wrong in the storage; the source is for the log and not for clients.
+    /// The store was closed, but a file that other programs read lacks changes. Every acknowledged change is stored, and
+    /// the next opening completes the file. The text names the file and the remedy. Only
+    /// [`close`](super::FlowRepository::close) returns this error.
+    #[error("{0}")]
+    Incomplete(String),
+    /// Another failure of the storage. Log the source; do not show it to clients.
     #[error("the storage failed")]
     Failed(#[source] Box<dyn Error + Send + Sync>),
 }
 
 impl RepositoryError {
-    /// Whether the same call can succeed later without anybody doing anything.
+    /// Returns whether the same call can succeed later without any intervention.
     pub fn is_retryable(&self) -> bool {
         matches!(self, Self::Unavailable { .. } | Self::Busy(_))
     }
 }
 
-/// A change whose precondition does not hold.
-#[derive(Debug, Clone)]
-pub struct Violation {
-    /// Its place in the list of changes, counted from 0.
-    pub index: usize,
-    /// The flow it concerns.
-    pub id: FlowId,
-    /// What is the case instead.
-    pub kind: ViolationKind,
-}
-
-/// What is the case instead of what a precondition says.
-#[derive(Debug, Clone)]
-pub enum ViolationKind {
-    /// The flow exists and should not.
-    AlreadyExists,
-    /// The flow does not exist.
-    NotFound,
-    /// The flow is not at the revision that the caller had seen.
-    Stale {
-        /// What the caller had seen.
-        expected: Revision,
-        /// The flow as it is.
-        current: Box<Stored<Flow>>,
-    },
-}
-
-impl fmt::Display for Violation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.kind {
-            ViolationKind::AlreadyExists => write!(f, "the flow {} exists already", self.id),
-            ViolationKind::NotFound => write!(f, "there is no flow {}", self.id),
-            ViolationKind::Stale { expected, current } => {
-                let revision = current.version.revision;
-                write!(f, "the flow {} is at revision {revision}, not at {expected}", self.id)
-            }
-        }
+impl From<InvalidRevision> for RepositoryError {
+    fn from(error: InvalidRevision) -> Self {
+        Self::Failed(Box::new(error))
     }
 }
 
-/// The first violation, and how many more there are.
+/// The text of several violations: the first one, and the number of the others.
 struct Violations<'a>(&'a [Violation]);
 
 impl fmt::Display for Violations<'_> {
@@ -118,14 +95,22 @@ impl fmt::Display for Violations<'_> {
     }
 }
 
-/// A storage that cannot be opened: where, why, and what to do about it. It was left as it is.
+/// Why a storage cannot be opened, and what to do. The storage was left as it is.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("cannot open {location}: {problem}\n{remedy}")]
+#[non_exhaustive]
 pub struct OpenError {
     /// The path, or the URL without its password.
     pub location: String,
-    /// What was found.
+    /// What prevents the storage from being opened.
     pub problem: String,
-    /// What to do about it, as a sentence.
+    /// What to do, as a sentence.
     pub remedy: String,
+}
+
+impl OpenError {
+    /// Returns an error for the storage at `location`, which must not contain a password.
+    pub fn new(location: impl Into<String>, problem: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { location: location.into(), problem: problem.into(), remedy: remedy.into() }
+    }
 }

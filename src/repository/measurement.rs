@@ -1,63 +1,61 @@
-//! What a backend measures of itself, for whoever watches over it.
+//! Metrics of a backend.
 
-use std::time::Duration;
-
-/// One number that a backend measures, named as Prometheus wants it.
-/// Source: <https://prometheus.io/docs/practices/naming/>.
+/// One metric of a backend at one point in time, named by the rules of Prometheus:
+/// <https://prometheus.io/docs/practices/naming/>.
 ///
-/// The name begins with the kind of the backend and ends with the unit, a base unit (`_seconds`, `_bytes`), where it has
-/// one; that of a counter ends with `_total`. Measurements of one name differ in their label, follow each other and have
-/// one kind and one help. Names, labels and their values are constants: nothing of a flow is ever in them.
+/// - The name starts with the kind of the backend. It ends with the base unit (`_seconds`, `_bytes`), if there is one.
+///   The name of a counter ends with `_total`.
+/// - Metrics of one name differ in their label, are adjacent, and have the same kind and help.
+/// - Names, labels and label values are constants, so they never contain data of a flow.
+///
+/// ```
+/// use strom_store::repository::Measurement;
+///
+/// let metrics = [
+///     Measurement::counter("memory_saves_total", "Saved calls.", 12),
+///     Measurement::gauge("memory_flows", "Flows in memory.", 3.0).labelled("kind", "stored"),
+/// ];
+/// assert_eq!(metrics[1].label, Some(("kind", "stored")));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
 pub struct Measurement {
-    /// As in `json_journal_bytes`.
+    /// The name, such as `json_journal_bytes`.
     pub name: &'static str,
-    /// What it is, as a sentence.
+    /// The description, as a sentence.
     pub help: &'static str,
-    /// Whether it can fall.
+    /// Whether the value can decrease.
     pub kind: MeasurementKind,
-    /// The name of a label and its value.
+    /// The name and value of the label.
     pub label: Option<(&'static str, &'static str)>,
-    /// In the unit that the name says.
+    /// The value, in the unit that the name states.
     pub value: f64,
 }
 
-/// Whether a measurement can fall.
+/// Whether the value of a metric can decrease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum MeasurementKind {
-    /// How it is now.
+    /// The current value.
     Gauge,
-    /// How often since the start of the process.
+    /// The number of events since the process started.
     Counter,
 }
 
 impl Measurement {
-    /// How it is now.
+    /// Returns a gauge.
     pub const fn gauge(name: &'static str, help: &'static str, value: f64) -> Self {
         Self { name, help, kind: MeasurementKind::Gauge, label: None, value }
     }
 
-    /// How often since the start of the process.
+    /// Returns a counter.
     pub const fn counter(name: &'static str, help: &'static str, count: u64) -> Self {
         Self { name, help, kind: MeasurementKind::Counter, label: None, value: count as f64 }
     }
 
-    /// One of several that have this label.
+    /// Returns the same metric with this label.
+    #[must_use]
     pub const fn labelled(self, name: &'static str, value: &'static str) -> Self {
         Self { label: Some((name, value)), ..self }
     }
-}
-
-/// How far what readers of the feed can see is behind what is committed.
-///
-/// A change is held back as long as one that would stand before it may still be committed.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct FeedLag {
-    /// Since when the oldest change that is held back is there, by the time that it bears; zero where none is.
-    pub behind: Duration,
-    /// How many changes are held back; a backend may stop to count at some number, and says so.
-    pub held_back: u64,
-    /// How long the oldest transaction that changes may have to wait for has been running; zero where none is, and `None`
-    /// where the storage does not tell us.
-    pub oldest_transaction: Option<Duration>,
 }

@@ -1,56 +1,70 @@
-//! Changes that were made: the history of a flow, and the feed of all of them.
+//! Records of changes: the entries of histories and of the change feed.
 
-use std::fmt;
 use std::str::FromStr;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 
-use super::{Author, Revision};
+use super::feed_cursor::FeedCursor;
+use super::revision::Revision;
+use super::stamp::Author;
 
-/// A change that was made. `T` is the flow, or its head where documents are not asked for.
+/// A change that was made. `T` is the flow, or its head in calls that do not read documents.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Record<T> {
-    /// Its place in the feed. That of an ephemeral flow's is none: every store says of it that it is gone.
+    /// The position in the feed. [`FeedCursor::NOWHERE`] for the record of an ephemeral flow, which is not in a feed.
     pub cursor: FeedCursor,
-    /// What it was.
+    /// The kind of the change.
     pub operation: Operation,
-    /// The flow as the change has left it; for a deletion as it was before.
+    /// The flow after the change; for a deletion, the flow that was deleted.
     pub item: T,
-    /// The revision it made; for a [report](Operation::State) the one that stayed.
+    /// The revision that the change made; for a [report](Operation::State), the current revision.
     pub revision: Revision,
-    /// When it was made.
+    /// When the change was made.
     pub at: DateTime<Utc>,
-    /// Who made it.
+    /// The author of the change.
     pub author: Author,
 }
 
 impl<T> Record<T> {
-    /// The same change with another view of the flow.
-    pub fn map<U>(self, view: impl FnOnce(T) -> U) -> Record<U> {
+    /// Returns the record of a change.
+    pub const fn new(
+        cursor: FeedCursor,
+        operation: Operation,
+        item: T,
+        revision: Revision,
+        at: DateTime<Utc>,
+        author: Author,
+    ) -> Self {
+        Self { cursor, operation, item, revision, at, author }
+    }
+
+    /// Returns the same record with a converted flow.
+    pub fn map<U>(self, convert: impl FnOnce(T) -> U) -> Record<U> {
         let Self { cursor, operation, item, revision, at, author } = self;
-        Record { cursor, operation, item: view(item), revision, at, author }
+        Record { cursor, operation, item: convert(item), revision, at, author }
     }
 }
 
-/// What a change was.
+/// The kind of a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Operation {
-    /// A flow that was not there.
+    /// The flow was created.
     Create,
-    /// Another content.
+    /// The content was replaced.
     Update,
-    /// The flow went.
+    /// The flow was deleted.
     Delete,
-    /// The content of an earlier revision, of a flow that was there or was not.
+    /// The content of an earlier revision was stored, whether the flow existed or was deleted.
     Restore,
-    /// A report of a running engine: members of the document that no person wrote. It makes no revision.
+    /// An engine reported runtime members. The revision stays.
     State,
 }
 
 impl Operation {
     const ALL: [Self; 5] = [Self::Create, Self::Update, Self::Delete, Self::Restore, Self::State];
 
-    /// Its name in the API, in files and in the database.
+    /// Returns the name that the API, files and the database use.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Create => "create",
@@ -62,7 +76,7 @@ impl Operation {
     }
 }
 
-/// Takes the five names.
+/// Parses the names of [`Operation::as_str`].
 impl FromStr for Operation {
     type Err = UnknownOperation;
 
@@ -71,109 +85,7 @@ impl FromStr for Operation {
     }
 }
 
-/// A text that names no operation.
+/// A text that is not the name of an operation.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("an operation is one of `create`, `update`, `delete`, `restore`, `state`")]
 pub struct UnknownOperation;
-
-/// Changes in the order in which they became visible, and where to go on.
-#[derive(Debug, Clone)]
-pub struct Feed<T> {
-    /// The changes.
-    pub changes: Vec<Record<T>>,
-    /// Behind the last of them; where there is none, the place that was asked for, or another behind which the same follows.
-    pub next: FeedCursor,
-    /// Behind the last change that was committed when it was read. Whoever has read as far as this has every change that
-    /// was made before he asked; one that waits until nothing can overtake it any more may lie between.
-    pub newest: FeedCursor,
-}
-
-/// From where on changes are asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Since {
-    /// From the oldest that is kept.
-    Oldest,
-    /// Only those to come.
-    Now,
-    /// Those behind this place.
-    After(FeedCursor),
-}
-
-/// A place in the feed of one store; places compare as the changes follow each other. Prints as URL-safe text; its parts
-/// mean something to the backend alone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct FeedCursor {
-    /// Which log: a store that has lost its log begins another one.
-    pub(crate) log: u64,
-    /// What orders the changes of one log: in PostgreSQL the horizon of their transaction (migrations/0004); 0 in a file.
-    pub(crate) transaction: u64,
-    /// And within it.
-    pub(crate) number: u64,
-}
-
-impl FeedCursor {
-    /// The place of a change that is in no feed.
-    pub(crate) const NOWHERE: Self = Self { log: u64::MAX, transaction: u64::MAX, number: u64::MAX };
-}
-
-impl fmt::Display for FeedCursor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}.{}", self.log, self.transaction, self.number)
-    }
-}
-
-/// Takes what we print.
-impl FromStr for FeedCursor {
-    type Err = InvalidFeedCursor;
-
-    fn from_str(text: &str) -> Result<Self, InvalidFeedCursor> {
-        let number = |part: &str| {
-            // PostgreSQL counts in signed numbers; a sign or a blank is not ours.
-            let number = part.parse().ok().filter(|number| i64::try_from(*number).is_ok());
-            number.filter(|_| part.bytes().all(|byte| byte.is_ascii_digit())).ok_or(InvalidFeedCursor)
-        };
-        match *text.split('.').collect::<Vec<_>>() {
-            [log, transaction, place] => {
-                Ok(Self { log: number(log)?, transaction: number(transaction)?, number: number(place)? })
-            }
-            _ => Err(InvalidFeedCursor),
-        }
-    }
-}
-
-/// A text that is no cursor of the feed.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("not a cursor of the change feed; begin with `0`, or without one")]
-pub struct InvalidFeedCursor;
-
-/// How much history is kept. A change goes only when it is older than the age *and* not among the last revisions of its
-/// flow; those of a deleted flow go when its deletion is older than the age. A report may go as soon as its flow has
-/// changed again. What a flow is now never goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Retention {
-    /// So many of the last revisions of every flow.
-    pub revisions: u32,
-    /// And all that are younger than this.
-    pub age: TimeDelta,
-}
-
-/// The last 50 revisions, and 90 days.
-impl Default for Retention {
-    fn default() -> Self {
-        Self { revisions: 50, age: TimeDelta::days(90) }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{FeedCursor, InvalidFeedCursor};
-
-    #[test]
-    fn a_feed_cursor_is_what_was_printed() {
-        let cursor = FeedCursor { log: 7, transaction: 0, number: i64::MAX as u64 };
-        assert_eq!(cursor.to_string().parse(), Ok(cursor));
-        for text in ["", "0", "1.2", "1.2.3.4", "1.+2.3", "1.2.", "-1.2.3", "1.2.9223372036854775808"] {
-            assert_eq!(text.parse::<FeedCursor>(), Err(InvalidFeedCursor), "{text}");
-        }
-    }
-}

@@ -1,10 +1,11 @@
-//! Flows that move here from another store keep the version that they had there.
+//! Flows that are moved from another store keep their version.
 
+use crate::repository::FlowRepositoryExt as _;
 use std::sync::Arc;
 
 use chrono::TimeDelta;
 
-use super::history::{history, told};
+use super::history_reader::{history, operations};
 use super::samples::{
     canonical, change, change_all, create_all, flow, flow_with, found, id, moment, stamp, stored, time,
 };
@@ -13,7 +14,7 @@ use crate::repository::{
     Author, Change, FlowRepository, Operation, Outcome, RepositoryError, Revision, Stored, Version, ViolationKind,
 };
 
-/// The version of a flow that was edited at another place, some seconds after it was created.
+/// Returns the version of a flow that was edited elsewhere, some seconds after its creation.
 fn version(revision: u64) -> Version {
     let created_at = time(-1_000_000) + TimeDelta::microseconds(123_456);
     let updated_at = created_at + TimeDelta::seconds(revision.min(1_000) as i64);
@@ -24,18 +25,20 @@ fn adopt(number: u32, members: &str, revision: u64) -> Change {
     Change::Adopt(Stored { item: flow_with(number, "from elsewhere", members), version: version(revision) })
 }
 
-/// Its revision, its times and its author are those that it had; the next edit is the next revision.
-pub async fn a_flow_keeps_the_version_that_it_had(repository: Arc<dyn FlowRepository>) {
+/// An adopted flow keeps its revision, times and author. The next edit has the next revision.
+pub async fn adopted_flow_keeps_its_version(repository: Arc<dyn FlowRepository>) {
     let members = r#""n":[18446744073709551617,1.10],"gst_state":"Playing","unknown":{"":"😀"}"#;
     let applied = change(&*repository, adopt(1, members, 7), stamp(0)).await;
     assert_eq!((applied.id, applied.outcome, applied.version), (id(1), Outcome::Created, Some(version(7))));
-    let there = stored(&*repository, 1).await;
-    assert_eq!(canonical(&there.item), canonical(&flow_with(1, "from elsewhere", members)));
-    assert_eq!(there.version, version(7));
+    let adopted = stored(&*repository, 1).await;
+    assert_eq!(canonical(&adopted.item), canonical(&flow_with(1, "from elsewhere", members)));
+    assert_eq!(adopted.version, version(7));
     let records = history(&*repository, 1).await;
-    assert_eq!(told(&records), [(Operation::Create, 7)]);
+    assert_eq!(operations(&records), [(Operation::Create, 7)]);
     assert_eq!((records[0].at, &records[0].author), (version(7).updated_at, &version(7).author));
-    assert!(revision(&*repository, 1, 7).await.is_some_and(|record| canonical(&record.item) == canonical(&there.item)));
+    assert!(
+        revision(&*repository, 1, 7).await.is_some_and(|record| canonical(&record.item) == canonical(&adopted.item))
+    );
 
     let edited = change(&*repository, Change::replace_at(flow(1, "edited"), Revision::new(7)), stamp(1)).await;
     let expected = Version {
@@ -47,12 +50,12 @@ pub async fn a_flow_keeps_the_version_that_it_had(repository: Arc<dyn FlowReposi
     assert_eq!(edited.version, Some(expected));
     change(&*repository, Change::delete(id(1)), stamp(2)).await;
     use Operation::{Create, Delete, Update};
-    assert_eq!(told(&history(&*repository, 1).await), [(Delete, 9), (Update, 8), (Create, 7)]);
+    assert_eq!(operations(&history(&*repository, 1).await), [(Delete, 9), (Update, 8), (Create, 7)]);
 }
 
-/// What the store has given to an id before is not given again: a flow that comes back with an older revision goes on
-/// counting, and one that comes with a higher one keeps it.
-pub async fn revisions_that_were_given_are_not_given_again(repository: Arc<dyn FlowRepository>) {
+/// A revision that the id has had in this store is not used again. An adopted flow with an older revision continues
+/// the count, and a flow with a higher revision keeps its revision.
+pub async fn adoption_does_not_reuse_revisions(repository: Arc<dyn FlowRepository>) {
     create_all(&*repository, [flow(1, "a"), flow(2, "b")]).await;
     change_all(&*repository, vec![Change::delete(id(1)), Change::delete(id(2))], stamp(1)).await;
     for (number, revision, expected) in [(1, 2, 3), (2, 9, 9)] {
@@ -61,24 +64,24 @@ pub async fn revisions_that_were_given_are_not_given_again(repository: Arc<dyn F
         assert_eq!(applied.version, Some(expected.clone()));
         assert_eq!(stored(&*repository, number).await.version, expected);
         use Operation::{Create, Delete};
-        let told = told(&history(&*repository, number).await);
-        assert_eq!(told, [(Create, expected.revision.number()), (Delete, 2), (Create, 1)]);
+        let recorded = operations(&history(&*repository, number).await);
+        assert_eq!(recorded, [(Create, expected.revision.number()), (Delete, 2), (Create, 1)]);
     }
 }
 
-/// No flow is adopted in the place of another one, and nothing else of the call is made then.
-pub async fn only_free_ids_are_adopted(repository: Arc<dyn FlowRepository>) {
+/// Adopting a flow over an existing one is rejected, and no change of the call is applied.
+pub async fn adoption_over_an_existing_flow_is_rejected(repository: Arc<dyn FlowRepository>) {
     create_all(&*repository, [flow(2, "b")]).await;
     let before = moment(&*repository).await;
-    let refused = violations(&*repository, vec![adopt(1, "", 3), adopt(2, "", 3), adopt(3, "", 3)]).await;
-    assert_eq!((refused.len(), refused[0].index, refused[0].id), (1, 1, id(2)));
-    assert!(matches!(refused[0].kind, ViolationKind::AlreadyExists), "{refused:?}");
+    let rejected = violations(&*repository, vec![adopt(1, "", 3), adopt(2, "", 3), adopt(3, "", 3)]).await;
+    assert_eq!((rejected.len(), rejected[0].index, rejected[0].id), (1, 1, id(2)));
+    assert!(matches!(rejected[0].kind, ViolationKind::AlreadyExists), "{rejected:?}");
     assert_eq!(moment(&*repository).await, before);
-    assert!(history(&*repository, 1).await.is_empty(), "nothing of it has happened");
+    assert!(history(&*repository, 1).await.is_empty(), "the rejected call leaves no record");
 }
 
-/// Beside them, in one call, all other changes have the time and the author of the stamp.
-pub async fn adoptions_stand_beside_other_changes(repository: Arc<dyn FlowRepository>) {
+/// Other changes in the same call have the time and author of the stamp.
+pub async fn adoptions_and_other_changes_share_a_call(repository: Arc<dyn FlowRepository>) {
     create_all(&*repository, [flow(1, "deleted"), flow(2, "replaced")]).await;
     let changes = vec![
         Change::delete(id(1)),
@@ -103,19 +106,19 @@ pub async fn adoptions_stand_beside_other_changes(repository: Arc<dyn FlowReposi
     }
 }
 
-/// A revision that no flow can have is refused, and nothing is written.
-pub async fn impossible_revisions_are_refused(repository: Arc<dyn FlowRepository>) {
+/// A revision that no flow can have is rejected, and nothing is written.
+pub async fn adoption_with_an_invalid_revision_is_rejected(repository: Arc<dyn FlowRepository>) {
     for revision in [0, Revision::HIGHEST_ADOPTED.number() + 1, u64::MAX] {
         let version = Version { revision: Revision::new(revision), ..version(1) };
         let flow = Stored { item: flow(1, "a"), version };
-        let refused = repository.apply(vec![Change::Adopt(flow)], stamp(0)).await;
-        assert!(matches!(refused, Err(RepositoryError::Failed(_))), "{revision}: {refused:?}");
+        let answer = repository.apply_all(vec![Change::Adopt(flow)], stamp(0)).await;
+        assert!(matches!(answer, Err(RepositoryError::Failed(_))), "{revision}: {answer:?}");
         assert!(found(&*repository, 1).await.is_none(), "{revision}");
     }
     change(&*repository, adopt(1, "", Revision::HIGHEST_ADOPTED.number()), stamp(0)).await;
     let edited = change(&*repository, Change::replace(flow(1, "b")), stamp(1)).await;
     assert!(
         edited.version.is_some_and(|version| version.revision == Revision::HIGHEST_ADOPTED.next()),
-        "it can be edited"
+        "a flow with the highest adopted revision can be edited"
     );
 }

@@ -1,12 +1,13 @@
-//! All or nothing.
+//! A call is all or nothing.
 
+use crate::repository::FlowRepositoryExt as _;
 use std::sync::Arc;
 
 use super::samples::{change, change_all, create_all, flow, found, id, moment, number, stamp, violations};
 use crate::repository::{Change, FlowRepository, Outcome, Precondition, RepositoryError, Revision, ViolationKind};
 
-/// Changes of every kind in one call are all made and answered in their order.
-pub async fn several_changes_are_made_at_once(repository: Arc<dyn FlowRepository>) {
+/// Changes of every kind in one call are applied, with their results in order.
+pub async fn changes_of_every_kind_are_applied_in_one_call(repository: Arc<dyn FlowRepository>) {
     create_all(&*repository, [flow(1, "a"), flow(2, "b"), flow(3, "c")]).await;
     let changes = vec![
         Change::delete(id(3)),
@@ -26,27 +27,27 @@ pub async fn several_changes_are_made_at_once(repository: Arc<dyn FlowRepository
     ];
     assert_eq!(outcomes, expected);
     for applied in applied {
-        let there = found(&*repository, number(applied.id)).await.map(|stored| stored.version);
+        let current = found(&*repository, number(applied.id)).await.map(|stored| stored.version);
         let expected = applied.version.filter(|_| applied.outcome != Outcome::Deleted);
-        assert_eq!(there, expected, "what was answered is what is stored");
+        assert_eq!(current, expected, "the answer agrees with the stored version");
     }
 }
 
-/// One precondition that does not hold, wherever it stands, stops all changes of the call.
-pub async fn one_violation_stops_every_change(repository: Arc<dyn FlowRepository>) {
+/// One violated precondition at any index prevents all changes of the call.
+pub async fn one_violation_prevents_every_change(repository: Arc<dyn FlowRepository>) {
     create_all(&*repository, [flow(1, "a"), flow(2, "b")]).await;
     let before = moment(&*repository).await;
-    for place in 0..4 {
+    for index in 0..4 {
         let mut changes = vec![Change::create(flow(3, "c")), Change::replace(flow(1, "aa")), Change::delete(id(2))];
-        changes.insert(place, Change::replace(flow(9, "not there")));
+        changes.insert(index, Change::replace(flow(9, "missing")));
         let found = violations(&*repository, changes).await;
-        assert_eq!((found.len(), found[0].index), (1, place));
+        assert_eq!((found.len(), found[0].index), (1, index));
         assert_eq!(moment(&*repository).await, before, "nothing was written");
     }
 }
 
-/// A call with more changes than a backend likes to handle at a time is still one call.
-pub async fn a_large_call_is_all_or_nothing(repository: Arc<dyn FlowRepository>) {
+/// A call with more changes than a backend handles at once is still atomic.
+pub async fn large_call_is_atomic(repository: Arc<dyn FlowRepository>) {
     const FLOWS: u32 = 2_500;
     let creations = || (0..FLOWS).map(|number| Change::create(flow(number, "one of many"))).collect::<Vec<_>>();
     let mut changes = creations();
@@ -55,12 +56,12 @@ pub async fn a_large_call_is_all_or_nothing(repository: Arc<dyn FlowRepository>)
     assert_eq!((found.len(), found[0].index), (1, FLOWS as usize));
     assert_eq!(moment(&*repository).await, [], "nothing was written");
     let applied = change_all(&*repository, creations(), stamp(0)).await;
-    let answered: Vec<u32> = applied.iter().map(|applied| number(applied.id)).collect();
-    assert_eq!(answered, (0..FLOWS).collect::<Vec<_>>(), "answered in their order");
+    let applied_numbers: Vec<u32> = applied.iter().map(|applied| number(applied.id)).collect();
+    assert_eq!(applied_numbers, (0..FLOWS).collect::<Vec<_>>(), "results have the order of the changes");
     assert_eq!(moment(&*repository).await.len(), FLOWS as usize);
 }
 
-/// Every precondition that does not hold is reported, with its place and what is the case.
+/// Every violated precondition is reported with its index and kind.
 pub async fn all_violations_are_reported_in_order(repository: Arc<dyn FlowRepository>) {
     create_all(&*repository, [flow(1, "a"), flow(2, "b")]).await;
     change(&*repository, Change::replace(flow(2, "bb")), stamp(1)).await;
@@ -69,7 +70,7 @@ pub async fn all_violations_are_reported_in_order(repository: Arc<dyn FlowReposi
         Change::create(flow(3, "c")),
         Change::Delete(id(2), Precondition::At(Revision::FIRST)),
         Change::create(flow(1, "aa")),
-        Change::replace(flow(8, "not there")),
+        Change::replace(flow(8, "missing")),
     ];
     let found = violations(&*repository, changes).await;
     let found: Vec<_> = found
@@ -86,8 +87,8 @@ pub async fn all_violations_are_reported_in_order(repository: Arc<dyn FlowReposi
     assert_eq!(found, expected.map(|(index, number, text)| (index, number, text.to_owned())));
 }
 
-/// A call that changes one flow twice is refused before anything else is looked at.
-pub async fn two_changes_to_one_flow_are_refused(repository: Arc<dyn FlowRepository>) {
+/// A call that changes one flow twice is rejected before any other check.
+pub async fn two_changes_to_one_flow_are_rejected(repository: Arc<dyn FlowRepository>) {
     create_all(&*repository, [flow(1, "a")]).await;
     let before = moment(&*repository).await;
     let changes = vec![
@@ -97,14 +98,14 @@ pub async fn two_changes_to_one_flow_are_refused(repository: Arc<dyn FlowReposit
         Change::Delete(id(2), Precondition::Any),
         Change::Delete(id(3), Precondition::Any),
     ];
-    match repository.apply(changes, stamp(1)).await {
-        Err(RepositoryError::RepeatedId(repeated)) => assert_eq!(repeated, id(2), "the first that comes twice"),
+    match repository.apply_all(changes, stamp(1)).await {
+        Err(RepositoryError::RepeatedId(repeated)) => assert_eq!(repeated, id(2), "the first repeated id"),
         other => panic!("expected a repeated id, got {other:?}"),
     }
     assert_eq!(moment(&*repository).await, before, "nothing was written");
 }
 
-/// An empty list of changes is made at once.
-pub async fn no_changes_are_no_error(repository: Arc<dyn FlowRepository>) {
+/// An empty list of changes succeeds.
+pub async fn empty_list_of_changes_succeeds(repository: Arc<dyn FlowRepository>) {
     assert_eq!(change_all(&*repository, Vec::new(), stamp(0)).await, []);
 }

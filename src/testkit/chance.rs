@@ -1,19 +1,19 @@
-//! Numbers that look like chance and are the same for the same seed.
+//! Pseudo-random numbers that are the same for the same seed.
 
-/// splitmix64, which is enough to choose moments.
+/// The generator splitmix64, which is good enough to vary a test.
 #[derive(Debug, Clone)]
 pub struct Chance(u64);
 
 impl Chance {
-    /// The numbers of this seed.
+    /// Starts from this seed.
     pub fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    /// The next number, less than `end`.
+    /// Returns the next number below `end`.
     ///
     /// # Panics
-    /// When `end` is 0.
+    /// If `end` is 0.
     pub fn below(&mut self, end: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;

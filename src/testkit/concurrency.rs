@@ -1,42 +1,45 @@
 //! Many callers at once.
 
+use crate::repository::FlowRepositoryExt as _;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
 
-use super::samples::{change, change_all, create_all, everything, flow, flow_with, id, insist, number, stamp, stored};
+use super::samples::{
+    change, change_all, create_all, everything, flow, flow_with, id, number, retry_while_busy, stamp, stored,
+};
 use crate::repository::{Change, FlowRepository, Outcome, Precondition, RepositoryError, Revision, ViolationKind};
 
-/// Of 32 tasks that save at once, each its own flows, none fails and nothing that was acknowledged is lost.
-pub async fn savers_at_once_lose_nothing(repository: Arc<dyn FlowRepository>) {
+/// 32 tasks that save their own flows concurrently all succeed, and no acknowledged save is lost.
+pub async fn concurrent_saves_are_not_lost(repository: Arc<dyn FlowRepository>) {
     const TASKS: u32 = 32;
     const SAVES: u32 = 4;
-    let saver = |task: u32| {
+    let save_flows = |task: u32| {
         let repository = Arc::clone(&repository);
         tokio::spawn(async move {
             for save in 0..SAVES {
-                let new = Change::create(flow(task * 100 + save, "saved at once"));
+                let new = Change::create(flow(task * 100 + save, "saved concurrently"));
                 change(&*repository, new, stamp(i64::from(save))).await;
                 let shared = flow_with(9_999, "shared", &format!(r#""by":"{task} {save}""#));
                 change(&*repository, Change::Put(shared, Precondition::Any), stamp(i64::from(save))).await;
             }
         })
     };
-    for task in join_all((0..TASKS).map(saver)).await {
-        task.expect("no saver fails");
+    for task in join_all((0..TASKS).map(save_flows)).await {
+        task.expect("no task panics");
     }
     let mut found: Vec<u32> = everything(&*repository).await.iter().map(|stored| number(stored.item.id())).collect();
     found.sort_unstable();
     let own = (0..TASKS).flat_map(|task| (0..SAVES).map(move |save| task * 100 + save));
     assert_eq!(found, own.chain([9_999]).collect::<Vec<_>>());
     let shared = stored(&*repository, 9_999).await.version.revision;
-    assert_eq!(shared.number(), u64::from(TASKS * SAVES), "every change has a revision of its own");
+    assert_eq!(shared.number(), u64::from(TASKS * SAVES), "every change has its own revision");
 }
 
-/// Tasks that create, replace and delete one flow at once make revisions without a gap and none twice, and several
-/// flows in one call, named in any order, never block each other for good.
-pub async fn creations_and_deletions_count_on(repository: Arc<dyn FlowRepository>) {
+/// Tasks that create, replace and delete one flow concurrently produce revisions without gaps or duplicates. Calls
+/// with several flows in any order do not deadlock.
+pub async fn concurrent_creations_and_deletions_leave_no_gap_in_revisions(repository: Arc<dyn FlowRepository>) {
     const TASKS: u32 = 8;
     const ROUNDS: u32 = 24;
     let worker = |task: u32| {
@@ -44,7 +47,7 @@ pub async fn creations_and_deletions_count_on(repository: Arc<dyn FlowRepository
         tokio::spawn(async move {
             let mut revisions = Vec::new();
             for round in 0..ROUNDS {
-                let edit = |flow| flow_with(flow, "comes and goes", &format!(r#""by":"{task} {round}""#));
+                let edit = |flow| flow_with(flow, "created and deleted", &format!(r#""by":"{task} {round}""#));
                 let mut changes: Vec<Change> = [1, 2]
                     .map(|flow| match (task + round) % 3 {
                         0 => Change::Delete(id(flow), Precondition::Any),
@@ -64,29 +67,29 @@ pub async fn creations_and_deletions_count_on(repository: Arc<dyn FlowRepository
         })
     };
     let revisions = join_all((0..TASKS).map(worker)).await;
-    let mut revisions: Vec<u64> = revisions.into_iter().flat_map(|task| task.expect("no worker fails")).collect();
+    let mut revisions: Vec<u64> = revisions.into_iter().flat_map(|task| task.expect("no task panics")).collect();
     revisions.sort_unstable();
     assert_eq!(revisions, (1..=revisions.len() as u64).collect::<Vec<_>>());
 }
 
-/// Of 64 tasks that want to change one flow from the same revision, one does; the others are told so, and nothing else.
-pub async fn one_of_many_wins_each_revision(repository: Arc<dyn FlowRepository>) {
+/// Of 64 tasks that change one flow from the same revision, exactly one succeeds. The others receive a conflict.
+pub async fn one_of_many_concurrent_changes_succeeds(repository: Arc<dyn FlowRepository>) {
     create_all(&*repository, [flow(1, "contended")]).await;
     for round in 1..=3 {
         let seen = Revision::new(round);
-        let contender = |task: u32| {
+        let task_of = |task: u32| {
             let repository = Arc::clone(&repository);
             tokio::spawn(async move {
                 let edit = flow_with(1, "contended", &format!(r#""winner":"{round} {task}""#));
                 let change = Change::replace_at(edit, seen);
-                insist(|| repository.apply(vec![change.clone()], stamp(round as i64))).await
+                retry_while_busy(|| repository.apply_all(vec![change.clone()], stamp(round as i64))).await
             })
         };
-        let mut winners = 0;
-        for answer in join_all((0..64).map(contender)).await {
-            match answer.expect("no contender panics") {
+        let mut successes = 0;
+        for answer in join_all((0..64).map(task_of)).await {
+            match answer.expect("no task panics") {
                 Ok(applied) => {
-                    winners += 1;
+                    successes += 1;
                     assert_eq!(applied[0].outcome, Outcome::Replaced);
                 }
                 Err(RepositoryError::Conflict(violations)) => {
@@ -95,26 +98,26 @@ pub async fn one_of_many_wins_each_revision(repository: Arc<dyn FlowRepository>)
                     };
                     assert_eq!((*expected, current.version.revision), (seen, seen.next()));
                 }
-                Err(error) => panic!("a contender failed: {error:?}"),
+                Err(error) => panic!("a change failed: {error:?}"),
             }
         }
-        assert_eq!(winners, 1, "round {round}");
+        assert_eq!(successes, 1, "round {round}");
         assert_eq!(stored(&*repository, 1).await.version.revision, seen.next());
     }
 }
 
-/// Callers that go away in the middle leave neither half a call nor a store that does not work.
-pub async fn dropped_calls_leave_a_good_store(repository: Arc<dyn FlowRepository>) {
+/// A caller that drops its future leaves neither a partial call nor a broken store.
+pub async fn dropped_calls_leave_a_consistent_store(repository: Arc<dyn FlowRepository>) {
     let pair = |round: u32| {
         let flow = |number| flow_with(number, "pair", &format!(r#""round":{round}"#));
         vec![Change::Put(flow(1), Precondition::Any), Change::Put(flow(2), Precondition::Any)]
     };
     change_all(&*repository, pair(0), stamp(0)).await;
     for round in 1..=200 {
-        // From not even begun to probably done.
-        let patience = Duration::from_micros(u64::from(round % 40) * 50);
-        let call = repository.apply(pair(round), stamp(i64::from(round)));
-        let _ = tokio::time::timeout(patience, call).await;
+        // The random delay creates interleavings, from before the call to after it.
+        let limit = Duration::from_micros(u64::from(round % 40) * 50);
+        let call = repository.apply_all(pair(round), stamp(i64::from(round)));
+        let _ = tokio::time::timeout(limit, call).await;
         if round % 20 == 0 {
             check_pair(&*repository).await;
         }
@@ -128,6 +131,6 @@ pub async fn dropped_calls_leave_a_good_store(repository: Arc<dyn FlowRepository
 async fn check_pair(repository: &dyn FlowRepository) {
     let pair: Vec<_> = everything(repository).await.into_iter().filter(|s| number(s.item.id()) < 3).collect();
     assert_eq!(pair.len(), 2);
-    assert_eq!(pair[0].version, pair[1].version, "both or none");
-    assert_eq!(pair[0].item.head().size, pair[1].item.head().size, "both or none");
+    assert_eq!(pair[0].version, pair[1].version, "both changes of a call are applied or none");
+    assert_eq!(pair[0].item.head().size, pair[1].item.head().size, "both changes of a call are applied or none");
 }

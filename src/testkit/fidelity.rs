@@ -1,4 +1,4 @@
-//! Documents come back equal.
+//! Documents are returned unchanged.
 
 use std::sync::Arc;
 
@@ -6,8 +6,8 @@ use super::samples::{canonical, change, create_all, everything, flow, flow_with,
 use crate::flow::{Flow, GstState, Head, MAX_DEPTH};
 use crate::repository::{Change, FlowRepository, ListQuery};
 
-/// Every member and every number survives, known or not, also when it replaces another document.
-pub async fn documents_come_back_equal(repository: Arc<dyn FlowRepository>) {
+/// Every member and every number survives, known or not, also in a replacement.
+pub async fn documents_are_returned_unchanged(repository: Arc<dyn FlowRepository>) {
     let flows: Vec<Flow> = (0..).zip(DOCUMENTS).map(|(number, members)| flow_with(number, "doc", members)).collect();
     create_all(&*repository, flows.iter().cloned()).await;
     for (number, flow) in (0..).zip(&flows) {
@@ -35,8 +35,8 @@ const DOCUMENTS: [&str; 12] = [
     r#""gst_state":null,"state":17,"elements":"none","blocks":{},"links":null,"properties":[]"#,
 ];
 
-/// Names keep blanks, case and every character, up to the longest.
-pub async fn names_come_back_exactly(repository: Arc<dyn FlowRepository>) {
+/// Names keep white space, case and every character, up to the maximum length.
+pub async fn names_are_returned_exactly(repository: Arc<dyn FlowRepository>) {
     let longest = "ö".repeat(127) + "x";
     let names = ["  blanks around \t", "Case", "case", "'\"\\%_", "名前 😀", "\u{1}\u{7f}", &longest];
     create_all(&*repository, (0..).zip(names).map(|(number, name)| flow(number, name))).await;
@@ -45,16 +45,16 @@ pub async fn names_come_back_exactly(repository: Arc<dyn FlowRepository>) {
     }
 }
 
-/// A document at the limit of nesting is stored.
-pub async fn the_deepest_document_comes_back(repository: Arc<dyn FlowRepository>) {
+/// A document with the maximum nesting can be stored.
+pub async fn document_with_maximum_nesting_is_stored(repository: Arc<dyn FlowRepository>) {
     let depth = MAX_DEPTH - 1;
     let deepest = flow_with(1, "deep", &format!(r#""deep":{}{}"#, "[".repeat(depth), "]".repeat(depth)));
     create_all(&*repository, [deepest.clone()]).await;
     assert_eq!(canonical(&stored(&*repository, 1).await.item), canonical(&deepest));
 }
 
-/// What is stored as a flow's head is what its document says, size and counts included, wherever it is read.
-pub async fn heads_are_those_of_the_documents(repository: Arc<dyn FlowRepository>) {
+/// The head of a flow agrees with its document in every call, including size and counts.
+pub async fn heads_agree_with_documents(repository: Arc<dyn FlowRepository>) {
     let more = [
         (r#""state":"Paused""#, GstState::Paused, false),
         (r#""state":"Paused","gst_state":null"#, GstState::Null, false),

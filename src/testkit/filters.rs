@@ -1,4 +1,4 @@
-//! A list gives the flows that pass every condition.
+//! A list contains the flows that match every condition.
 
 use std::sync::Arc;
 
@@ -6,8 +6,8 @@ use super::samples::{create_all, flow, flow_with, numbers};
 use crate::flow::GstState;
 use crate::repository::{Containment, Filter, FlowRepository, ListQuery, NamePart};
 
-/// State, automatic restart, part of the name, containment: alone and together.
-pub async fn filters_select_flows(repository: Arc<dyn FlowRepository>) {
+/// Filters by state, automatic restart, part of the name and containment work alone and together.
+pub async fn filters_work_alone_and_together(repository: Arc<dyn FlowRepository>) {
     create_all(
         &*repository,
         [
@@ -46,16 +46,16 @@ pub async fn filters_select_flows(repository: Arc<dyn FlowRepository>) {
         (Filter { name: Some(part("nowhere")), ..state(GstState::Playing) }, vec![]),
     ];
     for (filter, expected) in cases {
-        let what = format!("{filter:?}");
+        let case = format!("{filter:?}");
         let query = ListQuery { filter, count: true, ..ListQuery::default() };
-        assert_eq!(numbers(&*repository, &query).await, expected, "{what}");
+        assert_eq!(numbers(&*repository, &query).await, expected, "{case}");
         let summaries = repository.summaries(&query).await.expect("summaries work");
-        assert_eq!((summaries.items.len(), summaries.total), (expected.len(), Some(expected.len() as u64)), "{what}");
+        assert_eq!((summaries.items.len(), summaries.total), (expected.len(), Some(expected.len() as u64)), "{case}");
     }
 }
 
-/// In a part of a name only case is no matter: blanks count, and nothing is a wildcard.
-pub async fn name_parts_are_literal(repository: Arc<dyn FlowRepository>) {
+/// A part of a name is case-insensitive. White space counts, and there are no wildcards.
+pub async fn name_parts_are_case_insensitive_and_literal(repository: Arc<dyn FlowRepository>) {
     let names = ["50% off", "50 off", "a_b", "axb", r"c\d", "cd", "Größe ÄÖ", "СТУДИЯ", " x ", "ΑΣ", "İ"];
     create_all(&*repository, (0..).zip(names).map(|(number, name)| flow(number, name))).await;
     let cases = [
@@ -84,8 +84,8 @@ pub async fn name_parts_are_literal(repository: Arc<dyn FlowRepository>) {
     assert_eq!(numbers(&*repository, &ListQuery { filter: every, ..ListQuery::default() }).await.len(), names.len());
 }
 
-/// Containment is that of PostgreSQL's `@>`.
-pub async fn containment_follows_postgresql(repository: Arc<dyn FlowRepository>) {
+/// Containment has the semantics of PostgreSQL's `@>`.
+pub async fn containment_has_jsonb_semantics(repository: Arc<dyn FlowRepository>) {
     let documents = [
         r#""v":1"#,
         r#""v":1.0,"w":null"#,

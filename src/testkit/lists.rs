@@ -1,36 +1,12 @@
-//! Lists come in one order, the same in every backend.
+//! Lists have one order, the same in every backend.
 
-use std::cmp::Ordering;
 use std::sync::Arc;
 
+use super::orders::{SORTS, compare, sort};
 use super::samples::{change, create_all, flow, flow_with, id, numbers, stamp};
-use crate::Flow;
-use crate::repository::{Change, FlowRepository, ListQuery, Sort, Stored};
+use crate::repository::{Change, FlowRepository, ListQuery};
 
-/// Orders by one key, by two and by three, each key in both directions.
-pub const SORTS: [&str; 14] = [
-    "name",
-    "-name",
-    "created_at",
-    "-created_at",
-    "updated_at",
-    "-updated_at",
-    "name,created_at",
-    "-name,updated_at",
-    "created_at,-name",
-    "-created_at,updated_at",
-    "-updated_at,-name",
-    "name,-created_at,updated_at",
-    "-created_at,name,-updated_at",
-    "updated_at,-created_at,-name",
-];
-
-/// The order of this text.
-pub fn sort(text: &str) -> Sort {
-    text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))
-}
-
-/// Without a wish, flows come by name, those of one name by id.
+/// The default order is by name, then by id.
 pub async fn the_default_order_is_by_name_and_id(repository: Arc<dyn FlowRepository>) {
     assert_eq!(numbers(&*repository, &ListQuery::default()).await, [0; 0], "the repository is empty");
     let flows = [flow(5, "b"), flow(3, "a"), flow(4, "a"), flow(1, "c"), flow(2, "a")];
@@ -41,7 +17,7 @@ pub async fn the_default_order_is_by_name_and_id(repository: Arc<dyn FlowReposit
     assert_eq!(numbers(&*repository, &ListQuery::default()).await, [5, 2, 4, 1]);
 }
 
-/// Names compare by their bytes, whatever the locale: capitals first, then small letters, then everything else.
+/// Names compare by bytes, independently of the locale.
 pub async fn names_compare_by_bytes(repository: Arc<dyn FlowRepository>) {
     let names =
         [" z", "10", "9", "A b", "A-b", "AB", "B", "Z", "_", "a", "a ", "aa", "b", "z", "Ä", "ä", "я", "ｚ", "😀"];
@@ -50,7 +26,7 @@ pub async fn names_compare_by_bytes(repository: Arc<dyn FlowRepository>) {
     assert_eq!(numbers(&*repository, &ListQuery::default()).await, expected);
 }
 
-/// Each order sorts by its keys in turn, in their directions, and what is equal by id in the last direction.
+/// Each order sorts by its keys in their directions, then by id in the direction of the last key.
 pub async fn every_order_is_total(repository: Arc<dyn FlowRepository>) {
     populate(&*repository).await;
     for text in SORTS {
@@ -62,7 +38,7 @@ pub async fn every_order_is_total(repository: Arc<dyn FlowRepository>) {
     }
 }
 
-/// A summary is the head and version of the flow that the same list would have given.
+/// Summaries contain the heads and versions of the same list.
 pub async fn summaries_agree_with_lists(repository: Arc<dyn FlowRepository>) {
     populate(&*repository).await;
     for text in SORTS {
@@ -76,8 +52,8 @@ pub async fn summaries_agree_with_lists(repository: Arc<dyn FlowRepository>) {
     }
 }
 
-/// Flows with many equal names and times, so that ties are the rule.
-pub async fn populate(repository: &dyn FlowRepository) {
+/// Creates flows with many equal names and times.
+pub(super) async fn populate(repository: &dyn FlowRepository) {
     for number in 0..24 {
         let scattered = number * 7 % 24;
         let name = ["a", "B", "ä", "a b"][scattered as usize % 4];
@@ -88,23 +64,4 @@ pub async fn populate(repository: &dyn FlowRepository) {
         let edited = flow_with(number, name, r#""edited":true"#);
         change(repository, Change::replace(edited), stamp(100 + i64::from(number) / 9)).await;
     }
-}
-
-/// How two flows compare in an order, written once more and in the simplest way.
-pub fn compare(sort: &str, a: &Stored<Flow>, b: &Stored<Flow>) -> Ordering {
-    let last = sort.rsplit(',').next().unwrap_or_default();
-    let by_id = directed(last, a.item.id().cmp(&b.item.id()));
-    sort.split(',').map(|key| directed(key, compare_by(key, a, b))).fold(Ordering::Equal, Ordering::then).then(by_id)
-}
-
-fn compare_by(key: &str, a: &Stored<Flow>, b: &Stored<Flow>) -> Ordering {
-    match key.trim_start_matches('-') {
-        "name" => a.item.head().name.as_bytes().cmp(b.item.head().name.as_bytes()),
-        "created_at" => a.version.created_at.cmp(&b.version.created_at),
-        _ => a.version.updated_at.cmp(&b.version.updated_at),
-    }
-}
-
-fn directed(key: &str, ordering: Ordering) -> Ordering {
-    if key.starts_with('-') { ordering.reverse() } else { ordering }
 }

@@ -1,141 +1,151 @@
-//! The contract of [`FlowRepository`](crate::FlowRepository) as functions, for whoever writes a backend.
+//! The contract of [`FlowRepository`](crate::FlowRepository) as functions, for authors of a backend.
 //!
-//! Each function takes an **empty** repository, keeps one promise in its name, and panics when the backend does not.
-//! [`contract_tests!`](crate::contract_tests) makes a test of each; what a backend promises across a restart is checked
-//! by [`reopening`], and what one promises that is opened to read only by [`reading`], since only the backend knows how it is
-//! opened again; what it keeps by [`retention`], and what a decorator adds
-//! to it by [`ephemeral`].
+//! Each function receives an **empty** repository, checks the promise in its name, and panics if the backend breaks
+//! it. [`contract_tests!`](crate::contract_tests) turns each function into a test. Further modules need more than an
+//! empty repository:
+//!
+//! - [`reopening`]: the contract across a restart
+//! - [`reading`]: the contract of a read-only repository
+//! - [`retention`]: the contract of deleting expired revisions
+//! - [`ephemeral`]: the contract of the decorator for ephemeral flows
 //!
 //! ```
 //! use std::sync::Arc;
-//! # use strom::json::JsonRepository as YourRepository;
+//! # use strom_store::json::JsonRepository as YourRepository;
 //!
-//! async fn open() -> Arc<dyn strom::FlowRepository> {
-//!     // Empty, and another one at each call.
-//! #   let now = strom::testkit::samples::time(0);
-//! #   let open = async |place: &str| YourRepository::open(place.as_ref(), now).await;
+//! async fn open() -> Arc<dyn strom_store::FlowRepository> {
+//!     // Returns a new, empty repository at each call.
+//! #   let now = chrono::Utc::now();
+//! #   let open = async |path: &str| YourRepository::open(path.as_ref(), now).await;
 //!     Arc::new(open("somewhere").await.unwrap())
 //! }
 //!
-//! strom::contract_tests!(open);
+//! strom_store::contract_tests!(open);
 //! # fn main() {}
 //! ```
 
 pub mod adoption;
 pub mod atomicity;
 pub mod bulk;
-pub mod chance;
+pub(crate) mod chance;
 pub mod concurrency;
 pub mod ephemeral;
-pub mod faults;
 pub mod feed;
+pub(crate) mod feed_reader;
 pub mod fidelity;
 pub mod filters;
 pub mod history;
+pub(crate) mod history_reader;
 pub mod inheritance;
 pub mod lists;
 pub mod measurements;
+pub(crate) mod orders;
 pub mod paging;
 pub mod preconditions;
 pub mod reading;
 pub mod reopening;
+pub mod reports;
 pub mod retention;
 pub mod revisions;
-pub mod samples;
+pub(crate) mod samples;
 pub mod service;
 pub mod snapshots;
+mod waiting;
 
-/// A `#[tokio::test]` for each function of the contract.
+/// Defines a `#[tokio::test]` for each function of the contract.
 ///
-/// The argument is called without arguments and awaited; it gives an `Arc<dyn FlowRepository>` or something that
-/// dereferences to one and keeps alive what the repository needs, such as a temporary directory. Tests that need what is
-/// not everywhere are ignored with a reason: `contract_tests!(open, ignore = "needs this and that")`.
+/// The macro calls the argument without arguments and awaits it. The result is an `Arc<dyn FlowRepository>` or
+/// dereferences to one. It may own what the repository needs, such as a temporary directory. Tests with special
+/// requirements can be ignored: `contract_tests!(open, ignore = "needs a special server")`.
 #[macro_export]
 macro_rules! contract_tests {
     ($open:expr $(, ignore = $reason:literal)?) => {
         $crate::contract_tests! { @each $open, ($($reason)?);
             preconditions::puts_check_their_precondition,
             preconditions::deletions_check_their_precondition,
-            preconditions::a_stale_change_is_told_the_current_flow,
+            preconditions::stale_put_returns_the_current_flow,
             revisions::a_new_flow_has_revision_one,
-            revisions::changes_to_content_count,
-            revisions::deletions_count_and_revisions_never_start_again,
-            revisions::runtime_changes_are_stored_without_a_revision,
-            revisions::the_same_content_makes_no_revision,
-            revisions::times_have_microseconds,
-            adoption::a_flow_keeps_the_version_that_it_had,
-            adoption::revisions_that_were_given_are_not_given_again,
-            adoption::only_free_ids_are_adopted,
-            adoption::adoptions_stand_beside_other_changes,
-            adoption::impossible_revisions_are_refused,
-            inheritance::a_flow_comes_with_its_history,
-            inheritance::a_deleted_flow_comes_with_its_history,
-            inheritance::a_history_does_not_replace_another_one,
-            inheritance::histories_come_to_free_ids_alone,
-            inheritance::histories_stand_beside_other_changes,
-            inheritance::a_report_comes_with_the_history,
-            inheritance::histories_tell_all_flows,
-            inheritance::only_histories_of_one_flow_are_taken,
-            atomicity::several_changes_are_made_at_once,
-            atomicity::one_violation_stops_every_change,
-            atomicity::a_large_call_is_all_or_nothing,
+            revisions::content_changes_increment_the_revision,
+            revisions::deletions_increment_the_revision_and_recreations_continue_it,
+            revisions::reports_are_stored_without_a_new_revision,
+            revisions::equal_content_creates_no_revision,
+            revisions::times_are_truncated_to_microseconds,
+            reports::exact_preconditions_fail_after_a_report,
+            reports::concurrent_edits_and_reports_are_both_stored,
+            reports::saved_documents_keep_reports,
+            adoption::adopted_flow_keeps_its_version,
+            adoption::adoption_does_not_reuse_revisions,
+            adoption::adoption_over_an_existing_flow_is_rejected,
+            adoption::adoptions_and_other_changes_share_a_call,
+            adoption::adoption_with_an_invalid_revision_is_rejected,
+            inheritance::inherited_flow_keeps_its_history,
+            inheritance::inherited_deleted_flow_can_be_restored,
+            inheritance::inherited_history_keeps_existing_revisions,
+            inheritance::history_for_an_id_in_use_is_rejected,
+            inheritance::histories_and_other_changes_share_a_call,
+            inheritance::inherited_flow_keeps_its_last_report,
+            inheritance::histories_contain_all_revisions_of_all_flows,
+            inheritance::chronicle_requires_a_valid_history_of_one_flow,
+            atomicity::changes_of_every_kind_are_applied_in_one_call,
+            atomicity::one_violation_prevents_every_change,
+            atomicity::large_call_is_atomic,
             atomicity::all_violations_are_reported_in_order,
-            atomicity::two_changes_to_one_flow_are_refused,
-            atomicity::no_changes_are_no_error,
-            bulk::flows_are_found_by_their_ids,
-            bulk::a_list_is_made_as_it_is_read,
-            bulk::violations_of_a_list_stop_all_of_it,
-            bulk::a_list_that_cannot_be_read_changes_nothing,
-            fidelity::documents_come_back_equal,
-            fidelity::names_come_back_exactly,
-            fidelity::the_deepest_document_comes_back,
-            fidelity::heads_are_those_of_the_documents,
+            atomicity::two_changes_to_one_flow_are_rejected,
+            atomicity::empty_list_of_changes_succeeds,
+            bulk::get_each_returns_existing_flows_once,
+            bulk::lazy_list_has_the_effect_of_a_list_in_memory,
+            bulk::violations_in_a_lazy_list_prevent_every_change,
+            bulk::unreadable_list_changes_nothing,
+            fidelity::documents_are_returned_unchanged,
+            fidelity::names_are_returned_exactly,
+            fidelity::document_with_maximum_nesting_is_stored,
+            fidelity::heads_agree_with_documents,
             lists::the_default_order_is_by_name_and_id,
             lists::names_compare_by_bytes,
             lists::every_order_is_total,
             lists::summaries_agree_with_lists,
-            filters::filters_select_flows,
-            filters::name_parts_are_literal,
-            filters::containment_follows_postgresql,
-            paging::pages_make_up_the_whole_list,
-            paging::pages_stay_true_while_flows_come_and_go,
-            paging::totals_count_every_page,
+            filters::filters_work_alone_and_together,
+            filters::name_parts_are_case_insensitive_and_literal,
+            filters::containment_has_jsonb_semantics,
+            paging::pages_add_up_to_the_whole_list,
+            paging::list_cursors_stay_valid_while_flows_are_created_and_deleted,
+            paging::totals_count_the_flows_of_all_pages,
             snapshots::snapshots_are_complete_and_in_order,
-            snapshots::snapshots_show_one_moment,
-            history::every_revision_is_in_the_history,
-            history::every_revision_keeps_its_document,
-            history::a_deletion_keeps_the_document,
-            history::histories_come_in_pages,
-            history::reports_and_spellings_are_not_in_the_history,
-            history::refused_changes_leave_no_record,
-            history::a_flow_is_restored,
-            history::a_deleted_flow_is_restored,
-            history::only_what_is_restored_is_called_so,
+            snapshots::snapshots_contain_each_call_entirely_or_not_at_all,
+            history::history_contains_every_revision,
+            history::every_revision_has_its_document,
+            history::deletion_record_contains_the_document,
+            history::history_pages_go_from_newest_to_oldest,
+            history::reports_and_other_spellings_are_not_in_the_history,
+            history::failed_call_leaves_no_record,
+            history::restore_creates_a_revision,
+            history::deleted_flow_can_be_restored,
+            history::each_change_of_a_call_is_recorded_with_its_operation,
             history::restores_check_their_precondition,
-            history::restoring_the_same_makes_no_revision,
-            history::an_unknown_revision_is_none,
-            history::deleted_flows_are_listed,
-            feed::changes_come_in_order,
-            feed::feeds_come_in_pages,
-            feed::every_change_is_a_place_to_go_on_from,
-            feed::now_is_behind_everything,
-            feed::reports_are_in_the_feed,
-            feed::spellings_are_not_in_the_feed,
-            feed::what_changed_nothing_is_not_in_the_feed,
-            feed::unknown_places_are_gone,
-            feed::a_change_wakes_who_waits,
+            history::restoring_the_current_content_creates_no_revision,
+            history::unknown_revision_is_none,
+            history::deleted_flows_are_listed_latest_first,
+            feed::feed_has_the_order_of_the_histories,
+            feed::pages_add_up_to_the_feed,
+            feed::feed_continues_after_every_cursor,
+            feed::since_now_excludes_past_changes,
+            feed::feed_contains_reports,
+            feed::other_spellings_are_not_in_the_feed,
+            feed::calls_without_effect_are_not_in_the_feed,
+            feed::unknown_cursor_returns_gone,
+            feed::change_wakes_a_waiting_reader,
             feed::change_summaries_agree_with_changes,
-            feed::writers_and_readers_at_once,
-            feed::a_feed_says_how_far_it_is_behind,
-            feed::the_feed_makes_a_copy,
-            concurrency::savers_at_once_lose_nothing,
-            concurrency::creations_and_deletions_count_on,
-            concurrency::one_of_many_wins_each_revision,
-            concurrency::dropped_calls_leave_a_good_store,
+            feed::concurrent_readers_receive_every_change_once,
+            feed::feed_page_reports_the_newest_cursor,
+            feed::applying_the_feed_produces_a_copy,
+            concurrency::concurrent_saves_are_not_lost,
+            concurrency::concurrent_creations_and_deletions_leave_no_gap_in_revisions,
+            concurrency::one_of_many_concurrent_changes_succeeds,
+            concurrency::dropped_calls_leave_a_consistent_store,
             measurements::measurements_are_well_formed,
-            measurements::feed_lag_is_known_and_falls_to_nothing,
-            service::an_open_store_is_ready,
-            service::a_closed_store_refuses_calls,
+            measurements::feed_lag_falls_to_zero,
+            service::open_store_is_ready,
+            service::closed_store_rejects_calls,
         }
     };
     (@each $open:expr, $reason:tt; $($area:ident::$promise:ident,)*) => {

@@ -1,13 +1,14 @@
-//! Pages make up the list, and a cursor stays true while flows come and go.
+//! Pages make up the list, and a cursor stays valid while flows are created and deleted.
 
 use std::sync::Arc;
 
-use super::lists::{SORTS, populate, sort};
+use super::lists::populate;
+use super::orders::{SORTS, sort};
 use super::samples::{change, change_all, create_all, flow, id, number, numbers, stamp};
 use crate::repository::{Change, Cursor, Filter, FlowRepository, ListQuery, NamePart, Precondition};
 
-/// Whatever the order and the size of its pages, a list is the same as in one piece; only the last page has no next.
-pub async fn pages_make_up_the_whole_list(repository: Arc<dyn FlowRepository>) {
+/// In every order and page size, the pages make up the list. Only the last page has no next cursor.
+pub async fn pages_add_up_to_the_whole_list(repository: Arc<dyn FlowRepository>) {
     populate(&*repository).await;
     let filters = [Filter::default(), Filter { name: NamePart::parse("b").ok(), ..Filter::default() }];
     for text in SORTS {
@@ -31,14 +32,13 @@ async fn pages(repository: &dyn FlowRepository, query: &ListQuery) -> Vec<Vec<u3
         pages.push(page.items.iter().map(|stored| number(stored.item.id())).collect());
         let Some(next) = page.next else { return pages };
         assert!(next.belongs_to(&query.sort));
-        // As a client sends it back.
-        query.after = Some(next.to_string().parse::<Cursor>().expect("a cursor reads back"));
+        // The cursor as a client sends it back.
+        query.after = Some(next.to_string().parse::<Cursor>().expect("a cursor can be parsed"));
     }
 }
 
-/// Flows that come and go before or behind the cursor, the one that it stands at included, neither repeat nor hide
-/// another.
-pub async fn pages_stay_true_while_flows_come_and_go(repository: Arc<dyn FlowRepository>) {
+/// Flows that are created or deleted before, at or after the cursor neither repeat nor hide another flow.
+pub async fn list_cursors_stay_valid_while_flows_are_created_and_deleted(repository: Arc<dyn FlowRepository>) {
     create_all(&*repository, (0..10).map(|number| flow(number * 10, &format!("{number}")))).await;
     let mut query = ListQuery { limit: Some(3), ..ListQuery::default() };
     let first = repository.list(&query).await.expect("list works");
@@ -57,18 +57,18 @@ pub async fn pages_stay_true_while_flows_come_and_go(repository: Arc<dyn FlowRep
     change_all(&*repository, changes, stamp(1)).await;
     let second = repository.list(&query).await.expect("list works");
     let found: Vec<u32> = second.items.iter().map(|stored| number(stored.item.id())).collect();
-    assert_eq!(found, [25, 90, 40], "19 and 1 come before the cursor, 25 behind it");
+    assert_eq!(found, [25, 90, 40], "19 and 1 are before the cursor, 25 is after it");
     query.after = second.next;
-    for gone in [50, 60, 70, 80] {
-        change(&*repository, Change::Delete(id(gone), Precondition::Any), stamp(2)).await;
+    for number in [50, 60, 70, 80] {
+        change(&*repository, Change::Delete(id(number), Precondition::Any), stamp(2)).await;
     }
     let last = repository.list(&query).await.expect("list works");
     assert_eq!(last.items.iter().map(|stored| number(stored.item.id())).collect::<Vec<_>>(), [45]);
     assert!(last.next.is_none());
 }
 
-/// The total counts what passes the filter on all pages, when it is asked for.
-pub async fn totals_count_every_page(repository: Arc<dyn FlowRepository>) {
+/// If requested, the total counts the matching flows of all pages.
+pub async fn totals_count_the_flows_of_all_pages(repository: Arc<dyn FlowRepository>) {
     let empty = repository.list(&ListQuery { count: true, ..ListQuery::default() }).await.expect("list works");
     assert_eq!((empty.total, empty.items.len()), (Some(0), 0));
     create_all(&*repository, (0..7).map(|number| flow(number, if number < 5 { "yes" } else { "no" }))).await;

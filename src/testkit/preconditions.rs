@@ -1,11 +1,11 @@
-//! Who must not overwrite says what he expects to find.
+//! Changes check their preconditions.
 
 use std::sync::Arc;
 
 use super::samples::{change, flow, flow_with, found, id, moment, stamp, stored, violations};
 use crate::repository::{Change, FlowRepository, Outcome, Precondition, Revision, ViolationKind};
 
-/// What a change should come to.
+/// The expected result of a change.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Expected {
     Done(Outcome, Option<u64>),
@@ -17,50 +17,50 @@ enum Expected {
 use Expected::{Done, Exists, NotFound, Stale};
 use Precondition::{Absent, Any, At, Present};
 
-/// A put is made under each precondition exactly when that holds of a flow that never was, is there, or is gone.
+/// A put succeeds if and only if its precondition holds for a flow that never existed, exists, or was deleted.
 pub async fn puts_check_their_precondition(repository: Arc<dyn FlowRepository>) {
     let (one, two) = (Revision::new(1), Revision::new(2));
     let created = Done(Outcome::Created, Some(1));
-    let again = Done(Outcome::Created, Some(3));
+    let recreated = Done(Outcome::Created, Some(3));
     let replaced = Done(Outcome::Replaced, Some(2));
     let cases = [
-        (Any, created, replaced, again),
-        (Absent, created, Exists, again),
+        (Any, created, replaced, recreated),
+        (Absent, created, Exists, recreated),
         (Present, NotFound, replaced, NotFound),
         (At(one), NotFound, replaced, NotFound),
         (At(two), NotFound, Stale, NotFound),
     ];
-    for (index, (precondition, missing, there, gone)) in (0..).zip(cases) {
-        for (place, expected) in (0..).zip([missing, there, gone]) {
-            let number = prepare(&*repository, index, place).await;
+    for (case, (precondition, missing, existing, deleted)) in (0..).zip(cases) {
+        for (state, expected) in (0..).zip([missing, existing, deleted]) {
+            let number = prepare(&*repository, case, state).await;
             let put = Change::Put(flow_with(number, "new", r#""x":1"#), precondition);
-            check(&*repository, put, place, expected).await;
+            check(&*repository, put, state, expected).await;
         }
     }
 }
 
-/// A deletion is made under each precondition exactly when that holds; there may be nothing to delete.
+/// A deletion succeeds if and only if its precondition holds. There may be nothing to delete.
 pub async fn deletions_check_their_precondition(repository: Arc<dyn FlowRepository>) {
     let (one, two) = (Revision::new(1), Revision::new(2));
-    let deleted = Done(Outcome::Deleted, Some(2));
+    let done = Done(Outcome::Deleted, Some(2));
     let nothing = Done(Outcome::Absent, None);
     let cases = [
-        (Any, nothing, deleted, nothing),
+        (Any, nothing, done, nothing),
         (Absent, nothing, Exists, nothing),
-        (Present, NotFound, deleted, NotFound),
-        (At(one), NotFound, deleted, NotFound),
+        (Present, NotFound, done, NotFound),
+        (At(one), NotFound, done, NotFound),
         (At(two), NotFound, Stale, NotFound),
     ];
-    for (index, (precondition, missing, there, gone)) in (0..).zip(cases) {
-        for (place, expected) in (0..).zip([missing, there, gone]) {
-            let number = prepare(&*repository, index, place).await;
-            check(&*repository, Change::Delete(id(number), precondition), place, expected).await;
+    for (case, (precondition, missing, existing, deleted)) in (0..).zip(cases) {
+        for (state, expected) in (0..).zip([missing, existing, deleted]) {
+            let number = prepare(&*repository, case, state).await;
+            check(&*repository, Change::Delete(id(number), precondition), state, expected).await;
         }
     }
 }
 
-/// Who is too late gets the flow as it is, document and version.
-pub async fn a_stale_change_is_told_the_current_flow(repository: Arc<dyn FlowRepository>) {
+/// A conflict contains the current document and version.
+pub async fn stale_put_returns_the_current_flow(repository: Arc<dyn FlowRepository>) {
     change(&*repository, Change::create(flow(1, "a")), stamp(0)).await;
     change(&*repository, Change::replace(flow(1, "b")), stamp(1)).await;
     let late = Change::replace_at(flow(1, "c"), Revision::FIRST);
@@ -71,38 +71,38 @@ pub async fn a_stale_change_is_told_the_current_flow(repository: Arc<dyn FlowRep
     assert_eq!(current.version, stored(&*repository, 1).await.version);
 }
 
-/// A flow that never was (place 0), is there at revision 1 (1), or is gone at revision 2 (2).
-async fn prepare(repository: &dyn FlowRepository, case: u32, place: u32) -> u32 {
-    let number = case * 3 + place;
-    if place > 0 {
+/// Creates a flow that never existed (0), exists at revision 1 (1), or was deleted at revision 2 (2).
+async fn prepare(repository: &dyn FlowRepository, case: u32, state: u32) -> u32 {
+    let number = case * 3 + state;
+    if state > 0 {
         change(repository, Change::create(flow(number, "old")), stamp(0)).await;
     }
-    if place == 2 {
+    if state == 2 {
         change(repository, Change::delete(id(number)), stamp(1)).await;
     }
     number
 }
 
-async fn check(repository: &dyn FlowRepository, asked: Change, place: u32, expected: Expected) {
-    let what = format!("{:?} of flow {} at place {place}", asked.precondition(), asked.id());
+async fn check(repository: &dyn FlowRepository, requested: Change, state: u32, expected: Expected) {
+    let case = format!("{:?} of flow {} in state {state}", requested.precondition(), requested.id());
     let before = moment(repository).await;
-    let id = asked.id();
+    let id = requested.id();
     if let Done(outcome, revision) = expected {
-        let applied = change(repository, asked, stamp(2)).await;
-        assert_eq!((applied.id, applied.outcome), (id, outcome), "{what}");
+        let applied = change(repository, requested, stamp(2)).await;
+        assert_eq!((applied.id, applied.outcome), (id, outcome), "{case}");
         let version = applied.version.as_ref();
-        assert_eq!(version.map(|version| version.revision.number()), revision, "{what}");
-        let there = found(repository, super::samples::number(id)).await;
+        assert_eq!(version.map(|version| version.revision.number()), revision, "{case}");
+        let current = found(repository, super::samples::number(id)).await;
         let is_put = matches!(outcome, Outcome::Created | Outcome::Replaced);
-        assert_eq!(there.map(|stored| stored.version), applied.version.filter(|_| is_put), "{what}");
+        assert_eq!(current.map(|stored| stored.version), applied.version.filter(|_| is_put), "{case}");
     } else {
-        let found = violations(repository, vec![asked]).await;
+        let found = violations(repository, vec![requested]).await;
         let kind = match found[0].kind {
             ViolationKind::AlreadyExists => Exists,
             ViolationKind::NotFound => NotFound,
             ViolationKind::Stale { .. } => Stale,
         };
-        assert_eq!((found.len(), found[0].index, found[0].id, kind), (1, 0, id, expected), "{what}");
-        assert_eq!(moment(repository).await, before, "{what}: nothing was written");
+        assert_eq!((found.len(), found[0].index, found[0].id, kind), (1, 0, id, expected), "{case}");
+        assert_eq!(moment(repository).await, before, "{case}: nothing was written");
     }
 }

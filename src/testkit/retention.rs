@@ -1,18 +1,19 @@
-//! Of what was, as much is kept as was asked for: no less, and nothing that is.
+//! The store retains the configured revisions and nothing more.
 //!
-//! Each function takes an empty repository that keeps as much as [`ASKED`], and a way to have it let go of the rest at once.
-//! [`retention_tests!`](crate::retention_tests) makes a test of each.
+//! Each function receives an empty repository with the retention [`RETENTION`] and a function that applies it at once.
+//! [`retention_tests!`](crate::retention_tests) turns each function into a test.
 
+use crate::repository::FlowRepositoryExt as _;
 use std::sync::Arc;
-use std::time::Duration;
 
 use chrono::TimeDelta;
 
-use super::feed::{read_until, told};
-use super::history::history;
+use super::feed_reader::{operations, read_until};
+use super::history_reader::history;
 use super::samples::{
     canonical, change, change_all, create_all, flow, flow_with, found, id, moment, number, revision, stored, time,
 };
+use super::waiting::in_time;
 use crate::flow::Flow;
 use crate::repository::{
     Author, Change, FlowRepository, Operation, Outcome, Precondition, Record, RepositoryError, Retention, Revision,
@@ -21,22 +22,23 @@ use crate::repository::{
 
 use Operation::{Create, Delete, Restore, State, Update};
 
-/// What the repository is to keep.
-pub const ASKED: Retention = Retention { revisions: 3, age: TimeDelta::days(10) };
+/// The retention of the repository.
+pub const RETENTION: Retention = Retention { revisions: 3, age: TimeDelta::days(10) };
 
-/// The flow by which days pass: where nothing changes there is no time.
+/// The flow whose edits make days pass, because age counts back from the last change.
 const CALENDAR: u32 = 3_000_000;
 
 fn day(days: i64) -> Stamp {
     Stamp::new(time(0) + TimeDelta::days(days), Author::new("tester"))
 }
 
-/// Turns the calendar to a day that it has not had, and waits until the feed shows it: what it has not shown stays.
+/// Advances to a new day and waits until the feed contains it, because changes that the feed has not shown are
+/// retained.
 async fn pass_to(repository: &dyn FlowRepository, days: i64) {
     feed_until(repository, Since::Oldest, days).await;
 }
 
-/// An edit of the flow of this number on each of these days.
+/// Edits the flow with this number on each of these days.
 async fn edit(repository: &dyn FlowRepository, number: u32, days: impl IntoIterator<Item = i64>) {
     for on in days {
         let edit = flow_with(number, "edited", &format!(r#""day":{on}"#));
@@ -44,46 +46,56 @@ async fn edit(repository: &dyn FlowRepository, number: u32, days: impl IntoItera
     }
 }
 
-/// The revisions of the flow of this number that are kept, the newest first.
-async fn kept(repository: &dyn FlowRepository, number: u32) -> Vec<u64> {
+/// Returns the retained revisions of the flow with this number, the newest first.
+async fn retained(repository: &dyn FlowRepository, number: u32) -> Vec<u64> {
     history(repository, number).await.iter().map(|record| record.revision.number()).collect()
 }
 
-/// All that the feed has before the calendar is turned to this day.
+/// Returns the feed before this day.
 async fn feed_until(repository: &dyn FlowRepository, since: Since, days: i64) -> Vec<Record<Flow>> {
     let date = flow_with(CALENDAR, "calendar", &format!(r#""day":{days}"#));
-    let turned = change(repository, Change::Put(date, Precondition::Any), day(days)).await;
-    let turned = turned.version.expect("a flow has a version").revision;
-    let is_last = |record: &Record<Flow>| number(record.item.id()) == CALENDAR && record.revision == turned;
+    let version = change(repository, Change::Put(date, Precondition::Any), day(days)).await;
+    let revision = version.version.expect("a flow has a version").revision;
+    let is_last = |record: &Record<Flow>| number(record.item.id()) == CALENDAR && record.revision == revision;
     let mut records = read_until(repository, since, 3, is_last).await;
     records.retain(|record| number(record.item.id()) != CALENDAR);
     records
 }
 
-/// A revision goes when it is neither among the last nor young; what flows are stays as it is.
-pub async fn the_last_and_the_young_revisions_stay(repository: Arc<dyn FlowRepository>, let_go: impl AsyncFn()) {
+/// A revision is removed if it is neither among the last nor young. Current flows do not change.
+pub async fn last_and_young_revisions_are_retained(
+    repository: Arc<dyn FlowRepository>,
+    apply_retention: impl AsyncFn(),
+) {
     edit(&*repository, 1, 0..20).await;
     edit(&*repository, 2, [0]).await;
     edit(&*repository, 3, [0, 1, 2, 3, 4]).await;
     edit(&*repository, 4, [0, 1, 2, 3, 19]).await;
     pass_to(&*repository, 20).await;
     let before = moment(&*repository).await;
-    // The second time there is nothing left to do.
+    // The second run has nothing to do.
     for _ in 0..2 {
-        let_go().await;
-        assert_eq!(kept(&*repository, 1).await, (11..=20).rev().collect::<Vec<_>>(), "those of the days from 10 on");
-        assert_eq!(kept(&*repository, 2).await, [1], "what a flow is now never goes");
-        assert_eq!(kept(&*repository, 3).await, [5, 4, 3], "the last ones, however old");
-        assert_eq!(kept(&*repository, 4).await, [5, 4, 3]);
+        apply_retention().await;
+        assert_eq!(
+            retained(&*repository, 1).await,
+            (11..=20).rev().collect::<Vec<_>>(),
+            "the revisions from day 10 on"
+        );
+        assert_eq!(retained(&*repository, 2).await, [1], "the current revision is always retained");
+        assert_eq!(retained(&*repository, 3).await, [5, 4, 3], "the last three, however old");
+        assert_eq!(retained(&*repository, 4).await, [5, 4, 3]);
         assert_eq!(moment(&*repository).await, before);
     }
     assert!(revision(&*repository, 1, 10).await.is_none());
-    let eleventh = revision(&*repository, 1, 11).await.expect("it is kept");
+    let eleventh = revision(&*repository, 1, 11).await.expect("the revision is retained");
     assert_eq!(canonical(&eleventh.item), canonical(&flow_with(1, "edited", r#""day":10"#)));
 }
 
-/// All of a flow that was deleted goes when its deletion is old, and not before; its revisions go on when it comes back.
-pub async fn deleted_flows_go_when_their_deletion_is_old(repository: Arc<dyn FlowRepository>, let_go: impl AsyncFn()) {
+/// The history of a deleted flow is removed when its deletion is old. Its revisions continue if it is created again.
+pub async fn history_is_removed_when_the_deletion_is_old(
+    repository: Arc<dyn FlowRepository>,
+    apply_retention: impl AsyncFn(),
+) {
     for number in 1..=4 {
         edit(&*repository, number, [0, 1]).await;
     }
@@ -92,27 +104,31 @@ pub async fn deleted_flows_go_when_their_deletion_is_old(repository: Arc<dyn Flo
     change(&*repository, Change::delete(id(3)), day(2)).await;
     change(&*repository, Change::create(flow(3, "back")), day(3)).await;
     pass_to(&*repository, 20).await;
-    let_go().await;
-    assert_eq!(kept(&*repository, 1).await, [0; 0], "it was deleted long ago");
-    assert_eq!(kept(&*repository, 2).await, [3, 2, 1], "not long ago");
-    assert_eq!(kept(&*repository, 3).await, [4, 3, 2], "it is there");
-    assert_eq!(kept(&*repository, 4).await, [2, 1], "it was never gone");
+    apply_retention().await;
+    assert_eq!(retained(&*repository, 1).await, [0; 0], "the deletion is old");
+    assert_eq!(retained(&*repository, 2).await, [3, 2, 1], "the deletion is young");
+    assert_eq!(retained(&*repository, 3).await, [4, 3, 2], "the flow exists again");
+    assert_eq!(retained(&*repository, 4).await, [2, 1], "the flow was never deleted");
     let deleted = repository.deleted().await.expect("deleted works");
     assert_eq!(deleted.iter().map(|record| number(record.item.id)).collect::<Vec<_>>(), [2]);
     for old in 1..=3 {
         assert!(revision(&*repository, 1, old).await.is_none());
     }
-    let back = change(&*repository, Change::create(flow(1, "back")), day(21)).await;
+    let recreated = change(&*repository, Change::create(flow(1, "back")), day(21)).await;
     assert_eq!(
-        (back.outcome, back.version.map(|version| version.revision)),
+        (recreated.outcome, recreated.version.map(|version| version.revision)),
         (Outcome::Created, Some(Revision::new(4)))
     );
     let records = history(&*repository, 1).await;
-    assert_eq!(super::history::told(&records), [(Create, 4)]);
+    assert_eq!(super::history_reader::operations(&records), [(Create, 4)]);
 }
 
-/// A report goes when its flow has changed again, however young it is, and whoever stands before it misses nothing.
-pub async fn reports_go_when_their_flow_has_changed_again(repository: Arc<dyn FlowRepository>, let_go: impl AsyncFn()) {
+/// A report is removed when its flow has changed again, regardless of its age, and readers at an earlier cursor miss
+/// nothing.
+pub async fn reports_are_removed_after_the_next_change(
+    repository: Arc<dyn FlowRepository>,
+    apply_retention: impl AsyncFn(),
+) {
     let report = |number, state: &str| Change::replace(flow_with(number, "a", &format!(r#""gst_state":"{state}""#)));
     create_all(&*repository, (1..=3).map(|number| flow(number, "a"))).await;
     let begin = repository.change_summaries(Since::Oldest, 1).await.expect("changes work").next;
@@ -126,27 +142,30 @@ pub async fn reports_go_when_their_flow_has_changed_again(repository: Arc<dyn Fl
     change(&*repository, Change::delete(id(3)), day(0)).await;
     let all = feed_until(&*repository, Since::After(begin), 1).await;
     let before = moment(&*repository).await;
-    let_go().await;
+    apply_retention().await;
     assert_eq!(moment(&*repository).await, before);
     let expected = [(1, Update, 2), (1, State, 2), (2, State, 1), (3, Delete, 2)];
-    let mut found = told(&feed_until(&*repository, Since::After(begin), 2).await);
+    let mut found = operations(&feed_until(&*repository, Since::After(begin), 2).await);
     found.sort_unstable_by_key(|(flow, operation, _)| (*flow, *operation == State));
     assert_eq!(found, expected);
     for record in all {
         let asking = repository.change_summaries(Since::After(record.cursor), 10);
-        asking.await.unwrap_or_else(|error| panic!("nothing is missed behind {:?}: {error}", record.operation));
+        asking.await.unwrap_or_else(|error| panic!("no change is missing after {:?}: {error}", record.operation));
     }
 }
 
-/// Whoever stands before a revision that has gone is told so; the feed begins behind it and has no gaps.
-pub async fn who_stands_before_what_has_gone_is_told_so(repository: Arc<dyn FlowRepository>, let_go: impl AsyncFn()) {
+/// A reader at a cursor before a removed revision receives an error. The feed starts after it and has no gaps.
+pub async fn cursor_before_a_removed_revision_returns_gone(
+    repository: Arc<dyn FlowRepository>,
+    apply_retention: impl AsyncFn(),
+) {
     edit(&*repository, 1, 0..6).await;
     let all = feed_until(&*repository, Since::Oldest, 30).await;
     assert_eq!(
-        told(&all),
+        operations(&all),
         [(1, Create, 1), (1, Update, 2), (1, Update, 3), (1, Update, 4), (1, Update, 5), (1, Update, 6)]
     );
-    let_go().await;
+    apply_retention().await;
     for record in &all {
         let since = Since::After(record.cursor);
         let documents = repository.changes(since, 10).await;
@@ -154,80 +173,89 @@ pub async fn who_stands_before_what_has_gone_is_told_so(repository: Arc<dyn Flow
         if record.revision < Revision::new(3) {
             assert!(matches!(documents, Err(RepositoryError::Gone)), "{documents:?}");
             assert!(matches!(summaries, Err(RepositoryError::Gone)), "{summaries:?}");
-            let waiting = tokio::time::timeout(Duration::from_secs(60), repository.changed(record.cursor));
-            waiting.await.expect("who waits there is told by asking again");
+            in_time("a reader before removed changes does not wait", repository.changed(record.cursor)).await;
         } else {
-            let next = documents.expect("nothing behind it has gone").changes.into_iter().next().expect("the calendar");
-            assert_eq!(summaries.expect("nothing behind it has gone").changes[0].cursor, next.cursor);
-            let follows = all.iter().find(|other| other.cursor > record.cursor);
-            assert!(follows.is_none_or(|follows| follows.cursor == next.cursor), "one behind the other");
+            let next = documents.expect("no later change is removed").changes.into_iter().next().expect("the calendar");
+            assert_eq!(summaries.expect("no later change is removed").changes[0].cursor, next.cursor);
+            let following = all.iter().find(|other| other.cursor > record.cursor);
+            assert!(following.is_none_or(|following| following.cursor == next.cursor), "the feed has no gap");
         }
     }
     let rest = feed_until(&*repository, Since::Oldest, 31).await;
-    assert_eq!(told(&rest), [(1, Update, 4), (1, Update, 5), (1, Update, 6)]);
+    assert_eq!(operations(&rest), [(1, Update, 4), (1, Update, 5), (1, Update, 6)]);
 }
 
-/// What is kept can be restored, and what has gone cannot; revisions go on in either case.
-pub async fn what_is_kept_can_be_restored(repository: Arc<dyn FlowRepository>, let_go: impl AsyncFn()) {
+/// Retained revisions can be restored and removed ones cannot. Revisions continue in either case.
+pub async fn only_retained_revisions_can_be_restored(
+    repository: Arc<dyn FlowRepository>,
+    apply_retention: impl AsyncFn(),
+) {
     for number in [1, 2] {
         edit(&*repository, number, 0..6).await;
     }
     change(&*repository, Change::delete(id(2)), day(25)).await;
     pass_to(&*repository, 30).await;
-    let_go().await;
+    apply_retention().await;
     let restore = async |number, to| {
         let restoring = repository.restore(id(number), Revision::new(to), Precondition::Any, day(31));
-        restoring.await.expect("nothing fails").map(|applied| (applied.outcome, applied.version.map(|v| v.revision)))
+        restoring
+            .await
+            .expect("the call succeeds")
+            .map(|applied| (applied.outcome, applied.version.map(|v| v.revision)))
     };
-    assert_eq!(restore(1, 3).await, None, "it has gone");
+    assert_eq!(restore(1, 3).await, None, "the revision is removed");
     assert_eq!(restore(1, 4).await, Some((Outcome::Replaced, Some(Revision::new(7)))));
     assert_eq!(canonical(&stored(&*repository, 1).await.item), canonical(&flow_with(1, "edited", r#""day":3"#)));
     assert_eq!(restore(2, 4).await, None);
     assert!(found(&*repository, 2).await.is_none());
     assert_eq!(restore(2, 7).await, Some((Outcome::Created, Some(Revision::new(8)))));
     assert_eq!(canonical(&stored(&*repository, 2).await.item), canonical(&flow_with(2, "edited", r#""day":5"#)));
-    let_go().await;
+    apply_retention().await;
     let restored = |revision| [(Restore, revision)];
-    assert_eq!(super::history::told(&history(&*repository, 1).await)[..1], restored(7));
-    assert_eq!(super::history::told(&history(&*repository, 2).await)[..1], restored(8));
-    assert_eq!((kept(&*repository, 1).await, kept(&*repository, 2).await), (vec![7, 6, 5], vec![8, 7, 6]));
+    assert_eq!(super::history_reader::operations(&history(&*repository, 1).await)[..1], restored(7));
+    assert_eq!(super::history_reader::operations(&history(&*repository, 2).await)[..1], restored(8));
+    assert_eq!((retained(&*repository, 1).await, retained(&*repository, 2).await), (vec![7, 6, 5], vec![8, 7, 6]));
 }
 
-/// Age is counted back from the last change: one by a clock that was far ahead lets nothing go once there is another.
-pub async fn age_is_counted_back_from_the_last_change(repository: Arc<dyn FlowRepository>, let_go: impl AsyncFn()) {
+/// Age counts back from the last change, so that a clock that was ahead removes nothing after the next change.
+pub async fn age_counts_back_from_the_last_change(
+    repository: Arc<dyn FlowRepository>,
+    apply_retention: impl AsyncFn(),
+) {
     edit(&*repository, 1, 0..6).await;
     pass_to(&*repository, 1_000_000).await;
     pass_to(&*repository, 10).await;
-    let_go().await;
-    assert_eq!(kept(&*repository, 1).await, [6, 5, 4, 3, 2, 1]);
+    apply_retention().await;
+    assert_eq!(retained(&*repository, 1).await, [6, 5, 4, 3, 2, 1]);
     pass_to(&*repository, 12).await;
-    let_go().await;
-    assert_eq!(kept(&*repository, 1).await, [6, 5, 4, 3]);
+    apply_retention().await;
+    assert_eq!(retained(&*repository, 1).await, [6, 5, 4, 3]);
 }
 
-/// A `#[tokio::test]` for each promise about what is kept.
+/// Defines a `#[tokio::test]` for each promise about retention.
 ///
-/// The argument is called with [`ASKED`](crate::testkit::retention::ASKED) and awaited. It gives a pair: an `Arc` of an empty
-/// repository with a method `apply_retention`, which is awaited, and what the repository needs to be kept alive.
+/// The macro calls the argument with [`RETENTION`](crate::testkit::retention::RETENTION) and awaits it. The result is a
+/// pair: an `Arc` of an empty repository with an async method `apply_retention`, and a value that owns what the
+/// repository needs.
 #[macro_export]
 macro_rules! retention_tests {
     ($open:expr) => {
         $crate::retention_tests! { @each $open;
-            the_last_and_the_young_revisions_stay,
-            deleted_flows_go_when_their_deletion_is_old,
-            reports_go_when_their_flow_has_changed_again,
-            who_stands_before_what_has_gone_is_told_so,
-            what_is_kept_can_be_restored,
-            age_is_counted_back_from_the_last_change,
+            last_and_young_revisions_are_retained,
+            history_is_removed_when_the_deletion_is_old,
+            reports_are_removed_after_the_next_change,
+            cursor_before_a_removed_revision_returns_gone,
+            only_retained_revisions_can_be_restored,
+            age_counts_back_from_the_last_change,
         }
     };
     (@each $open:expr; $($promise:ident,)*) => {
         $(
             #[tokio::test(flavor = "multi_thread")]
             async fn $promise() {
-                let (repository, _place) = $open($crate::testkit::retention::ASKED).await;
-                let let_go = async || repository.apply_retention().await.expect("it lets go");
-                $crate::testkit::retention::$promise(repository.clone(), let_go).await;
+                let (repository, _resources) = $open($crate::testkit::retention::RETENTION).await;
+                let apply_retention = async || repository.apply_retention().await.expect("retention succeeds");
+                $crate::testkit::retention::$promise(repository.clone(), apply_retention).await;
             }
         )*
     };

@@ -1,4 +1,4 @@
-//! Revisions count what people wrote.
+//! Revisions count changes of content, not reports of an engine.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use chrono::{TimeDelta, Timelike};
 use super::samples::{canonical, change, flow, flow_with, found, id, parse, stamp, stored, time};
 use crate::repository::{Author, Change, FlowRepository, Outcome, Precondition, Revision, Stamp, Version};
 
-/// A new flow has revision 1, and the time and author of its stamp.
+/// A new flow has revision 1 and the time and author of its stamp.
 pub async fn a_new_flow_has_revision_one(repository: Arc<dyn FlowRepository>) {
     assert!(found(&*repository, 1).await.is_none(), "the repository is empty");
     let applied = change(&*repository, Change::create(flow(1, "a")), stamp(7)).await;
@@ -18,8 +18,8 @@ pub async fn a_new_flow_has_revision_one(repository: Arc<dyn FlowRepository>) {
     assert_eq!(stored(&*repository, 1).await.version, expected);
 }
 
-/// Each change to what people wrote makes a revision with its own time and author; the time of creation stays.
-pub async fn changes_to_content_count(repository: Arc<dyn FlowRepository>) {
+/// Each change of the content creates a revision with its own time and author. The time of creation stays.
+pub async fn content_changes_increment_the_revision(repository: Arc<dyn FlowRepository>) {
     change(&*repository, Change::create(flow(1, "a")), stamp(0)).await;
     for number in 2..=5 {
         let author = Author::new(&format!("author {number}"));
@@ -32,31 +32,31 @@ pub async fn changes_to_content_count(repository: Arc<dyn FlowRepository>) {
     }
 }
 
-/// A deletion takes a revision of its own, and a flow that comes back goes on counting, with a new time of creation.
-pub async fn deletions_count_and_revisions_never_start_again(repository: Arc<dyn FlowRepository>) {
+/// A deletion has a revision of its own. A flow that is created again continues the count with a new time of creation.
+pub async fn deletions_increment_the_revision_and_recreations_continue_it(repository: Arc<dyn FlowRepository>) {
     change(&*repository, Change::create(flow(1, "a")), stamp(0)).await;
     for round in 1..=3 {
         let remover = Author::new("remover");
-        let gone = change(&*repository, Change::delete(id(1)), Stamp::new(time(round * 10), remover.clone())).await;
-        let version = gone.version.expect("a deletion has a version");
-        assert_eq!(gone.outcome, Outcome::Deleted);
+        let deleted = change(&*repository, Change::delete(id(1)), Stamp::new(time(round * 10), remover.clone())).await;
+        let version = deleted.version.expect("a deletion has a version");
+        assert_eq!(deleted.outcome, Outcome::Deleted);
         assert_eq!(version.revision, Revision::new(2 * round as u64));
         assert_eq!((version.updated_at, version.author), (time(round * 10), remover));
-        assert!(found(&*repository, 1).await.is_none(), "a deleted flow is not there");
+        assert!(found(&*repository, 1).await.is_none(), "a deleted flow does not exist");
 
         let nothing = change(&*repository, Change::Delete(id(1), Precondition::Any), stamp(round * 10 + 1)).await;
         assert_eq!((nothing.outcome, nothing.version), (Outcome::Absent, None));
 
-        let back = change(&*repository, Change::create(flow(1, "a")), stamp(round * 10 + 2)).await;
-        let version = back.version.expect("a flow has a version");
-        assert_eq!(back.outcome, Outcome::Created);
+        let recreated = change(&*repository, Change::create(flow(1, "a")), stamp(round * 10 + 2)).await;
+        let version = recreated.version.expect("a flow has a version");
+        assert_eq!(recreated.outcome, Outcome::Created);
         assert_eq!(version.revision, Revision::new(2 * round as u64 + 1));
         assert_eq!((version.created_at, version.updated_at), (time(round * 10 + 2), time(round * 10 + 2)));
     }
 }
 
-/// What a running engine reports is stored, under the version that was there.
-pub async fn runtime_changes_are_stored_without_a_revision(repository: Arc<dyn FlowRepository>) {
+/// A report is stored under the existing version.
+pub async fn reports_are_stored_without_a_new_revision(repository: Arc<dyn FlowRepository>) {
     change(&*repository, Change::create(flow_with(1, "a", r#""blocks":[{"id":"b"}]"#)), stamp(0)).await;
     let before = stored(&*repository, 1).await.version;
     let reports = [
@@ -77,8 +77,8 @@ pub async fn runtime_changes_are_stored_without_a_revision(repository: Arc<dyn F
     assert_eq!(edited.version.expect("a flow has a version").revision, Revision::new(2));
 }
 
-/// Neither the order of members nor a number's zeros nor white space is a change.
-pub async fn the_same_content_makes_no_revision(repository: Arc<dyn FlowRepository>) {
+/// The order of members, zeros of a number, and white space are not changes.
+pub async fn equal_content_creates_no_revision(repository: Arc<dyn FlowRepository>) {
     change(&*repository, Change::create(flow_with(1, "a", r#""x":1.10,"y":{"p":1,"q":2}"#)), stamp(0)).await;
     let same = format!(r#"{{ "y": {{"q": 2.0, "p": 1e0}}, "x": 11e-1, "name": "\u0061", "id": "{}" }}"#, id(1));
     let applied = change(&*repository, Change::replace(parse(&same)), stamp(1)).await;
@@ -87,8 +87,8 @@ pub async fn the_same_content_makes_no_revision(repository: Arc<dyn FlowReposito
     assert_eq!((version.revision, version.updated_at), (Revision::FIRST, time(0)));
 }
 
-/// Times are kept to the microsecond and cut there, not rounded.
-pub async fn times_have_microseconds(repository: Arc<dyn FlowRepository>) {
+/// Times are truncated to microseconds.
+pub async fn times_are_truncated_to_microseconds(repository: Arc<dyn FlowRepository>) {
     let precise = time(0) + TimeDelta::nanoseconds(123_456_999);
     let applied = change(&*repository, Change::create(flow(1, "a")), Stamp::new(precise, Author::new("x"))).await;
     let version = stored(&*repository, 1).await.version;

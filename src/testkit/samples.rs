@@ -1,41 +1,43 @@
-//! Flows, times and questions that the contract is made of. The same in every run.
+//! Flows, times and calls for tests. They are the same in every run.
 
+use crate::repository::FlowRepositoryExt as _;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use chrono::{DateTime, Utc};
 use futures::TryStreamExt;
 use uuid::Uuid;
 
+use super::waiting::HANG_LIMIT;
 use crate::flow::{Flow, FlowId, Runtime};
 use crate::repository::{
     self, Applied, Author, Change, FlowRepository, ListQuery, Record, RepositoryError, Revision, Stamp, Stored,
     Version, Violation,
 };
 
-/// The id of this number; ids compare as their numbers do.
+/// Returns the id for a number. Ids compare like their numbers.
 pub fn id(number: u32) -> FlowId {
     Uuid::from_u128(0x5713_0000_0000_4000_8000_0000_0000_0000 + u128::from(number)).into()
 }
 
-/// A flow with nothing but an id and a name.
+/// Returns a flow with an id and a name only.
 pub fn flow(number: u32, name: &str) -> Flow {
     flow_with(number, name, "")
 }
 
-/// A flow with more members, written as JSON and joined by commas.
+/// Returns a flow with further members, written as comma-separated JSON.
 pub fn flow_with(number: u32, name: &str, members: &str) -> Flow {
     let comma = if members.is_empty() { "" } else { "," };
     let name = serde_json::Value::from(name);
     parse(&format!(r#"{{"id":"{}","name":{name}{comma}{members}}}"#, id(number)))
 }
 
-/// The flow of this text.
+/// Parses a valid document.
 pub fn parse(text: &str) -> Flow {
-    Flow::parse(text).unwrap_or_else(|refusal| panic!("a sample is refused: {refusal}"))
+    Flow::parse(text).unwrap_or_else(|error| panic!("a sample is invalid: {error}"))
 }
 
-/// The flows of a file: one flow, or a file of flows.
+/// Reads the flows of a file: one flow, or a file of flows.
 pub fn flows_of_file(path: &Path) -> Vec<Flow> {
     #[derive(serde::Deserialize)]
     struct Envelope {
@@ -48,99 +50,98 @@ pub fn flows_of_file(path: &Path) -> Vec<Flow> {
     }
 }
 
-/// So many seconds after the beginning of 2026.
+/// Returns the time this many seconds after the beginning of 2026.
 pub fn time(seconds: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(1_767_225_600 + seconds, 0).expect("a time of this century")
 }
 
-/// A stamp at that time by `tester`.
+/// Returns a stamp with that time and the author `tester`.
 pub fn stamp(seconds: i64) -> Stamp {
     Stamp::new(time(seconds), Author::new("tester"))
 }
 
-/// Calls again while there is no room, for up to a minute. Of many who call at once on a machine that is slow for a while
-/// some may be told so; nothing has been written then.
-pub async fn insist<T, C>(call: impl Fn() -> C) -> repository::Result<T>
+/// Retries a call while the repository is busy, for up to two minutes. A slow machine may reject some of many
+/// concurrent calls before it writes anything.
+pub async fn retry_while_busy<T, C>(call: impl Fn() -> C) -> repository::Result<T>
 where
     C: Future<Output = repository::Result<T>>,
 {
-    const PATIENCE: Duration = Duration::from_secs(60);
     let begin = Instant::now();
     loop {
         match call().await {
-            Err(RepositoryError::Busy(_)) if begin.elapsed() < PATIENCE => {}
+            Err(RepositoryError::Busy(_)) if begin.elapsed() < HANG_LIMIT => {}
             answer => return answer,
         }
     }
 }
 
-/// Makes one change that must succeed.
+/// Applies a change that must succeed.
 pub async fn change(repository: &dyn FlowRepository, change: Change, stamp: Stamp) -> Applied {
     let mut applied = change_all(repository, vec![change], stamp).await;
     assert_eq!(applied.len(), 1, "one answer per change");
     applied.remove(0)
 }
 
-/// Makes changes that must succeed.
+/// Applies changes that must succeed.
 pub async fn change_all(repository: &dyn FlowRepository, changes: Vec<Change>, stamp: Stamp) -> Vec<Applied> {
-    let applying = insist(|| repository.apply(changes.clone(), stamp.clone()));
-    applying.await.unwrap_or_else(|error| panic!("a good change failed: {error:?}"))
+    let applying = retry_while_busy(|| repository.apply_all(changes.clone(), stamp.clone()));
+    applying.await.unwrap_or_else(|error| panic!("a valid change failed: {error:?}"))
 }
 
-/// Stores these flows, which must be new.
+/// Creates these flows.
 pub async fn create_all(repository: &dyn FlowRepository, flows: impl IntoIterator<Item = Flow>) {
     let changes: Vec<Change> = flows.into_iter().map(Change::create).collect();
     change_all(repository, changes, stamp(0)).await;
 }
 
-/// The violations of changes that must not succeed.
+/// Applies changes that must fail, and returns the violations.
 pub async fn violations(repository: &dyn FlowRepository, changes: Vec<Change>) -> Vec<Violation> {
-    match repository.apply(changes, stamp(1_000)).await {
+    match repository.apply_all(changes, stamp(1_000)).await {
         Err(RepositoryError::Conflict(violations)) => violations,
         other => panic!("expected a conflict, got {other:?}"),
     }
 }
 
-/// The flow of this number, which must be there.
+/// Returns the flow with this number, which must exist.
 pub async fn stored(repository: &dyn FlowRepository, number: u32) -> Stored<Flow> {
-    found(repository, number).await.unwrap_or_else(|| panic!("the flow {} is not there", id(number)))
+    found(repository, number).await.unwrap_or_else(|| panic!("the flow {} does not exist", id(number)))
 }
 
-/// The flow of this number.
+/// Returns the flow with this number.
 pub async fn found(repository: &dyn FlowRepository, number: u32) -> Option<Stored<Flow>> {
-    let asking = insist(|| repository.get(id(number)));
+    let asking = retry_while_busy(|| repository.get(id(number)));
     asking.await.unwrap_or_else(|error| panic!("get failed: {error:?}"))
 }
 
-/// A revision of the flow of this number.
+/// Returns a revision of the flow with this number.
 pub async fn revision(repository: &dyn FlowRepository, number: u32, revision: u64) -> Option<Record<Flow>> {
     let asking = repository.revision(id(number), Revision::new(revision));
     asking.await.unwrap_or_else(|error| panic!("revision failed: {error:?}"))
 }
 
-/// Everything there is.
+/// Returns all flows.
 pub async fn everything(repository: &dyn FlowRepository) -> Vec<Stored<Flow>> {
-    let reading = insist(|| repository.snapshot().try_collect());
+    let reading = retry_while_busy(|| repository.snapshot().try_collect());
     reading.await.unwrap_or_else(|error| panic!("the snapshot failed: {error:?}"))
 }
 
-/// Everything there is as texts and versions, to compare two moments.
+/// Returns all flows as canonical texts and versions, for comparisons.
 pub async fn moment(repository: &dyn FlowRepository) -> Vec<(String, Version)> {
     everything(repository).await.into_iter().map(|stored| (canonical(&stored.item), stored.version)).collect()
 }
 
-/// The numbers of the flows that a list gives, in its order.
+/// Returns the numbers of the flows in a list, in its order.
 pub async fn numbers(repository: &dyn FlowRepository, query: &ListQuery) -> Vec<u32> {
     let page = repository.list(query).await.unwrap_or_else(|error| panic!("list failed: {error:?}"));
     page.items.iter().map(|stored| number(stored.item.id())).collect()
 }
 
-/// The number of an id.
+/// Returns the number of an id.
 pub fn number(id: FlowId) -> u32 {
     id.as_uuid().as_u128() as u32
 }
 
-/// The text of a document as documents are compared.
+/// Returns the canonical text of a document.
 pub fn canonical(flow: &Flow) -> String {
-    flow.canonical(Runtime::Kept).unwrap_or_else(|refusal| panic!("a stored document is refused: {refusal}"))
+    flow.canonical(Runtime::Include).unwrap_or_else(|error| panic!("a stored document is invalid: {error}"))
 }

@@ -1,5 +1,6 @@
-//! A store says how it is, and ends when it is told to.
+//! A store reports its status and can be closed.
 
+use crate::repository::FlowRepositoryExt as _;
 use std::sync::Arc;
 
 use futures::TryStreamExt;
@@ -7,27 +8,27 @@ use futures::TryStreamExt;
 use super::samples::{create_all, flow, id, stamp};
 use crate::repository::{Change, FlowRepository, ListQuery, Precondition, RepositoryError, Revision, Since, Status};
 
-/// An open store is ready, and says what and where it is.
-pub async fn an_open_store_is_ready(repository: Arc<dyn FlowRepository>) {
+/// An open store is ready and reports its kind and location.
+pub async fn open_store_is_ready(repository: Arc<dyn FlowRepository>) {
     let health = repository.health().await;
     assert_eq!(health.status, Status::Ready);
     assert!(!health.kind.is_empty() && !health.location.is_empty());
 }
 
-/// After the close every call fails as unavailable, nobody waits for changes, and the store says so; to close twice is no
-/// error.
-pub async fn a_closed_store_refuses_calls(repository: Arc<dyn FlowRepository>) {
+/// A close of a complete store succeeds. After it, every call returns `Unavailable`, no reader waits, and the status
+/// says so. Closing twice has no effect.
+pub async fn closed_store_rejects_calls(repository: Arc<dyn FlowRepository>) {
     create_all(&*repository, [flow(1, "a")]).await;
-    let place = repository.changes(Since::Now, 1).await.expect("changes work");
-    repository.close().await;
-    repository.close().await;
+    let feed = repository.changes(Since::Now, 1).await.expect("changes work");
+    repository.close().await.expect("the store is complete");
+    repository.close().await.expect("the second close has no effect");
     let query = ListQuery::default();
-    repository.changed(place.next).await;
+    repository.changed(feed.next).await;
     let answers = [
         repository.get(id(1)).await.err(),
         repository.list(&query).await.err(),
         repository.summaries(&query).await.err(),
-        repository.apply(vec![Change::delete(id(1))], stamp(1)).await.err(),
+        repository.apply_all(vec![Change::delete(id(1))], stamp(1)).await.err(),
         repository.snapshot().try_collect::<Vec<_>>().await.err(),
         repository.history(id(1), None, 1).await.err(),
         repository.revision(id(1), Revision::FIRST).await.err(),

@@ -1,4 +1,4 @@
-//! A snapshot is everything as of one moment.
+//! A snapshot shows all flows at one point in time.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::samples::{change_all, create_all, everything, flow, flow_with, number, stamp};
 use crate::repository::{Change, FlowRepository, ListQuery};
 
-/// A snapshot has every flow once, by name and id, as lists and look-ups give it.
+/// A snapshot contains every flow once, ordered by name and id, as in lists and look-ups.
 pub async fn snapshots_are_complete_and_in_order(repository: Arc<dyn FlowRepository>) {
     assert!(everything(&*repository).await.is_empty());
     create_all(&*repository, (0..300).map(|number| flow(number, &format!("{}", number * 7 % 50)))).await;
@@ -18,8 +18,8 @@ pub async fn snapshots_are_complete_and_in_order(repository: Arc<dyn FlowReposit
     }
 }
 
-/// While flows are changed together, deleted and made, a snapshot shows each such call entirely or not at all.
-pub async fn snapshots_show_one_moment(repository: Arc<dyn FlowRepository>) {
+/// A snapshot during concurrent calls contains each call entirely or not at all.
+pub async fn snapshots_contain_each_call_entirely_or_not_at_all(repository: Arc<dyn FlowRepository>) {
     let round = |round: u32| (0..20).map(move |number| flow_with(number, "together", &format!(r#""round":{round}"#)));
     create_all(&*repository, round(0)).await;
     let done = Arc::new(AtomicBool::new(false));
@@ -38,13 +38,17 @@ pub async fn snapshots_show_one_moment(repository: Arc<dyn FlowRepository>) {
     while !last {
         last = done.load(Ordering::SeqCst) || writer.is_finished();
         let snapshot = everything(&*repository).await;
-        let (others, together): (Vec<_>, Vec<_>) = snapshot.iter().partition(|stored| number(stored.item.id()) > 1_000);
+        let (created, together): (Vec<_>, Vec<_>) =
+            snapshot.iter().partition(|stored| number(stored.item.id()) > 1_000);
         assert_eq!(together.len(), 20);
         for stored in &together {
-            assert_eq!(stored.version.revision, together[0].version.revision, "one call is seen entirely");
+            assert_eq!(
+                stored.version.revision, together[0].version.revision,
+                "the snapshot contains every change of a call"
+            );
         }
         let calls = together[0].version.revision.number() - 1;
-        assert_eq!(others.len() as u64, calls, "one call is seen entirely");
+        assert_eq!(created.len() as u64, calls, "the snapshot contains every change of a call");
     }
-    writer.await.expect("the writer ends well");
+    writer.await.expect("the writer does not panic");
 }

@@ -1,44 +1,44 @@
-//! Both backends keep the contract, and keep it across a restart.
+//! Both backends fulfil the contract, also across a restart.
 
 use std::sync::Arc;
 
-use strom::FlowRepository;
-use strom::testkit::reopening;
+use strom_store::FlowRepository;
+use strom_store::testkit::reopening;
 
 mod json {
-    use crate::support::json::{File, open, open_keeping};
+    use strom_test_support::json::{File, open, open_keeping};
 
-    strom::contract_tests!(open);
-    strom::retention_tests!(open_keeping);
+    strom_store::contract_tests!(open);
+    strom_store::retention_tests!(open_keeping);
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn what_was_acknowledged_is_there_after_a_restart() {
+    async fn acknowledged_changes_survive_restarts() {
         let file = File::new();
-        super::survives_restarts(async || file.open().await).await;
+        super::check_restarts(async || file.open().await).await;
     }
 }
 
 mod postgres {
-    use crate::support::postgres::{Database, open, open_keeping};
+    use strom_test_support::postgres::{Database, open, open_keeping};
 
-    strom::contract_tests!(open);
-    strom::retention_tests!(open_keeping);
+    strom_store::contract_tests!(open);
+    strom_store::retention_tests!(open_keeping);
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn what_was_acknowledged_is_there_after_a_restart() {
+    async fn acknowledged_changes_survive_restarts() {
         let database = Database::migrated().await;
-        super::survives_restarts(async || database.repository().await).await;
+        super::check_restarts(async || database.repository().await).await;
     }
 }
 
-async fn survives_restarts(open: impl AsyncFn() -> Arc<dyn FlowRepository>) {
+async fn check_restarts(open: impl AsyncFn() -> Arc<dyn FlowRepository>) {
     let first = open().await;
     let created = reopening::fill(first.clone()).await;
-    first.close().await;
+    first.close().await.unwrap();
     for _ in 0..2 {
         let repository = open().await;
         reopening::verify_filled(repository.clone(), created).await;
-        repository.close().await;
+        repository.close().await.unwrap();
     }
     reopening::verify_deleted_revision(open().await).await;
 }

@@ -1,21 +1,26 @@
-//! Random documents and searches: PostgreSQL and our own code must mean the same by them.
+//! Random documents and searches. PostgreSQL and the JSON backend must agree on them.
 
 use std::fmt::Write;
 
+use futures::{StreamExt, TryStreamExt, stream};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
-use strom::flow::Runtime;
-use strom::repository::{Change, Containment, Filter, ListQuery, NamePart, Precondition, Version};
-use strom::testkit::lists::{SORTS, sort};
-use strom::testkit::samples::{change, change_all, flow_with, number as number_of, numbers, stamp};
-use strom::{Flow, FlowRepository, GstState};
+use strom_store::flow::Runtime;
+use strom_store::internals::orders::{SORTS, sort};
+use strom_store::internals::samples::{change, change_all, flow_with, id, number as number_of, numbers, stamp};
+use strom_store::repository::{Change, Containment, Filter, ListQuery, NamePart, Precondition, Version};
+use strom_store::{Flow, FlowRepository, GstState};
 use tokio::runtime::Runtime as TokioRuntime;
 
-use crate::support::postgres::Database;
-use crate::support::{json, postgres};
+use crate::model::cases;
+use strom_test_support::postgres::Database;
+use strom_test_support::{json, postgres};
 
-/// JSON texts, of few distinct names and values so that they meet, in many spellings.
+/// The number of concurrent searches. A search mostly waits for other processes, and the pool has five connections.
+const AT_ONCE: usize = 4;
+
+/// JSON texts in many spellings. They use few distinct names and values, so that searches match.
 fn value() -> impl Strategy<Value = String> {
     let scalar = prop_oneof![
         Just("null".to_owned()),
@@ -41,7 +46,7 @@ fn number() -> impl Strategy<Value = String> {
     ]
 }
 
-/// The names that mean something, and a few that do not.
+/// The member names with a meaning, and a few others.
 fn name() -> impl Strategy<Value = &'static str> {
     prop::sample::select(vec![
         "a",
@@ -66,7 +71,7 @@ fn name() -> impl Strategy<Value = &'static str> {
     ])
 }
 
-/// The first of equal names only: two of them are refused.
+/// Writes an object with the first of equal names only, because duplicate names are rejected.
 fn object(members: &[(&str, String)]) -> String {
     let mut text = String::from("{");
     for (index, (name, value)) in members.iter().enumerate() {
@@ -102,20 +107,27 @@ fn postgres_stores_and_reads_every_accepted_document() {
     let database = runtime.block_on(Database::migrated());
     let repository = runtime.block_on(database.repository());
     let connection = tokio::sync::Mutex::new(runtime.block_on(database.connect()));
-    check(300, members(), |members| {
+    check(cases(300), members(), |members| {
         let flow = flow(1, &members);
         runtime.block_on(async {
             change(&*repository, Change::Put(flow.clone(), Precondition::Any), stamp(0)).await;
             let stored = repository.get(flow.id()).await.unwrap().unwrap();
-            prop_assert_eq!(stored.item.canonical(Runtime::Kept).unwrap(), flow.canonical(Runtime::Kept).unwrap());
+            prop_assert_eq!(
+                stored.item.canonical(Runtime::Include).unwrap(),
+                flow.canonical(Runtime::Include).unwrap()
+            );
             prop_assert_eq!(stored.item.head(), flow.head());
-            prop_assert_eq!(stored.item.document().get().len() as u64, flow.head().size, "as PostgreSQL prints it");
+            prop_assert_eq!(
+                stored.item.document().get().len() as u64,
+                flow.head().size,
+                "the size is that of the text that PostgreSQL prints"
+            );
             let content: String = sqlx::query_scalar("SELECT strom_content(data)::TEXT FROM flows")
                 .fetch_one(&mut *connection.lock().await)
                 .await
                 .unwrap();
             let content = Flow::parse(&content).unwrap();
-            prop_assert_eq!(content.canonical(Runtime::Kept).unwrap(), flow.canonical(Runtime::Left).unwrap());
+            prop_assert_eq!(content.canonical(Runtime::Include).unwrap(), flow.canonical(Runtime::Exclude).unwrap());
             Ok(())
         })
     });
@@ -125,10 +137,10 @@ fn postgres_stores_and_reads_every_accepted_document() {
 fn postgres_and_json_find_the_same_documents() {
     let runtime = TokioRuntime::new().unwrap();
     let (in_postgres, in_json) = runtime.block_on(async { (postgres::open().await, json::open().await) });
-    check(40, (vec(members(), 12), vec(value(), 20)), |(documents, templates)| {
+    check(cases(24), (vec(members(), 12), vec(value(), 20)), |(documents, templates)| {
         runtime.block_on(async {
             let mut searches: Vec<String> = templates.iter().map(|value| format!("{{\"a\": {value}}}")).collect();
-            // Parts of the documents, which are found more often than chance would have it.
+            // Parts of the documents, because random templates rarely match.
             searches.extend(documents.iter().map(|members| object(&members[..1])));
             searches.extend(templates);
             for repository in [&*in_postgres, &*in_json] {
@@ -136,19 +148,21 @@ fn postgres_and_json_find_the_same_documents() {
                 let puts = flows.map(|flow| Change::Put(flow, Precondition::Any));
                 change_all(&**repository, puts.collect(), stamp(0)).await;
             }
-            for search in &searches {
+            let searches = stream::iter(&searches).map(Ok);
+            let searching = searches.try_for_each_concurrent(AT_ONCE, async |search| {
                 let filter = Filter { contains: Some(Containment::parse(search).unwrap()), ..Filter::default() };
                 let query = ListQuery { filter, ..ListQuery::default() };
                 let expected = numbers(&**in_postgres, &query).await;
                 prop_assert_eq!(numbers(&**in_json, &query).await, expected, "{}", search);
-            }
-            Ok(())
+                Ok(())
+            });
+            searching.await
         })
     });
 }
 
-/// Names and parts of names: what means something to LIKE, and letters that have two cases, or one, or change their
-/// length with it.
+/// Names and parts of names: characters that are special in LIKE, and letters with two cases, with one case, or whose
+/// length depends on the case.
 fn text() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         8 => prop::sample::select(vec![
@@ -161,8 +175,7 @@ fn text() -> impl Strategy<Value = String> {
     vec(piece, 0..5).prop_map(|pieces| pieces.concat())
 }
 
-/// What a flow is beside its other members: its name, what an engine reports, whether it starts by itself, and when it
-/// is put.
+/// A flow with random values for name, state and automatic restart, and the time at which it is stored.
 #[derive(Debug, Clone)]
 struct Sample {
     name: String,
@@ -203,7 +216,7 @@ struct Search {
     auto_restart: Option<bool>,
     name: Option<String>,
     contains: Option<String>,
-    /// So many members of a sample are the template instead.
+    /// The template is the first members of this sample instead: its index and the number of members.
     part_of: Option<(usize, usize)>,
     sort: usize,
     limit: Option<u32>,
@@ -211,12 +224,12 @@ struct Search {
 
 fn search() -> impl Strategy<Value = Search> {
     let state = prop::sample::select(vec![GstState::Null, GstState::Ready, GstState::Paused, GstState::Playing]);
-    let seldom = |strategy| prop::option::weighted(0.25, strategy);
+    let sometimes = |strategy| prop::option::weighted(0.25, strategy);
     (
         prop::option::weighted(0.25, state),
         prop::option::weighted(0.25, any::<bool>()),
-        seldom(text().boxed()),
-        seldom(prop_oneof![value(), number().prop_map(|number| format!("{{\"a\":{number}}}"))].boxed()),
+        sometimes(text().boxed()),
+        sometimes(prop_oneof![value(), number().prop_map(|number| format!("{{\"a\":{number}}}"))].boxed()),
         prop::option::weighted(0.25, (0..SAMPLES, 0..3_usize)),
         0..SORTS.len(),
         prop::option::weighted(0.75, 1..6_u32),
@@ -267,29 +280,36 @@ async fn pages(repository: &dyn FlowRepository, mut query: ListQuery) -> Pages {
 const SAMPLES: usize = 12;
 
 #[test]
-fn postgres_and_json_give_the_same_pages() {
+fn postgres_and_json_return_the_same_pages() {
     let runtime = TokioRuntime::new().unwrap();
     let (in_postgres, in_json) = runtime.block_on(async { (postgres::open().await, json::open().await) });
-    check(40, (vec(sample(), SAMPLES), vec(search(), 25)), |(samples, searches)| {
+    check(cases(24), (vec(sample(), SAMPLES), vec(search(), 25)), |(samples, searches)| {
         runtime.block_on(async {
             for repository in [&*in_postgres, &*in_json] {
-                for (sample, number) in samples.iter().zip(0..) {
-                    // Gone and new, so that the time of creation is of this case.
-                    change(&**repository, Change::Delete(sample.flow(number).id(), Precondition::Any), stamp(0)).await;
-                    change(&**repository, Change::create(sample.flow(number)), stamp(sample.at)).await;
-                    if number % 3 == 0 {
+                // Deletes and creates the flows, so that the times of creation belong to this case.
+                let delete = |number| Change::Delete(id(number), Precondition::Any);
+                change_all(&**repository, (0..SAMPLES as u32).map(delete).collect(), stamp(0)).await;
+                let at = |at: i64| samples.iter().zip(0..).filter(move |(sample, _)| sample.at == at);
+                for time in 0..3 {
+                    let created = at(time).map(|(sample, number)| Change::create(sample.flow(number)));
+                    change_all(&**repository, created.collect(), stamp(time)).await;
+                }
+                for time in 0..3 {
+                    let edited = at(time).filter(|(_, number)| number % 3 == 0).map(|(sample, number)| {
                         let edited = Sample { members: Vec::new(), ..sample.clone() };
-                        let put = Change::Put(edited.flow(number), Precondition::Any);
-                        change(&**repository, put, stamp(3 - sample.at)).await;
-                    }
+                        Change::Put(edited.flow(number), Precondition::Any)
+                    });
+                    change_all(&**repository, edited.collect(), stamp(3 - time)).await;
                 }
             }
-            for search in &searches {
+            let searches = stream::iter(&searches).map(Ok);
+            let searching = searches.try_for_each_concurrent(AT_ONCE, async |search| {
                 let query = search.query(&samples);
                 let expected = pages(&**in_postgres, query.clone()).await;
                 prop_assert_eq!(pages(&**in_json, query).await, expected, "{:?}", search);
-            }
-            Ok(())
+                Ok(())
+            });
+            searching.await
         })
     });
 }

@@ -1,37 +1,29 @@
-//! Several hosts, of which one takes writes: Strom finds it, leaves it when it takes them no more, and finds the next.
+//! Several hosts, of which one accepts writes. The repository finds it, leaves it when it becomes read-only, and finds
+//! the next one.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use strom_store::repository::FlowRepositoryExt as _;
 
-use sqlx::PgConnection;
-use strom::postgres::{DatabaseUrl, PostgresRepository};
-use strom::repository::{Change, FlowRepository, RepositoryError};
-use strom::testkit::samples::{change, flow, found, id, stamp};
-use tokio::time::sleep;
+use strom_store::internals::samples::{change, flow, found, id, stamp};
+use strom_store::postgres::{DatabaseUrl, PostgresRepository};
+use strom_store::repository::{Change, FlowRepository, RepositoryError};
 
-use crate::support::cluster::Cluster;
-use crate::support::load::Load;
-use crate::support::postgres::{count, run, wait_for_count};
+use strom_test_support::cluster::Cluster;
+use strom_test_support::eventually::eventually;
+use strom_test_support::load::Load;
+use strom_test_support::pair::{Pair, caught_up};
+use strom_test_support::postgres::{count, run, wait_for_count};
 
-/// Promised are 2 s after the return of a server that takes writes.
-const RECOVERY: Duration = Duration::from_secs(8);
 const SESSIONS: &str = "SELECT COUNT(*) FROM pg_stat_activity WHERE application_name LIKE 'strom/%'";
 
-/// A repository on the one of two servers that takes writes.
-async fn at_either(a: &Cluster, b: &Cluster) -> Arc<dyn FlowRepository> {
+/// Opens a repository on the server that accepts writes.
+async fn open_writable(a: &Cluster, b: &Cluster) -> Arc<dyn FlowRepository> {
     let hosts = format!("{},{}", a.address(), b.address());
     open(&format!("postgresql://postgres@{hosts}/postgres?target_session_attrs=read-write")).await
 }
 
 async fn open(url: &str) -> Arc<dyn FlowRepository> {
     Arc::new(PostgresRepository::open(&DatabaseUrl::parse(url).unwrap()).await.unwrap())
-}
-
-/// Waits until the standby has all that the primary has.
-async fn caught_up(primary: &mut PgConnection, standby: &mut PgConnection) {
-    let last: String = sqlx::query_scalar("SELECT pg_current_wal_lsn()::TEXT").fetch_one(primary).await.unwrap();
-    let there = format!("SELECT (pg_last_wal_replay_lsn() >= '{last}')::INT::BIGINT");
-    wait_for_count(standby, &there, 1).await;
 }
 
 async fn set_read_only(cluster: &Cluster, on: bool) {
@@ -41,102 +33,98 @@ async fn set_read_only(cluster: &Cluster, on: bool) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn writes_go_on_at_the_standby_that_is_promoted() {
+async fn writes_continue_on_the_promoted_standby() {
     let (mut primary, mut standby) = {
         let primary = Cluster::start(&[]).await;
         let standby = primary.standby().await;
         (primary, standby)
     };
-    // The standby first: it answers, and is not the one.
-    let repository = at_either(&standby, &primary).await;
+    // The standby comes first. It answers, but does not accept writes.
+    let repository = open_writable(&standby, &primary).await;
     let load = Load::start(Arc::clone(&repository), 11).await;
-    for _ in 0..2 {
-        assert!(load.run(Duration::from_millis(700)).await.made > 0);
-        let left = Instant::now();
-        // Sends everything to the standby before it ends.
+    for is_last in [false, true] {
+        load.recovery().await;
+        // The primary sends all changes to the standby before it stops.
         primary.stop().await;
-        let stopped = left.elapsed();
         standby.promote().await;
-        let promoted = Instant::now();
-        let recovered = load.recovery(promoted).await;
-        eprintln!("stopped in {stopped:?}; writes go on {recovered:?} after the promotion; {:?}", load.tally());
-        assert!(recovered < RECOVERY);
-        primary.follow(&standby).await;
-        assert!(load.run(Duration::from_millis(700)).await.made > 0, "it does not go back");
-        assert_eq!(count(&mut primary.connect().await, SESSIONS).await, 0, "nobody stays at the standby");
+        load.recovery().await;
+        eprintln!("after the promotion: {:?}", load.tally());
+        if !is_last {
+            primary.follow(&standby).await;
+            load.recovery().await;
+            assert_eq!(
+                count(&mut primary.connect().await, SESSIONS).await,
+                0,
+                "the repository does not return to the old primary"
+            );
+        }
         std::mem::swap(&mut primary, &mut standby);
     }
-    load.end(&*primary.repository().await).await;
+    load.end(&primary.url()).await;
 }
 
-/// A planned change of places: nobody ends a session, the old one just takes no more writes.
+/// A planned switchover. Sessions stay open, and the old primary rejects writes.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_turns_read_only_is_left() {
+async fn repository_leaves_a_server_that_becomes_read_only() {
     let old = Cluster::start(&[]).await;
     let new = old.standby().await;
-    let repository = at_either(&old, &new).await;
+    let repository = open_writable(&old, &new).await;
     let load = Load::start(Arc::clone(&repository), 12).await;
-    assert!(load.run(Duration::from_millis(500)).await.made > 0);
+    load.recovery().await;
     set_read_only(&old, true).await;
-    sleep(Duration::from_millis(500)).await;
-    assert_eq!(load.run(Duration::from_millis(300)).await.made, 0, "nobody takes writes now");
+    // Each session reloads the setting at its own time.
+    eventually("no server accepts writes", async || load.round().await.made == 0).await;
+    assert_eq!(load.round().await.made, 0, "no server accepts writes");
     caught_up(&mut old.connect().await, &mut new.connect().await).await;
     new.promote().await;
-    let recovered = load.recovery(Instant::now()).await;
-    eprintln!("writes go on {recovered:?} after the promotion; {:?}", load.tally());
-    assert!(recovered < RECOVERY);
+    load.recovery().await;
+    eprintln!("after the promotion: {:?}", load.tally());
     wait_for_count(&mut old.connect().await, SESSIONS, 0).await;
-    load.end(&*new.repository().await).await;
+    load.end(&new.url()).await;
 }
 
-/// Where there is only one, reads go on, and writes do when it takes them again.
+/// With one server, reads continue, and writes resume when the server accepts them again.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_only_server_may_turn_read_only_for_a_while() {
-    let cluster = Cluster::start(&["fsync = off"]).await;
-    for url in [cluster.url(), format!("{}?target_session_attrs=read-write", cluster.url())] {
+async fn writes_resume_after_the_only_server_was_read_only() {
+    let pair = Pair::alone().await;
+    let url = pair.url(&pair.primary().address());
+    for url in [url.clone(), format!("{url}?target_session_attrs=read-write")] {
         let repository = open(&url).await;
-        change(&*repository, Change::Put(flow(1, "a"), strom::repository::Precondition::Any), stamp(1)).await;
-        set_read_only(&cluster, true).await;
-        let save = async || repository.apply(vec![Change::replace(flow(1, "b"))], stamp(2)).await;
-        let begin = Instant::now();
-        while save().await.is_ok() {
-            assert!(begin.elapsed() < RECOVERY, "the reload is noticed");
-        }
-        let refused = save().await;
-        let told = matches!(refused, Err(RepositoryError::ReadOnly(_) | RepositoryError::Unavailable { .. }));
-        assert!(told, "{url}: {refused:?}");
+        change(&*repository, Change::Put(flow(1, "a"), strom_store::repository::Precondition::Any), stamp(1)).await;
+        set_read_only(pair.primary(), true).await;
+        let save = async || repository.apply_all(vec![Change::replace(flow(1, "b"))], stamp(2)).await;
+        eventually("the server rejects writes", async || save().await.is_err()).await;
+        let rejected = save().await;
+        let is_expected = matches!(rejected, Err(RepositoryError::ReadOnly(_) | RepositoryError::Unavailable { .. }));
+        assert!(is_expected, "{url}: {rejected:?}");
         if !url.contains("target_session_attrs") {
-            assert!(found(&*repository, 1).await.is_some(), "reads go on");
+            assert!(found(&*repository, 1).await.is_some(), "reads continue");
         }
-        set_read_only(&cluster, false).await;
-        let back = Instant::now();
-        while save().await.is_err() {
-            assert!(back.elapsed() < RECOVERY, "{url}: writes go on by themselves");
-            sleep(Duration::from_millis(20)).await;
-        }
-        eprintln!("{url}: writes go on after {:?}", back.elapsed());
+        set_read_only(pair.primary(), false).await;
+        eventually("writes resume", async || save().await.is_ok()).await;
         change(&*repository, Change::delete(id(1)), stamp(3)).await;
-        repository.close().await;
+        repository.close().await.unwrap();
     }
 }
 
-/// Each host is tried, whatever is the matter with the ones before it.
+/// Each host is tried, whatever the failures of the hosts before it.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_start_finds_the_server_that_takes_writes() {
-    let cluster = Cluster::start(&["fsync = off"]).await;
-    cluster.repository().await.close().await;
-    let standby = cluster.standby().await;
-    let dead = format!("127.0.0.1:{}", crate::support::cluster::free_port());
-    // Takes connections and says nothing.
-    let mute = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let mute = mute.local_addr().unwrap();
-    let hosts = format!("{dead},{mute},{},{}", standby.address(), cluster.address());
-    let repository = open(&format!("postgresql://postgres@{hosts}/postgres?target_session_attrs=read-write")).await;
+async fn open_finds_the_host_that_accepts_writes() {
+    let pair = Pair::shared().await;
+    let (primary, standby) = (pair.primary().address(), pair.standby().address());
+    let dead = format!("127.0.0.1:{}", strom_test_support::cluster::free_port());
+    // Accepts connections and never answers.
+    let unresponsive = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let unresponsive = unresponsive.local_addr().unwrap();
+    let hosts = format!("{dead},{unresponsive},{standby},{primary}");
+    // The unresponsive host costs this time.
+    let parameters = "target_session_attrs=read-write&connect_timeout=3";
+    let repository = open(&format!("{}?{parameters}", pair.url(&hosts))).await;
     change(&*repository, Change::create(flow(1, "a")), stamp(1)).await;
-    repository.close().await;
+    repository.close().await.unwrap();
 
-    let nobody = format!("postgresql://postgres@{dead},{}/postgres?target_session_attrs=read-write", standby.address());
-    let error = PostgresRepository::open(&DatabaseUrl::parse(&nobody).unwrap()).await.unwrap_err();
+    let no_primary = format!("{}?target_session_attrs=read-write", pair.url(&format!("{dead},{standby}")));
+    let error = PostgresRepository::open(&DatabaseUrl::parse(&no_primary).unwrap()).await.unwrap_err();
     let text = error.to_string();
-    assert!(text.contains(&dead) && text.contains(&standby.address()), "each host has its reason: {text}");
+    assert!(text.contains(&dead) && text.contains(&standby), "the error names each host: {text}");
 }

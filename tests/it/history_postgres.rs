@@ -1,19 +1,22 @@
-//! Whoever writes to the table is recorded; and what becomes of records that are restored, adopted or deleted.
+//! Changes by any writer to the table are recorded. Records survive dumps, adoption and partial deletion.
 
 use std::sync::Arc;
+use strom_store::repository::FlowRepositoryExt as _;
 
 use sqlx::Connection;
-use strom::repository::{Change, FeedCursor, FlowRepository, ListQuery, Operation, RepositoryError, Since};
-use strom::testkit::feed::{self, read, read_until};
-use strom::testkit::history::{self, history};
-use strom::testkit::samples::{canonical, change, create_all, flow, flow_with, id, revision, stamp, stored, time};
+use strom_store::internals::feed::{self, read, read_until};
+use strom_store::internals::history::{self, history};
+use strom_store::internals::samples::{
+    canonical, change, create_all, flow, flow_with, id, revision, stamp, stored, time,
+};
+use strom_store::repository::{Change, FeedCursor, FlowRepository, ListQuery, Operation, RepositoryError, Since};
 
-use crate::migrations::GIVEN_TABLE;
-use crate::support::postgres::{Database, count, run, wait_for_count};
+use strom_test_support::given_table::GIVEN_TABLE;
+use strom_test_support::postgres::{Database, count, run, wait_for_count};
 
 use Operation::{Create, Delete, State, Update};
 
-/// The statement by which an older Strom saves one flow, and by which it inserts all.
+/// Returns the statement with which an older version saves a flow.
 fn upsert(number: u32, members: &str) -> String {
     let id = id(number);
     format!(
@@ -25,7 +28,7 @@ fn upsert(number: u32, members: &str) -> String {
 }
 
 #[tokio::test]
-async fn whatever_psql_does_is_recorded() {
+async fn changes_by_psql_are_recorded() {
     let database = Database::migrated().await;
     let repository = database.repository().await;
     let mut psql = database.connect().await;
@@ -45,47 +48,47 @@ async fn whatever_psql_does_is_recorded() {
     }
     let records = read(&*repository, Since::Oldest).await;
     let expected = [(1, Create, 1), (1, Update, 2), (1, State, 2), (1, Update, 3), (1, Update, 4), (1, Delete, 5)];
-    assert_eq!(feed::told(&records), expected);
+    assert_eq!(feed::operations(&records), expected);
     assert!(records.iter().all(|record| record.author.as_str() == "sql"));
     let documents: Vec<_> = records[2..].iter().map(|record| canonical(&record.item)).collect();
     let document = |members| canonical(&flow_with(1, "renamed", members));
     let (playing, last) = (document(r#""gst_state":"Playing""#), document(r#""gst_state":"Playing","n":2"#));
     assert_eq!(documents, [playing, document(r#""gst_state":"Playing","n":1"#), last.clone(), last]);
-    assert_eq!(history::told(&history(&*repository, 1).await)[0], (Delete, 5));
+    assert_eq!(history::operations(&history(&*repository, 1).await)[0], (Delete, 5));
 }
 
 #[tokio::test]
-async fn an_author_does_not_stay_with_the_session() {
+async fn author_setting_ends_with_the_transaction() {
     let database = Database::migrated().await;
     let repository = database.repository().await;
     create_all(&*repository, [flow(1, "a")]).await;
     let mut psql = database.connect().await;
-    run(&mut psql, "BEGIN; SELECT set_config('strom.author', 'somebody', TRUE); UPDATE flows SET name = 'b'; COMMIT")
+    run(&mut psql, "BEGIN; SELECT set_config('strom.author', 'editor', TRUE); UPDATE flows SET name = 'b'; COMMIT")
         .await;
     run(&mut psql, "UPDATE flows SET name = 'c'").await;
     let authors = history(&*repository, 1).await.into_iter().map(|record| record.author.as_str().to_owned());
-    assert_eq!(authors.collect::<Vec<_>>(), ["sql", "somebody", "tester"]);
+    assert_eq!(authors.collect::<Vec<_>>(), ["sql", "editor", "tester"]);
 }
 
-/// Records are made at the commit, after the statement has given its answer.
+/// The trigger writes records at the commit, after the statement has succeeded.
 #[tokio::test]
-async fn a_change_that_cannot_be_recorded_is_not_made() {
+async fn change_that_cannot_be_recorded_is_rolled_back() {
     let database = Database::migrated().await;
     let repository = database.repository().await;
     create_all(&*repository, [flow(1, "a")]).await;
     let mut psql = database.connect().await;
-    run(&mut psql, "ALTER TABLE flow_changes ADD CHECK (name <> 'unspeakable')").await;
-    let single = vec![Change::replace(flow(1, "unspeakable"))];
-    repository.apply(single, stamp(1)).await.unwrap_err();
-    let several = vec![Change::replace(flow(1, "b")), Change::create(flow(2, "unspeakable"))];
-    repository.apply(several, stamp(2)).await.unwrap_err();
+    run(&mut psql, "ALTER TABLE flow_changes ADD CHECK (name <> 'forbidden')").await;
+    let single = vec![Change::replace(flow(1, "forbidden"))];
+    repository.apply_all(single, stamp(1)).await.unwrap_err();
+    let several = vec![Change::replace(flow(1, "b")), Change::create(flow(2, "forbidden"))];
+    repository.apply_all(several, stamp(2)).await.unwrap_err();
     assert_eq!(stored(&*repository, 1).await.item.head().name, "a");
     change(&*repository, Change::replace(flow(1, "c")), stamp(3)).await;
-    assert_eq!(feed::told(&read(&*repository, Since::Oldest).await), [(1, Create, 1), (1, Update, 2)]);
+    assert_eq!(feed::operations(&read(&*repository, Since::Oldest).await), [(1, Create, 1), (1, Update, 2)]);
 }
 
 #[tokio::test]
-async fn an_older_strom_forgets_nothing() {
+async fn saves_of_older_versions_keep_the_history() {
     let database = Database::migrated().await;
     let repository = database.repository().await;
     let mut older = database.connect().await;
@@ -94,28 +97,28 @@ async fn an_older_strom_forgets_nothing() {
     }
     run(&mut older, &upsert(2, r#", "edit": 1"#)).await;
     let before = [stored(&*repository, 1).await.version, stored(&*repository, 2).await.version];
-    // Its other way: everything out and in again. The first is as it was but for its state, the second is edited, the
-    // third is gone, the fourth is new.
+    // An older version also saves by deleting and inserting all flows. The first flow has a new state, the second is
+    // edited, the third is missing, the fourth is new.
     let all = [upsert(1, r#", "gst_state": "Ready""#), upsert(2, r#", "edit": 2"#), upsert(4, "")].concat();
     run(&mut older, &format!("BEGIN; DELETE FROM flows; {all} COMMIT")).await;
-    assert_eq!(stored(&*repository, 1).await.version, before[0], "it was never gone");
+    assert_eq!(stored(&*repository, 1).await.version, before[0], "the flow was not deleted");
     let second = stored(&*repository, 2).await.version;
     assert_eq!((second.revision.number(), second.created_at), (3, before[1].created_at));
-    // Once more, and nothing has happened.
+    // Repeating the save changes nothing.
     run(&mut older, &format!("BEGIN; DELETE FROM flows; {all} COMMIT")).await;
     let records = read(&*repository, Since::Oldest).await;
-    let mut told = feed::told(&records);
-    let saved = told.split_off(4);
-    assert_eq!(told, [(1, Create, 1), (2, Create, 1), (3, Create, 1), (2, Update, 2)]);
+    let mut changes = feed::operations(&records);
+    let saved = changes.split_off(4);
+    assert_eq!(changes, [(1, Create, 1), (2, Create, 1), (3, Create, 1), (2, Update, 2)]);
     let mut saved = saved;
     saved.sort_unstable_by_key(|(flow, ..)| *flow);
     assert_eq!(saved, [(1, State, 1), (2, Update, 3), (3, Delete, 2), (4, Create, 1)]);
     let deleted = repository.deleted().await.unwrap();
-    assert_eq!(deleted.iter().map(|gone| gone.item.id).collect::<Vec<_>>(), [id(3)]);
+    assert_eq!(deleted.iter().map(|record| record.item.id).collect::<Vec<_>>(), [id(3)]);
 }
 
 #[tokio::test]
-async fn a_flow_that_goes_and_comes_in_one_transaction_has_one_history() {
+async fn flow_deleted_and_recreated_in_one_transaction_continues_its_history() {
     let database = Database::migrated().await;
     let repository = database.repository().await;
     let mut psql = database.connect().await;
@@ -123,54 +126,56 @@ async fn a_flow_that_goes_and_comes_in_one_transaction_has_one_history() {
     let edit = upsert(1, r#", "edit": 1"#);
     run(&mut psql, &format!("BEGIN; UPDATE flows SET name = 'b'; DELETE FROM flows; {edit} COMMIT")).await;
     run(&mut psql, &format!("BEGIN; DELETE FROM flows; {} DELETE FROM flows; {edit} COMMIT", upsert(1, ""))).await;
-    let there = stored(&*repository, 1).await;
+    let current = stored(&*repository, 1).await;
     let records = read(&*repository, Since::Oldest).await;
     let revisions: Vec<_> = records.iter().map(|record| record.revision.number()).collect();
-    assert!(revisions.is_sorted_by(|a, b| a < b), "{:?}", feed::told(&records));
+    assert!(revisions.is_sorted_by(|a, b| a < b), "{:?}", feed::operations(&records));
     let last = records.last().unwrap();
-    assert_eq!((last.revision, canonical(&last.item)), (there.version.revision, canonical(&there.item)));
+    assert_eq!((last.revision, canonical(&last.item)), (current.version.revision, canonical(&current.item)));
 }
 
-/// What a transaction did to a flow before it deleted it and made it anew, never was; however much it did before and after.
+/// A transaction edits, deletes, recreates and edits a flow. The edits before the deletion are not recorded.
 #[tokio::test]
-async fn a_flow_that_is_edited_on_both_sides_of_its_return_has_one_history() {
+async fn edits_before_a_deletion_in_the_same_transaction_are_not_recorded() {
     let database = Database::migrated().await;
     let repository = database.repository().await;
     let mut psql = database.connect().await;
     run(&mut psql, &upsert(1, "")).await;
     let edit = |edit: &str| format!("UPDATE flows SET data = data || '{{\"edit\": \"{edit}\"}}';");
-    let back = |edit: &str| upsert(1, &format!(r#", "edit": "{edit}""#));
+    let recreate = |edit: &str| upsert(1, &format!(r#", "edit": "{edit}""#));
     let report = r#"UPDATE flows SET data = data || '{"running": true}';"#;
     for (before, after) in [(0, 1), (1, 1), (2, 2), (1, 3), (3, 1), (2, 0)] {
         let name = format!("{before}{after}");
         let edits = |side: &str, count| (0..count).map(|n| edit(&format!("{side} {n} of {name}"))).collect::<String>();
-        let (before, after, anew) = (edits("before", before), edits("after", after), back(&format!("anew {name}")));
-        run(&mut psql, &format!("BEGIN; {before} {report} DELETE FROM flows; {anew} {after} {report} COMMIT")).await;
+        let (before, after) = (edits("before", before), edits("after", after));
+        let recreated = recreate(&format!("recreated {name}"));
+        run(&mut psql, &format!("BEGIN; {before} {report} DELETE FROM flows; {recreated} {after} {report} COMMIT"))
+            .await;
     }
-    let there = stored(&*repository, 1).await;
+    let current = stored(&*repository, 1).await;
     let records = read(&*repository, Since::Oldest).await;
-    let told = feed::told(&records);
-    let edits: Vec<_> = told.iter().filter(|(_, operation, _)| *operation != State).collect();
+    let changes = feed::operations(&records);
+    let edits: Vec<_> = changes.iter().filter(|(_, operation, _)| *operation != State).collect();
     let counted = (1..).map(|revision| (1, if revision == 1 { Create } else { Update }, revision));
-    assert!(edits.into_iter().copied().eq(counted.take(1 + 2 + 2 + 3 + 4 + 2 + 1)), "{told:?}");
+    assert!(edits.into_iter().copied().eq(counted.take(1 + 2 + 2 + 3 + 4 + 2 + 1)), "{changes:?}");
     for record in &records {
-        assert!(!record.item.document().get().contains("before"), "{} never was", record.item.document());
+        assert!(!record.item.document().get().contains("before"), "{} must not be recorded", record.item.document());
     }
     let last = records.last().unwrap();
-    assert_eq!((last.revision, canonical(&last.item)), (there.version.revision, canonical(&there.item)));
-    assert_eq!(history::told(&history(&*repository, 1).await).len(), 15);
+    assert_eq!((last.revision, canonical(&last.item)), (current.version.revision, canonical(&current.item)));
+    assert_eq!(history::operations(&history(&*repository, 1).await).len(), 15);
 
-    // Gone in the end, after it had come back.
-    let (before, anew) = (edit("before the end"), back("anew"));
-    let twice = format!("BEGIN; {before} {before} DELETE FROM flows; {anew} DELETE FROM flows; COMMIT");
+    // The transaction deletes the flow again after it has recreated it.
+    let (before, recreated) = (edit("before the end"), recreate("recreated"));
+    let twice = format!("BEGIN; {before} {before} DELETE FROM flows; {recreated} DELETE FROM flows; COMMIT");
     run(&mut psql, &twice).await;
-    assert_eq!(history::told(&history(&*repository, 1).await)[..2], [(Delete, 17), (Update, 16)]);
+    assert_eq!(history::operations(&history(&*repository, 1).await)[..2], [(Delete, 17), (Update, 16)]);
     run(&mut psql, &upsert(1, "")).await;
-    assert_eq!(history::told(&history(&*repository, 1).await)[0], (Create, 18));
+    assert_eq!(history::operations(&history(&*repository, 1).await)[0], (Create, 18));
 }
 
 #[tokio::test]
-async fn what_was_there_before_there_was_a_history_is_its_beginning() {
+async fn migration_records_existing_flows_as_first_revisions() {
     let database = Database::empty().await;
     let mut older = database.connect().await;
     run(&mut older, GIVEN_TABLE).await;
@@ -178,49 +183,49 @@ async fn what_was_there_before_there_was_a_history_is_its_beginning() {
     run(&mut older, &format!("UPDATE flows SET updated_at = '{}'", time(7).to_rfc3339())).await;
     let repository = database.repository().await;
     change(&*repository, Change::replace(flow(1, "edited")), stamp(9)).await;
-    assert_eq!(history::told(&history(&*repository, 1).await), [(Update, 2), (Create, 1)]);
+    assert_eq!(history::operations(&history(&*repository, 1).await), [(Update, 2), (Create, 1)]);
     let first = revision(&*repository, 1, 1).await.unwrap();
     assert_eq!(canonical(&first.item), canonical(&flow_with(1, "older", r#""n":1.1"#)));
     assert_eq!((first.at, first.author.as_str()), (time(7), "sql"));
-    assert_eq!(feed::told(&read(&*repository, Since::Oldest).await), [(1, Create, 1), (1, Update, 2)]);
+    assert_eq!(feed::operations(&read(&*repository, Since::Oldest).await), [(1, Create, 1), (1, Update, 2)]);
 }
 
-/// A database from a dump: its history is there, places in the feed hold, and what is new comes behind them.
+/// A restored database has the history, accepts old cursors, and puts new changes after them.
 #[tokio::test]
-async fn a_dump_takes_history_and_feed_along() {
+async fn dump_contains_history_and_feed() {
     let database = Database::migrated().await;
     let original = database.repository().await;
     create_all(&*original, [flow(1, "a")]).await;
     change(&*original, Change::replace(flow(1, "b")), stamp(1)).await;
-    create_all(&*original, [flow(2, "gone")]).await;
+    create_all(&*original, [flow(2, "deleted")]).await;
     change(&*original, Change::delete(id(2)), stamp(2)).await;
-    let is_last = |record: &_| feed::told(std::slice::from_ref(record)) == [(2, Delete, 2)];
+    let is_last = |record: &_| feed::operations(std::slice::from_ref(record)) == [(2, Delete, 2)];
     let records = read_until(&*original, Since::Oldest, 10, is_last).await;
-    original.close().await;
+    original.close().await.unwrap();
 
     let copy = database.copied().await;
     let mut psql = copy.connect().await;
-    // As if the dump came from a server that has counted further than this one will for long.
+    // As if the dump came from a server with a much higher transaction counter.
     run(&mut psql, "UPDATE flow_changes SET horizon = horizon + 1000000000000").await;
     let moved = |cursor: FeedCursor| {
         let text = cursor.to_string();
         let parts: Vec<u64> = text.split('.').map(|part| part.parse().unwrap()).collect();
         format!("{}.{}.{}", parts[0], parts[1] + 1_000_000_000_000, parts[2]).parse().unwrap()
     };
-    // Before any Strom has seen the new place.
+    // Before an instance has opened the restored database.
     run(&mut psql, &upsert(3, "")).await;
     let repository = copy.repository().await;
     change(&*repository, Change::replace(flow(1, "c")), stamp(3)).await;
-    let told = [(1, Create, 1), (1, Update, 2), (2, Create, 1), (2, Delete, 2), (3, Create, 1), (1, Update, 3)];
-    assert_eq!(feed::told(&read(&*repository, Since::Oldest).await), told);
-    for (place, record) in records.iter().enumerate() {
+    let expected = [(1, Create, 1), (1, Update, 2), (2, Create, 1), (2, Delete, 2), (3, Create, 1), (1, Update, 3)];
+    assert_eq!(feed::operations(&read(&*repository, Since::Oldest).await), expected);
+    for (index, record) in records.iter().enumerate() {
         let since: FeedCursor = moved(record.cursor);
-        assert_eq!(feed::told(&read(&*repository, Since::After(since)).await), told[place + 1..]);
+        assert_eq!(feed::operations(&read(&*repository, Since::After(since)).await), expected[index + 1..]);
     }
-    assert_eq!(history::told(&history(&*repository, 1).await), [(Update, 3), (Update, 2), (Create, 1)]);
-    assert_eq!(history::told(&history(&*repository, 2).await), [(Delete, 2), (Create, 1)]);
+    assert_eq!(history::operations(&history(&*repository, 1).await), [(Update, 3), (Update, 2), (Create, 1)]);
+    assert_eq!(history::operations(&history(&*repository, 2).await), [(Delete, 2), (Create, 1)]);
 
-    // What the original tells after the dump is none of the copy's.
+    // The copy does not know cursors that the original assigns after the dump.
     let original = database.repository().await;
     change(&*original, Change::replace(flow(1, "another")), stamp(3)).await;
     let later = read(&*original, Since::After(records[3].cursor)).await[0].cursor;
@@ -228,20 +233,19 @@ async fn a_dump_takes_history_and_feed_along() {
     assert!(matches!(answer, Err(RepositoryError::Gone)), "{answer:?}");
 }
 
-/// Starting again does not begin another log.
 #[tokio::test]
-async fn a_log_stays_with_its_database() {
+async fn reopening_keeps_the_log() {
     let database = Database::migrated().await;
-    database.repository().await.close().await;
+    database.repository().await.close().await.unwrap();
     let mut psql = database.connect().await;
     let log = count(&mut psql, "SELECT log FROM flow_log").await;
-    database.repository().await.close().await;
+    database.repository().await.close().await.unwrap();
     assert_eq!(count(&mut psql, "SELECT log FROM flow_log").await, log);
     assert_eq!(count(&mut psql, "SELECT strom_log()").await, log);
 }
 
 #[tokio::test]
-async fn who_stands_before_deleted_records_is_told_so() {
+async fn cursor_before_deleted_records_returns_gone() {
     let database = Database::migrated().await;
     let repository: Arc<dyn FlowRepository> = database.repository().await;
     create_all(&*repository, [flow(1, "a")]).await;
@@ -253,8 +257,11 @@ async fn who_stands_before_deleted_records_is_told_so() {
     let records = read(&*repository, Since::Oldest).await;
     let mut psql = database.connect().await;
     run(&mut psql, "DELETE FROM flow_changes WHERE operation = 'state'").await;
-    let told = feed::told(&read(&*repository, Since::Oldest).await);
-    assert!(told.len() < records.len() && told.iter().all(|(_, operation, _)| *operation != State), "{told:?}");
+    let changes = feed::operations(&read(&*repository, Since::Oldest).await);
+    assert!(
+        changes.len() < records.len() && changes.iter().all(|(_, operation, _)| *operation != State),
+        "{changes:?}"
+    );
 
     run(&mut psql, &format!("DELETE FROM flow_changes WHERE revision <= 2 AND flow_id = '{}'", id(1))).await;
     let after = |revision: u64| {
@@ -262,28 +269,27 @@ async fn who_stands_before_deleted_records_is_told_so() {
         repository.changes(Since::After(record.cursor), 10)
     };
     assert!(matches!(after(1).await, Err(RepositoryError::Gone)));
-    after(2).await.expect("nothing behind it is gone");
-    let kept = repository.changes(Since::Oldest, 1).await.unwrap();
-    assert!(kept.changes[0].revision.number() > 2);
-    repository.changes(Since::After(kept.next), 10).await.expect("what is kept can be read in pages");
+    after(2).await.expect("all later records exist");
+    let retained = repository.changes(Since::Oldest, 1).await.unwrap();
+    assert!(retained.changes[0].revision.number() > 2);
+    repository.changes(Since::After(retained.next), 10).await.expect("retained records can be read in pages");
     assert!(revision(&*repository, 1, 2).await.is_none());
 }
 
-/// However many revisions there are, what is now is found without reading them, and saved at the price of some steps in an
-/// index.
+/// Reading flows does not read revisions. A save reads a few index entries.
 #[tokio::test]
-async fn a_long_history_is_nothing_to_those_who_read_and_save_flows() {
+async fn length_of_the_history_does_not_slow_reads_and_saves() {
     let database = Database::migrated().await;
     let repository = database.repository().await;
     create_all(&*repository, (0..500).map(|number| flow(number, "a"))).await;
-    // Sessions report what they have done when they end, at the latest: that of the editor must not do so later.
+    // A session reports its statistics when it ends at the latest. The editor must end before the reset.
     let mut editor = database.connect().await;
     for edit in 0..20 {
         run(&mut editor, &format!("UPDATE flows SET data = data || '{{\"edit\": {edit}}}'")).await;
     }
     run(&mut editor, "VACUUM ANALYZE").await;
     editor.close().await.unwrap();
-    repository.close().await;
+    repository.close().await.unwrap();
     let mut psql = database.connect().await;
     let sessions =
         "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
@@ -296,10 +302,10 @@ async fn a_long_history_is_nothing_to_those_who_read_and_save_flows() {
     let query = ListQuery { limit: Some(50), count: true, ..ListQuery::default() };
     assert_eq!(repository.list(&query).await.unwrap().total, Some(500));
     assert_eq!(repository.summaries(&query).await.unwrap().items.len(), 50);
-    repository.close().await;
+    repository.close().await.unwrap();
     wait_for_count(&mut psql, sessions, 0).await;
     let read = |column: &str| format!("SELECT {column} FROM pg_stat_user_tables WHERE relname = 'flow_changes'");
-    assert_eq!(count(&mut psql, &read("seq_scan + idx_scan")).await, 0, "reading flows does not look at their history");
+    assert_eq!(count(&mut psql, &read("seq_scan + idx_scan")).await, 0, "reading flows does not read their history");
 
     let repository = database.repository().await;
     for number in 0..10 {
@@ -307,11 +313,11 @@ async fn a_long_history_is_nothing_to_those_who_read_and_save_flows() {
     }
     create_all(&*repository, [flow(1_000, "new")]).await;
     change(&*repository, Change::delete(id(9)), stamp(2)).await;
-    repository.close().await;
+    repository.close().await.unwrap();
     let reported = read("(n_tup_ins >= 12)::INT::BIGINT");
     wait_for_count(&mut psql, &reported, 1).await;
     wait_for_count(&mut psql, sessions, 0).await;
-    assert_eq!(count(&mut psql, &read("seq_scan")).await, 0, "a save reads no whole history");
+    assert_eq!(count(&mut psql, &read("seq_scan")).await, 0, "a save does not scan the history");
     let rows = count(&mut psql, &read("idx_tup_fetch")).await;
     assert!(rows <= 5 * 12, "{rows} records were read for twelve changes");
 }

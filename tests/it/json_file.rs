@@ -1,14 +1,15 @@
-//! The file as people and other programs see it.
+//! The file as users and other programs see it.
 
 use std::fs::Permissions;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::time::Duration;
 
-use strom::json::Settings;
-use strom::repository::{Change, Outcome, Precondition};
-use strom::testkit::samples::{change, create_all, everything, flow, flow_with, id, stamp};
+use strom_store::internals::samples::{change, create_all, everything, flow, flow_with, id, stamp};
+use strom_store::json::Settings;
+use strom_store::repository::{Change, Outcome, Precondition};
 
-use crate::support::json::{File, hasty, lazy, until};
+use strom_test_support::eventually::eventually;
+use strom_test_support::json::{File, hasty, lazy};
 
 const HAND_WRITTEN: &str = r#"{
   "$schema": "https://example.com/flows.json",
@@ -35,7 +36,7 @@ const HAND_WRITTEN: &str = r#"{
 "#;
 
 #[tokio::test]
-async fn a_save_changes_what_was_changed() {
+async fn save_rewrites_only_the_changed_flow() {
     let file = File::holding(HAND_WRITTEN);
     let store = file.open_with(hasty()).await;
     change(&*store, Change::replace(flow_with(2, "edited", r#""gain":1.10"#)), stamp(0)).await;
@@ -44,31 +45,31 @@ async fn a_save_changes_what_was_changed() {
         "    }\n  ],\n",
         "    },\n    {\n      \"id\": \"57130000-0000-4000-8000-000000000003\",\n      \"name\": \"new\"\n    }\n  ],\n",
     );
-    until("it is quiet, and the file is written", async || file.read() == expected).await;
-    store.close().await;
+    eventually("the file is written after the quiet time", async || file.read() == expected).await;
+    store.close().await.unwrap();
     assert_eq!(file.read(), expected);
 }
 
 #[tokio::test]
-async fn a_diff_after_one_edit_is_that_edit() {
+async fn diff_contains_only_the_saved_change() {
     let file = File::holding(HAND_WRITTEN);
     let store = file.open_with(hasty()).await;
     create_all(&*store, [flow(3, "third"), flow(4, "fourth")]).await;
-    until("the file is written", async || file.read().contains("fourth")).await;
+    eventually("the file is written", async || file.read().contains("fourth")).await;
     let before = file.read();
     change(&*store, Change::replace(flow(3, "THIRD")), stamp(9)).await;
-    until("the file is written", async || file.read().contains("THIRD")).await;
+    eventually("the file is written", async || file.read().contains("THIRD")).await;
     assert_eq!(file.read(), before.replace("\"third\"", "\"THIRD\""));
     change(&*store, Change::delete(id(3)), stamp(10)).await;
-    store.close().await;
-    let gone = "    {\n      \"id\": \"57130000-0000-4000-8000-000000000003\",\n      \"name\": \"third\"\n    },\n";
-    assert!(before.contains(gone));
-    assert_eq!(file.read(), before.replace(gone, ""));
+    store.close().await.unwrap();
+    let removed = "    {\n      \"id\": \"57130000-0000-4000-8000-000000000003\",\n      \"name\": \"third\"\n    },\n";
+    assert!(before.contains(removed));
+    assert_eq!(file.read(), before.replace(removed, ""));
 }
 
-/// With the settings that everybody has: a second after the last save people find the file complete.
+/// With the default settings, the file is complete one second after the last save.
 #[tokio::test]
-async fn when_it_is_quiet_the_file_is_complete_and_printed_as_everybody_prints() {
+async fn file_is_complete_and_pretty_printed_after_the_quiet_time() {
     let file = File::new();
     let store = file.open_with(Settings::default()).await;
     let members = r#""position":[1,2.5,-3],"properties":{"a":true,"b":null,"c":{}},"slots":[],"text":"é \"\\ \n""#;
@@ -81,9 +82,9 @@ async fn when_it_is_quiet_the_file_is_complete_and_printed_as_everybody_prints()
         let printed = serde_json::to_string_pretty(&serde_json::json!({ "flows": flows })).unwrap();
         printed.replacen("{\n", "{\n  \"version\": 1,\n", 1) + "\n"
     };
-    until("the file is complete", async || file.path.exists() && file.read() == expected("a")).await;
+    eventually("the file is complete", async || file.path.exists() && file.read() == expected("a")).await;
     change(&*store, Change::replace(flow_with(1, "edited", members)), stamp(1)).await;
-    store.close().await;
+    store.close().await.unwrap();
     assert_eq!(file.read(), expected("edited"));
     #[derive(serde::Deserialize)]
     #[serde(deny_unknown_fields)]
@@ -95,73 +96,73 @@ async fn when_it_is_quiet_the_file_is_complete_and_printed_as_everybody_prints()
     assert_eq!((older.version, older.flows.len()), (1, 2));
 }
 
-/// Under load nothing is ever quiet, and the file is written all the same.
+/// Under load the quiet time never passes, and the interval triggers the checkpoint.
 #[tokio::test]
-async fn under_load_the_file_is_written_now_and_then() {
+async fn file_is_written_during_continuous_saves() {
     let file = File::new();
-    let settings = Settings { quiet: Duration::from_secs(3_600), interval: Duration::from_millis(50), ..lazy() };
+    let settings = lazy().with_quiet(Duration::from_secs(3_600)).with_interval(Duration::from_millis(50));
     let store = file.open_with(settings).await;
     let mut edit = 0;
-    until("the file is written", async || {
+    eventually("the file is written", async || {
         edit += 1;
         let put = Change::Put(flow(1, &format!("edit {edit}")), Precondition::Any);
         change(&*store, put, stamp(edit)).await;
         file.path.exists()
     })
     .await;
-    store.close().await;
+    store.close().await.unwrap();
     assert!(file.read().contains(&format!("\"edit {edit}\"")));
 }
 
 #[tokio::test]
-async fn nothing_is_written_before_something_changes() {
+async fn unchanged_content_is_not_written() {
     let file = File::new();
     let store = file.open_with(hasty()).await;
     change(&*store, Change::Delete(id(1), Precondition::Any), stamp(0)).await;
     assert_eq!(file.names(), ["flows.json.lock"]);
     create_all(&*store, [flow(1, "a")]).await;
-    until("the file is written", async || file.path.exists()).await;
+    eventually("the file is written", async || file.path.exists()).await;
     let before = file.path.metadata().unwrap().ino();
     assert_eq!(change(&*store, Change::replace(flow(1, "a")), stamp(1)).await.outcome, Outcome::Unchanged);
-    store.close().await;
+    store.close().await.unwrap();
     assert_eq!(file.path.metadata().unwrap().ino(), before, "the same content is not written again");
-    assert_eq!(file.names(), ["flows.json", "flows.json.journal", "flows.json.lock"], "no temporary file stays");
+    assert_eq!(file.names(), ["flows.json", "flows.json.journal", "flows.json.lock"], "no temporary file remains");
 }
 
 #[tokio::test]
-async fn opening_and_closing_leaves_the_file_as_it_is() {
-    let strange = HAND_WRITTEN.replace("      \"gain\": 1.10", "\t\"gain\" :1.10 ");
-    let file = File::holding(&strange);
+async fn opening_and_closing_does_not_change_the_file() {
+    let unusual = HAND_WRITTEN.replace("      \"gain\": 1.10", "\t\"gain\" :1.10 ");
+    let file = File::holding(&unusual);
     for _ in 0..2 {
         let store = file.open_with(hasty()).await;
         assert_eq!(everything(&*store).await.len(), 2);
-        store.close().await;
-        assert_eq!(file.read(), strange);
+        store.close().await.unwrap();
+        assert_eq!(file.read(), unusual);
     }
 }
 
 #[tokio::test]
-async fn a_file_is_for_its_owner_and_keeps_its_mode() {
+async fn new_file_is_private_and_an_existing_file_keeps_its_mode() {
     let file = File::new();
     let mode = || file.path.metadata().unwrap().permissions().mode() & 0o777;
     for (expected, next) in [(0o600, 0o640), (0o640, 0o664), (0o664, 0o600)] {
         let store = file.open_with(hasty()).await;
         change(&*store, Change::Put(flow(1, &format!("{next}")), Precondition::Any), stamp(0)).await;
-        store.close().await;
+        store.close().await.unwrap();
         assert_eq!(mode(), expected);
         std::fs::set_permissions(&file.path, Permissions::from_mode(next)).unwrap();
     }
 }
 
-/// What an older version of this store has left in the file is a member like any other.
+/// Members that older versions of this store have written are unknown members as well.
 #[tokio::test]
-async fn every_other_member_stays_to_the_letter() {
+async fn unknown_members_stay_byte_for_byte() {
     for member in ["null", "7", "[1,  2.50]", r#"{"flows":{"x":1},   "deleted":3}"#] {
         let text = HAND_WRITTEN.replace("\"last\": null", &format!("\"strom\": {member},\n  \"last\": {member}"));
         let file = File::holding(&text);
         let store = file.open_with(hasty()).await;
         change(&*store, Change::replace(flow_with(2, "edited", r#""gain":1.10"#)), stamp(0)).await;
-        store.close().await;
+        store.close().await.unwrap();
         assert_eq!(file.read(), text.replace("\"second\"", "\"edited\""));
     }
 }

@@ -1,40 +1,44 @@
-//! A real process, killed at any moment: `kill -9`, again and again, on one directory. `STROM_KILL_ROUNDS` says how
-//! often (`just torture`), `STROM_KILL_SEED` repeats the moments of a run.
+//! Processes on one directory, killed with `kill -9` at random times. `STROM_KILL_ROUNDS` sets the number of processes
+//! (`just torture`), `STROM_KILL_SEED` repeats the times of a run.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, channel};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use strom_store::repository::FlowRepositoryExt as _;
 
 use serde::{Deserialize, Serialize};
-use strom::json::{JsonRepository, Settings};
-use strom::repository::{Change, Precondition, Revision};
-use strom::testkit::chance::Chance;
-use strom::testkit::faults::{self, FaultyDisk};
-use strom::testkit::samples::{id, number, parse, stamp, time};
-use strom::{FlowRepository, clock};
+use strom_store::FlowRepository;
+use strom_store::internals::Chance;
+use strom_store::internals::faulty_disk::{self, FaultyDisk};
+use strom_store::internals::samples::{id, number, parse, stamp, time};
+use strom_store::json::{JsonRepository, Settings};
+use strom_store::repository::{Change, Precondition, Revision};
+use strom_test_support::clock;
 
-use crate::support::json::{File, hasty, lazy};
-use crate::support::ledger::{Follower, Ledger, content, report};
+use strom_test_support::eventually::HANGS;
+use strom_test_support::json::{File, hasty, lazy};
+use strom_test_support::ledger::{Follower, Ledger, content, report};
 
 const WRITERS: u32 = 8;
-/// The rounds on one directory, whose history is read anew after each of them.
+/// The number of rounds on one directory. Each round reads its whole history again.
 const ROUNDS_EACH: u64 = 10;
 const CALLS_PER_ROUND: i64 = 1_000_000;
 
-/// What the process that will be killed tells of itself, a line each.
+/// A line that the writing process prints.
 #[derive(Debug, Serialize, Deserialize)]
 enum Line {
-    Opened,
+    /// Before the store is opened.
+    Opens,
     /// Before a call.
-    Asks {
+    Begins {
         at: i64,
-        changes: Vec<Told>,
+        changes: Vec<PrintedChange>,
     },
-    /// After it was acknowledged, with the revisions.
-    Made {
+    /// After the call was acknowledged, with the revisions.
+    Applied {
         at: i64,
         revisions: Vec<Option<u64>>,
     },
@@ -45,19 +49,19 @@ enum Line {
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-enum Told {
+enum PrintedChange {
     Put(String),
     Restore(String),
     Delete(u32),
 }
 
-impl Told {
+impl PrintedChange {
     fn of(change: &Change) -> Self {
         match change {
             Change::Put(flow, _) => Self::Put(flow.document().get().to_owned()),
             Change::Restore(flow, _) => Self::Restore(flow.document().get().to_owned()),
             Change::Delete(id, _) => Self::Delete(number(*id)),
-            Change::Adopt(_) | Change::Inherit(_) => unreachable!("none of the writers does"),
+            Change::Adopt(_) | Change::Inherit(_) => unreachable!("the writers make no such change"),
         }
     }
 
@@ -70,21 +74,18 @@ impl Told {
     }
 }
 
-/// In one write, so that a line is there or is cut off.
-fn tell(line: &Line) {
+/// Prints a line with one write, so that it is complete or cut off.
+fn print(line: &Line) {
     println!("{}", serde_json::to_string(line).unwrap());
 }
 
-/// Some rounds move the journal and write the file all the time, some never, some as `strom` does.
+/// Returns settings with frequent checkpoints, with none before the close, or the defaults, by round.
 fn settings(round: u64) -> Settings {
     match round % 4 {
-        0 => hasty(),
-        1 => Settings {
-            journal_bytes: 300,
-            quiet: Duration::from_millis(1),
-            interval: Duration::from_millis(3),
-            ..hasty()
-        },
+        0 => hasty().with_interval(Duration::from_millis(20)),
+        1 => {
+            hasty().with_journal_bytes(300).with_quiet(Duration::from_millis(1)).with_interval(Duration::from_millis(3))
+        }
         2 => lazy(),
         _ => Settings::default(),
     }
@@ -94,28 +95,28 @@ fn settings(round: u64) -> Settings {
 #[test]
 #[ignore = "started and killed by another test"]
 fn writer() {
-    let Ok(place) = std::env::var("STROM_KILL_PLACE") else { return };
-    let kept = std::env::var("STROM_KILL_KEPT").unwrap();
+    let Ok(path) = std::env::var("STROM_KILL_PATH") else { return };
+    let durable = std::env::var("STROM_KILL_DURABLE").unwrap();
     let round: u64 = std::env::var("STROM_KILL_ROUND").unwrap().parse().unwrap();
     tokio::runtime::Runtime::new().unwrap().block_on(async {
+        print(&Line::Opens);
         let store: Arc<dyn FlowRepository> = match round % 4 {
             // With real syncs.
-            3 => Arc::new(JsonRepository::open(place.as_ref(), time(0)).await.unwrap()),
+            3 => Arc::new(JsonRepository::open(path.as_ref(), time(0)).await.unwrap()),
             _ => {
-                let disk = FaultyDisk::new(tempfile::tempdir_in(kept).unwrap().keep());
-                faults::open(place.as_ref(), time(0), settings(round), &disk).await.unwrap()
+                let disk = FaultyDisk::new(tempfile::tempdir_in(durable).unwrap().keep());
+                faulty_disk::open(path.as_ref(), time(0), settings(round), &disk).await.unwrap()
             }
         };
-        tell(&Line::Opened);
         for writer in 0..WRITERS {
             tokio::spawn(write(Arc::clone(&store), writer, round as i64 * CALLS_PER_ROUND + i64::from(writer)));
         }
-        // Should nobody kill it.
-        tokio::time::sleep(Duration::from_secs(60)).await;
+        // Ends the process if nothing kills it.
+        tokio::time::sleep(Duration::from_secs(120)).await;
     });
 }
 
-/// One of the writers, each with flows of its own.
+/// Makes random changes to the flows of one writer.
 async fn write(store: Arc<dyn FlowRepository>, writer: u32, first: i64) {
     let mut chance = Chance::new(first as u64);
     for at in (first..).step_by(WRITERS as usize) {
@@ -129,70 +130,81 @@ async fn write(store: Arc<dyn FlowRepository>, writer: u32, first: i64) {
             },
             (1, Some(stored)) => vec![Change::Put(report(&stored.item, at), Precondition::Any)],
             (2 | 3, _) => {
-                let gone = Change::Delete(id(writer * 10 + 9), Precondition::Any);
-                vec![put(writer * 10 + 7), gone, put(flow), put(writer * 10 + 8)]
+                let deletion = Change::Delete(id(writer * 10 + 9), Precondition::Any);
+                vec![put(writer * 10 + 7), deletion, put(flow), put(writer * 10 + 8)]
             }
             (4, _) => vec![put(flow), put(writer * 10 + 9)],
             _ => vec![put(flow)],
         };
-        tell(&Line::Asks { at, changes: changes.iter().map(Told::of).collect() });
-        match store.apply(changes, stamp(at)).await {
+        print(&Line::Begins { at, changes: changes.iter().map(PrintedChange::of).collect() });
+        match store.apply_all(changes, stamp(at)).await {
             Ok(applied) => {
-                let revision = |version: strom::repository::Version| version.revision.number();
+                let revision = |version: strom_store::repository::Version| version.revision.number();
                 let revisions = applied.into_iter().map(|applied| applied.version.map(revision)).collect();
-                tell(&Line::Made { at, revisions });
+                print(&Line::Applied { at, revisions });
             }
-            Err(error) => tell(&Line::Failed { at, error: format!("{error:?}") }),
+            Err(error) => print(&Line::Failed { at, error: format!("{error:?}") }),
         }
-        tokio::time::sleep(Duration::from_micros(chance.below(4_000))).await;
+        // Creates interleavings.
+        tokio::time::sleep(Duration::from_micros(chance.below(2_000))).await;
     }
 }
 
-/// The process, and what it has told.
-struct Victim {
+/// The writing process and its output.
+struct WriterProcess {
     child: Child,
-    told: JoinHandle<Vec<Line>>,
-    opened: Arc<AtomicBool>,
+    lines: JoinHandle<Vec<Line>>,
+    progress: Receiver<Progress>,
 }
 
-impl Victim {
+/// The progress of the process.
+enum Progress {
+    Opens,
+    Applied,
+}
+
+impl WriterProcess {
     fn start(file: &File, round: u64) -> Self {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "json_kill::writer", "--ignored", "--nocapture"])
-            .env("STROM_KILL_PLACE", &file.path)
-            .env("STROM_KILL_KEPT", file.kept())
+            .env("STROM_KILL_PATH", &file.path)
+            .env("STROM_KILL_DURABLE", file.durable())
             .env("STROM_KILL_ROUND", round.to_string())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let opened = Arc::new(AtomicBool::new(false));
-        let (output, seen) = (BufReader::new(child.stdout.take().unwrap()), Arc::clone(&opened));
-        let told = std::thread::spawn(move || {
-            // The last line may be cut off, and the test harness says things of its own.
+        let output = BufReader::new(child.stdout.take().unwrap());
+        let (sender, progress) = channel();
+        let lines = std::thread::spawn(move || {
+            // The last line may be cut off, and the test harness prints lines as well.
             let lines = output.lines().map_while(Result::ok).filter_map(|line| line_of(&line));
             let lines = lines.inspect(|line| {
-                if matches!(line, Line::Opened) {
-                    seen.store(true, Ordering::Relaxed);
-                }
+                // The receiver may be closed.
+                let _ = match line {
+                    Line::Opens => sender.send(Progress::Opens),
+                    Line::Applied { .. } => sender.send(Progress::Applied),
+                    Line::Begins { .. } | Line::Failed { .. } => Ok(()),
+                };
             });
             lines.collect()
         });
-        Self { child, told, opened }
+        Self { child, lines, progress }
     }
 
-    /// After the store was opened, or while it is.
-    fn kill(mut self, opening: bool, after: Duration) -> Vec<Line> {
-        let begin = Instant::now();
-        while !opening && !self.opened.load(Ordering::Relaxed) {
-            let ended = self.child.try_wait().unwrap();
-            assert!(ended.is_none(), "it did not open the store: {ended:?}");
-            assert!(begin.elapsed() < Duration::from_secs(30), "it does not open the store");
-            std::thread::sleep(Duration::from_millis(1));
+    /// Kills the process some time after this number of acknowledged calls. With 0 it may still be opening the store.
+    fn kill(mut self, calls: u64, after: Duration) -> Vec<Line> {
+        for progress in 0..=calls {
+            match self.progress.recv_timeout(HANGS) {
+                Ok(Progress::Opens) => assert_eq!(progress, 0),
+                Ok(Progress::Applied) => assert_ne!(progress, 0),
+                Err(error) => panic!("the process makes no more calls: {error}, {:?}", self.child.try_wait()),
+            }
         }
+        // Creates interleavings.
         std::thread::sleep(after);
         self.child.kill().unwrap();
         self.child.wait().unwrap();
-        self.told.join().unwrap()
+        self.lines.join().unwrap()
     }
 }
 
@@ -201,25 +213,25 @@ fn line_of(text: &str) -> Option<Line> {
     serde_json::from_str(&text[start..]).ok()
 }
 
-fn enter(ledger: &mut Ledger, lines: Vec<Line>) {
+fn record(ledger: &mut Ledger, lines: Vec<Line>) {
     for line in lines {
         match line {
-            Line::Opened => {}
-            Line::Asks { at, changes } => {
-                ledger.begin(at, &changes.iter().map(Told::change).collect::<Vec<_>>());
+            Line::Opens => {}
+            Line::Begins { at, changes } => {
+                ledger.begin(at, &changes.iter().map(PrintedChange::change).collect::<Vec<_>>());
             }
-            Line::Made { at, revisions } => {
-                ledger.made(at, revisions.into_iter().map(|number| number.map(Revision::new)).collect());
+            Line::Applied { at, revisions } => {
+                ledger.applied(at, revisions.into_iter().map(|number| number.map(Revision::new)).collect());
             }
-            Line::Failed { at, error } => panic!("call {at} failed on a good disk: {error}"),
+            Line::Failed { at, error } => panic!("call {at} failed on a working disk: {error}"),
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_acknowledged_outlives_kill_9() {
+async fn acknowledged_changes_survive_kill_9() {
     let number = |name| std::env::var(name).ok().and_then(|value| value.parse::<u64>().ok());
-    let rounds = number("STROM_KILL_ROUNDS").unwrap_or(25);
+    let rounds = number("STROM_KILL_ROUNDS").unwrap_or(12);
     let seed = number("STROM_KILL_SEED").unwrap_or_else(|| clock::now().timestamp_micros().unsigned_abs());
     eprintln!("STROM_KILL_SEED={seed}");
     let mut chance = Chance::new(seed);
@@ -228,24 +240,25 @@ async fn what_was_acknowledged_outlives_kill_9() {
         let file = File::new();
         let store = file.open_with(hasty()).await;
         let mut follower = Follower::begin(&*store).await;
-        store.close().await;
+        store.close().await.unwrap();
         let mut ledger = Ledger::default();
         for round in first..rounds.min(first + ROUNDS_EACH) {
             let opening = chance.below(5) == 0;
-            let after = Duration::from_micros(chance.below(if opening { 60_000 } else { 250_000 }));
-            let lines = Victim::start(&file, round).kill(opening, after);
+            let count = if opening { 0 } else { 1 + chance.below(150) };
+            let after = Duration::from_micros(chance.below(10_000));
+            let lines = WriterProcess::start(&file, round).kill(count, after);
             calls += lines.len();
-            enter(&mut ledger, lines);
-            eprintln!("round {round}: killed after {after:?}, opening: {opening}; {:?}", file.names());
-            // Now and then the next process is the first to see what this one has left behind.
+            record(&mut ledger, lines);
+            eprintln!("round {round}: killed {after:?} after {count} calls; {:?}", file.names());
+            // Sometimes the next process is the first to open the files of the killed one.
             if chance.below(4) == 0 {
                 continue;
             }
             let store = file.open_with(hasty()).await;
             ledger.check(&*store).await;
             follower.check(&*store).await;
-            store.close().await;
+            store.close().await.unwrap();
         }
     }
-    assert!(calls as u64 > rounds, "the processes did not get to work");
+    assert!(calls as u64 > rounds, "the processes made too few calls");
 }

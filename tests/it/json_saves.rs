@@ -1,19 +1,22 @@
-//! What saves cost others: readers nothing, those who save at the same time no sync of their own.
+//! Saves do not block readers, and concurrent saves share a sync.
 
 use std::sync::Arc;
-use std::time::Duration;
+use strom_store::repository::FlowRepositoryExt as _;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use strom::json::Settings;
-use strom::repository::{
-    Author, Change, ListQuery, Operation, Precondition, RepositoryError, Retention, Revision, Since, Stamp,
-};
-use strom::testkit::samples::{
+use futures::FutureExt;
+use futures::future::join_all;
+use strom_store::internals::faulty_disk;
+use strom_store::internals::samples::{
     change, change_all, create_all, everything, flow, found, id, number, stamp, stored, time,
+};
+use strom_store::repository::{
+    Author, Change, ListQuery, Operation, Precondition, RepositoryError, Retention, Revision, Since, Stamp,
 };
 use tokio::sync::Barrier;
 
-use crate::support::json::{File, hasty, lazy, until};
+use strom_test_support::eventually::{HANGS, eventually};
+use strom_test_support::json::{File, faults, hasty, lazy};
 
 fn rename(number: u32, name: &str) -> Change {
     Change::Put(flow(number, name), Precondition::Any)
@@ -26,71 +29,62 @@ async fn readers_do_not_wait_for_a_sync() {
     let store = file.open_on(&disk, lazy()).await.unwrap();
     create_all(&*store, [flow(1, "before"), flow(2, "other")]).await;
     disk.hold_syncs(true);
-    let calls = disk.calls();
     let saving = tokio::spawn({
         let store = Arc::clone(&store);
         async move { change(&*store, rename(1, "after"), stamp(1)).await }
     });
-    until("the change is written, and not synced", async || disk.calls() > calls).await;
+    eventually("the change is written, but not synced", async || disk.held_syncs() == 1).await;
     let reading = async {
-        assert_eq!(stored(&*store, 1).await.item.head().name, "before", "nobody sees what a power cut can take back");
+        assert_eq!(
+            stored(&*store, 1).await.item.head().name,
+            "before",
+            "readers do not see a change that a power cut can undo"
+        );
         assert_eq!(store.list(&ListQuery::default()).await.unwrap().items.len(), 2);
         assert_eq!(everything(&*store).await.len(), 2);
         assert_eq!(store.history(id(1), None, 10).await.unwrap().len(), 1);
         assert_eq!(store.change_summaries(Since::Oldest, 10).await.unwrap().changes.len(), 2);
     };
-    tokio::time::timeout(Duration::from_secs(20), reading).await.expect("readers wait");
-    assert!(!saving.is_finished(), "it is not acknowledged before it is on the disk");
+    tokio::time::timeout(HANGS, reading).await.expect("readers wait");
+    assert!(!saving.is_finished(), "the save is not acknowledged before its sync");
     disk.hold_syncs(false);
     saving.await.unwrap();
     assert_eq!(stored(&*store, 1).await.item.head().name, "after");
 }
 
 #[tokio::test]
-async fn those_who_save_at_once_share_a_sync() {
+async fn concurrent_saves_share_a_sync() {
     const SAVERS: u32 = 100;
     let file = File::new();
     let disk = file.disk();
     let store = file.open_on(&disk, lazy()).await.unwrap();
-    create_all(&*store, [flow(0, "the journal is there")]).await;
+    create_all(&*store, [flow(0, "creates the journal")]).await;
     let calls = disk.calls();
     disk.hold_syncs(true);
-    let savers: Vec<_> = (1..=SAVERS)
-        .map(|number| {
-            let store = Arc::clone(&store);
-            tokio::spawn(async move { change(&*store, Change::create(flow(number, "a")), stamp(1)).await })
-        })
-        .collect();
-    until("one of them syncs", async || disk.calls() > calls).await;
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    let mut savers = join_all((1..=SAVERS).map(|number| change(&*store, Change::create(flow(number, "a")), stamp(1))));
+    assert!((&mut savers).now_or_never().is_none(), "each save has joined the queue and waits");
+    eventually("one save syncs", async || disk.held_syncs() == 1).await;
     disk.hold_syncs(false);
-    for saver in savers {
-        saver.await.unwrap();
-    }
+    savers.await;
     let used = disk.calls() - calls;
     assert!(used <= 8, "{SAVERS} saves took {used} writes and syncs");
     assert_eq!(everything(&*store).await.len(), SAVERS as usize + 1);
 }
 
-/// A call that fails alone fails alone, even when it is saved together with others.
+/// A failed call of a batch does not fail the other calls of the batch.
 #[tokio::test]
-async fn a_conflict_concerns_nobody_else() {
+async fn conflict_does_not_affect_other_saves_of_the_batch() {
     let file = File::new();
     let disk = file.disk();
     let store = file.open_on(&disk, lazy()).await.unwrap();
     create_all(&*store, [flow(0, "a")]).await;
     disk.hold_syncs(true);
-    let calls: Vec<_> = (0..20)
-        .map(|_| {
-            let store = Arc::clone(&store);
-            tokio::spawn(async move { store.apply(vec![Change::create(flow(1, "one of them"))], stamp(1)).await })
-        })
-        .collect();
-    tokio::time::sleep(Duration::from_millis(20)).await;
+    let mut calls = join_all((0..20).map(|_| store.apply_all(vec![Change::create(flow(1, "one of them"))], stamp(1))));
+    assert!((&mut calls).now_or_never().is_none(), "each call has joined the queue and waits");
     disk.hold_syncs(false);
     let mut created = 0;
-    for call in calls {
-        match call.await.unwrap() {
+    for result in calls.await {
+        match result {
             Ok(_) => created += 1,
             Err(error) => assert!(matches!(error, RepositoryError::Conflict(_)), "{error:?}"),
         }
@@ -107,45 +101,52 @@ fn day(days: i64) -> Stamp {
 }
 
 #[tokio::test]
-async fn history_is_kept_as_long_as_was_asked_for() {
+async fn history_is_retained_as_configured() {
     let file = File::new();
     let retention = Retention { revisions: 3, age: TimeDelta::days(10) };
-    let settings = || Settings { retention, ..hasty() };
+    let settings = || hasty().with_retention(retention);
     let store = file.open_with(settings()).await;
     change_all(&*store, (1..=4).map(|number| Change::create(flow(number, "first"))).collect(), day(0)).await;
     change(&*store, Change::delete(id(3)), day(0)).await;
     let old = store.change_summaries(Since::Oldest, 1).await.unwrap().next;
-    // One a day of flow 1, while 2 stays as it is; 4 goes on the last day but one.
+    // Flow 1 is edited daily, flow 2 is unchanged, and flow 4 is deleted on day 99.
     for edit in 1..=99 {
         change(&*store, rename(1, &format!("edit {edit}")), day(edit)).await;
     }
     change(&*store, Change::delete(id(4)), day(99)).await;
-    // The history is looked through when it has doubled, so it may take some more changes.
+    // Days have passed within seconds, so nothing is deleted until the clock is steady: here, in the next process.
+    assert!(faults(&*store).await.contains("the clock has jumped ahead"), "{}", faults(&*store).await);
+    store.close().await.unwrap();
+    let store = faulty_disk::open(&file.path, on_day(100), settings(), &file.disk()).await.unwrap();
+    assert_eq!(faults(&*store).await, "");
+    assert_eq!(store.history(id(1), None, 1_000).await.unwrap().len(), 100);
+    store.change_summaries(Since::After(old), 1).await.expect("every change is retained");
+    // Expired revisions are deleted when the history has doubled, which may take some more changes.
     let mut edit = 99;
-    until("old changes go", async || {
+    eventually("old changes are deleted", async || {
         edit += 1;
         change(&*store, rename(1, &format!("edit {edit}")), day(100)).await;
         store.change_summaries(Since::After(old), 1).await.is_err_and(|error| matches!(error, RepositoryError::Gone))
     })
     .await;
-    store.close().await;
+    store.close().await.unwrap();
     let store = file.open_with(settings()).await;
     let history = async |number| store.history(id(number), None, 1_000).await.unwrap();
-    let kept = history(1).await;
-    let young = kept.iter().filter(|record| record.at >= on_day(90)).count();
-    assert!(kept.iter().any(|record| record.item.name == "edit 90"), "what is younger than the age stays");
-    assert!(kept.len() - young < 60, "{} of {} are old", kept.len() - young, kept.len());
-    assert_eq!(history(2).await.len(), 1, "what a flow is now never goes");
+    let records = history(1).await;
+    let young = records.iter().filter(|record| record.at >= on_day(90)).count();
+    assert!(records.iter().any(|record| record.item.name == "edit 90"), "revisions younger than the age are retained");
+    assert!(records.len() - young < 60, "{} of {} are old", records.len() - young, records.len());
+    assert_eq!(history(2).await.len(), 1, "the current revision is always retained");
     assert_eq!(store.revision(id(2), Revision::FIRST).await.unwrap().unwrap().item.head().name, "first");
-    assert_eq!(history(3).await.len(), 0, "a flow that was deleted long ago");
-    assert_eq!(history(4).await[0].operation, Operation::Delete, "one that was deleted not long ago");
+    assert_eq!(history(3).await.len(), 0, "the history of an old deletion is removed");
+    assert_eq!(history(4).await[0].operation, Operation::Delete, "the history of a young deletion is retained");
     let deleted = store.deleted().await.unwrap();
     assert_eq!(deleted.iter().map(|record| number(record.item.id)).collect::<Vec<_>>(), [4]);
-    // Revisions go on all the same.
+    // Revisions continue after the history is removed.
     assert!(found(&*store, 3).await.is_none());
-    let back = change(&*store, Change::create(flow(3, "back")), day(101)).await;
-    assert_eq!(back.version.unwrap().revision, Revision::new(3));
-    // And the feed begins where there are no gaps.
+    let recreated = change(&*store, Change::create(flow(3, "back")), day(101)).await;
+    assert_eq!(recreated.version.unwrap().revision, Revision::new(3));
+    // The feed starts where it has no gaps.
     let feed = store.change_summaries(Since::Oldest, 10_000).await.unwrap();
     let of_one: Vec<u64> =
         feed.changes.iter().filter(|c| number(c.item.id) == 1).map(|c| c.revision.number()).collect();
@@ -153,7 +154,9 @@ async fn history_is_kept_as_long_as_was_asked_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_close_ends_however_many_save() {
+async fn close_ends_during_continuous_saves() {
+    /// The store closes after each saver has saved this number of times.
+    const SAVES: u32 = 10;
     let file = File::new();
     let store = file.open_with(lazy()).await;
     create_all(&*store, (0..2_000).map(|number| flow(number, "a"))).await;
@@ -163,9 +166,9 @@ async fn a_close_ends_however_many_save() {
             let (store, begun) = (Arc::clone(&store), Arc::clone(&begun));
             tokio::spawn(async move {
                 let mut saved = 0;
-                while store.apply(vec![rename(saver, &format!("edit {saved}"))], stamp(1)).await.is_ok() {
+                while store.apply_all(vec![rename(saver, &format!("edit {saved}"))], stamp(1)).await.is_ok() {
                     saved += 1;
-                    if saved == 1 {
+                    if saved == SAVES {
                         begun.wait().await;
                     }
                 }
@@ -174,18 +177,17 @@ async fn a_close_ends_however_many_save() {
         })
         .collect();
     begun.wait().await;
-    tokio::time::sleep(Duration::from_millis(50)).await;
-    tokio::time::timeout(Duration::from_secs(20), store.close()).await.expect("the store never closes");
+    tokio::time::timeout(HANGS, store.close()).await.expect("the store never closes").unwrap();
     let mut saved = Vec::new();
     for saver in savers {
         saved.push(saver.await.unwrap());
     }
     for saved in &saved {
-        assert!(file.read().contains(&format!("\"edit {}\"", saved - 1)), "the file is complete");
+        assert!(file.read().contains(&format!("\"edit {}\"", saved - 1)), "the file contains the last save");
     }
     let store = file.open_with(lazy()).await;
     for (saver, saved) in (0..).zip(saved) {
         let last = stored(&*store, saver).await.item.head().name.clone();
-        assert_eq!(last, format!("edit {}", saved - 1), "what was acknowledged while it closed is there");
+        assert_eq!(last, format!("edit {}", saved - 1), "saves acknowledged during the close are stored");
     }
 }

@@ -1,64 +1,20 @@
-//! Databases as they are found: empty, of an older Strom, of somebody else, of a newer Strom.
+//! Opening a database in any initial state: empty, of an older or newer version, or with foreign tables.
 
 use std::fs;
 use std::path::Path;
 
 use futures::future::join_all;
 use sqlx::migrate::Migrator;
-use sqlx::{Connection, PgConnection, Row};
-use strom::postgres::{DatabaseUrl, PostgresRepository};
-use strom::repository::{ListQuery, OpenError};
-use strom::{FlowRepository, GstState};
+use sqlx::{Connection, Row};
+use strom_store::postgres::{DatabaseUrl, PostgresRepository};
+use strom_store::repository::ListQuery;
+use strom_store::{FlowRepository, GstState};
 
-use crate::support::postgres::{Database, count, run, wait_for_count};
-
-/// The statements by which an older Strom makes its table.
-pub(crate) const GIVEN_TABLE: &str = "
-    CREATE TABLE IF NOT EXISTS flows (
-        id UUID PRIMARY KEY, name TEXT NOT NULL, state TEXT, auto_restart BOOLEAN DEFAULT false, data JSONB NOT NULL,
-        created_at TIMESTAMPTZ NOT NULL DEFAULT NOW(), updated_at TIMESTAMPTZ NOT NULL DEFAULT NOW()
-    );
-    CREATE INDEX IF NOT EXISTS idx_flows_name ON flows (name);
-    CREATE INDEX IF NOT EXISTS idx_flows_state ON flows (state);
-    CREATE INDEX IF NOT EXISTS idx_flows_auto_restart ON flows (auto_restart);
-    CREATE INDEX IF NOT EXISTS idx_flows_data ON flows USING GIN (data);";
-
-/// The advisory locks of this database.
-pub(crate) const LOCKS: &str = "
-    SELECT COUNT(*) FROM pg_locks
-    WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
-
-/// What a database has of tables, indexes, sequences, functions and triggers.
-pub(crate) async fn objects(connection: &mut PgConnection) -> Vec<String> {
-    let objects = "
-        SELECT relname::TEXT AS name FROM pg_class WHERE relnamespace = 'public'::regnamespace
-        UNION ALL SELECT proname::TEXT FROM pg_proc WHERE pronamespace = 'public'::regnamespace
-        UNION ALL SELECT tgname::TEXT FROM pg_trigger WHERE NOT tgisinternal
-        ORDER BY name";
-    sqlx::query_scalar(objects).fetch_all(connection).await.unwrap()
-}
-
-/// Rows of an older Strom in its table.
-pub(crate) async fn fill_given_table(connection: &mut PgConnection, rows: u32) {
-    let insert = format!(
-        r#"
-        INSERT INTO flows (id, name, state, auto_restart, data, created_at, updated_at)
-        SELECT
-            id, 'flow ' || number, 'Null', FALSE,
-            jsonb_build_object('id', id, 'name', 'flow ' || number, 'elements', jsonb_build_array()),
-            '2025-11-14 10:00:00+00', '2025-11-14 10:00:00+00'
-        FROM (SELECT gen_random_uuid() AS id, number FROM generate_series(1, {rows}) AS number) AS new
-        "#
-    );
-    run(connection, &insert).await;
-}
-
-pub(crate) async fn open(database: &Database) -> Result<PostgresRepository, OpenError> {
-    PostgresRepository::open(&DatabaseUrl::parse(&database.url())?).await
-}
+use strom_test_support::given_table::{GIVEN_TABLE, LOCKS, fill_given_table, objects, open};
+use strom_test_support::postgres::{Database, count, run, wait_for_count};
 
 #[tokio::test]
-async fn a_table_of_an_older_strom_is_adopted_with_every_row() {
+async fn table_of_an_older_version_is_adopted_with_every_row() {
     let database = Database::empty().await;
     let mut connection = database.connect().await;
     run(&mut connection, GIVEN_TABLE).await;
@@ -103,11 +59,11 @@ async fn a_table_of_an_older_strom_is_adopted_with_every_row() {
             .fetch_all(&mut connection)
             .await
             .unwrap();
-    assert_eq!(updated, ["2025", "2026", "2025"], "adopting is no edit");
+    assert_eq!(updated, ["2025", "2026", "2025"], "adoption does not change the time of the last edit");
 }
 
 #[tokio::test]
-async fn eight_instances_start_at_once_on_an_empty_database() {
+async fn eight_instances_start_concurrently_on_an_empty_database() {
     let database = Database::empty().await;
     let opened = join_all((0..8).map(|_| open(&database))).await;
     for repository in opened {
@@ -116,7 +72,7 @@ async fn eight_instances_start_at_once_on_an_empty_database() {
 }
 
 #[tokio::test]
-async fn eight_instances_start_at_once_on_a_table_of_an_older_strom() {
+async fn eight_concurrent_instances_adopt_each_flow_once() {
     let database = Database::empty().await;
     let mut connection = database.connect().await;
     run(&mut connection, GIVEN_TABLE).await;
@@ -130,7 +86,7 @@ async fn eight_instances_start_at_once_on_a_table_of_an_older_strom() {
 }
 
 #[tokio::test]
-async fn a_foreign_table_is_refused_and_its_database_left_alone() {
+async fn foreign_table_is_rejected_and_the_database_unchanged() {
     let database = Database::empty().await;
     let mut connection = database.connect().await;
     run(&mut connection, "CREATE TABLE flows (id BIGINT, litres NUMERIC); INSERT INTO flows VALUES (1, 2.5)").await;
@@ -146,11 +102,11 @@ async fn a_foreign_table_is_refused_and_its_database_left_alone() {
     assert_eq!(objects(&mut connection).await, ["flows"]);
     wait_for_count(&mut connection, LOCKS, 0).await;
     run(&mut connection, "DROP TABLE flows").await;
-    open(&database).await.expect("the next start is fine");
+    open(&database).await.expect("the next start succeeds");
 }
 
 #[tokio::test]
-async fn an_older_strom_works_on_a_newer_schema() {
+async fn older_version_works_on_a_newer_schema() {
     let database = Database::migrated().await;
     let mut connection = database.connect().await;
     run(
@@ -165,17 +121,17 @@ async fn an_older_strom_works_on_a_newer_schema() {
 }
 
 #[tokio::test]
-async fn a_migration_of_another_make_is_refused() {
+async fn migration_with_another_checksum_is_rejected() {
     let database = Database::migrated().await;
     let mut connection = database.connect().await;
     run(&mut connection, "UPDATE _sqlx_migrations SET checksum = '\\x00' WHERE version = 1").await;
     let error = open(&database).await.unwrap_err();
-    assert_eq!(error.problem, "its migration 0001 flows is not the one of this version");
-    assert!(error.remedy.contains("another make"), "{error}");
+    assert_eq!(error.problem, "migration 0001 flows was applied with different content than in this version");
+    assert!(error.remedy.contains("another database"), "{error}");
 }
 
 #[tokio::test]
-async fn a_database_that_cannot_hold_all_text_is_refused() {
+async fn database_with_another_encoding_than_utf8_is_rejected() {
     let database = Database::empty().await;
     let mut connection = database.connect().await;
     let name = format!("strom_test_latin_{}", std::process::id());
@@ -187,15 +143,15 @@ async fn a_database_that_cannot_hold_all_text_is_refused() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_the_url_is_said() {
+async fn missing_database_and_unreachable_server_have_specific_errors() {
     let database = Database::empty().await;
     let missing = database.url().replace(database.name(), "strom_test_missing");
     let error = PostgresRepository::open(&DatabaseUrl::parse(&missing).unwrap()).await.unwrap_err();
     assert_eq!(error.problem, "database \"strom_test_missing\" does not exist");
-    assert_eq!(error.remedy, "Create it with `createdb --encoding UTF8 strom_test_missing`.");
+    assert_eq!(error.remedy, "Create it with `createdb --encoding UTF8 --template template0 strom_test_missing`.");
 
-    let nobody = DatabaseUrl::parse("postgresql://strom:s3cret@127.0.0.1:1/flows").unwrap();
-    let error = PostgresRepository::open(&nobody).await.unwrap_err();
+    let unreachable = DatabaseUrl::parse("postgresql://strom:s3cret@127.0.0.1:1/flows").unwrap();
+    let error = PostgresRepository::open(&unreachable).await.unwrap_err();
     assert_eq!(error.location, "postgresql://strom@127.0.0.1:1/flows");
     assert_eq!(error.remedy, "Check host and port in the URL, and that PostgreSQL is running there.");
     assert!(!format!("{error} {error:?}").contains("s3cret"));
@@ -225,6 +181,7 @@ async fn released_migrations_do_not_change() {
         (9, "3d1bd5cdf832"),
         (10, "68b6c4c93a33"),
         (11, "7bac89e5ea16"),
+        (12, "0469f4b79c8b"),
     ];
     assert_eq!(checksums, pinned.map(|(version, start)| (version, start.to_owned())));
     for file in fs::read_dir(migrations).unwrap() {
@@ -234,12 +191,12 @@ async fn released_migrations_do_not_change() {
 }
 
 #[tokio::test]
-async fn no_lock_or_session_of_a_start_stays_behind() {
+async fn open_leaves_no_lock_or_session_behind() {
     let database = Database::empty().await;
     let repository = open(&database).await.unwrap();
     let mut connection = database.connect().await;
     let others = "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
     wait_for_count(&mut connection, others, 0).await;
-    repository.close().await;
+    repository.close().await.unwrap();
     connection.close().await.unwrap();
 }

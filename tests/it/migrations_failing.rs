@@ -1,16 +1,15 @@
-//! Migrations that cannot be made: what is said, what stays, and that the next start is fine.
-
-use std::time::{Duration, Instant};
+//! Failing migrations: the error, the state of the database, and that the next start succeeds.
 
 use sqlx::PgConnection;
-use strom::FlowRepository;
-use strom::repository::{ListQuery, OpenError};
+use strom_store::FlowRepository;
+use strom_store::repository::{ListQuery, OpenError};
 
-use crate::migrations::{GIVEN_TABLE, LOCKS, fill_given_table, objects, open};
-use crate::support::postgres::{Database, run, wait_for_count};
+use strom_test_support::eventually::eventually_some;
+use strom_test_support::given_table::{GIVEN_TABLE, LOCKS, fill_given_table, objects, open};
+use strom_test_support::postgres::{Database, count, run, wait_for_count};
 
-/// The rows of the given table, and a connection to look at them.
-async fn adopted_soon(database: &Database) -> (PgConnection, Vec<String>) {
+/// Creates a table of an older version. Returns a connection and its rows.
+async fn create_given_table(database: &Database) -> (PgConnection, Vec<String>) {
     let mut connection = database.connect().await;
     run(&mut connection, GIVEN_TABLE).await;
     fill_given_table(&mut connection, 20).await;
@@ -27,45 +26,49 @@ async fn applied(connection: &mut PgConnection) -> Vec<i64> {
     sqlx::query_scalar("SELECT version FROM _sqlx_migrations ORDER BY version").fetch_all(connection).await.unwrap()
 }
 
-/// All rows are there, all migrations are applied.
-async fn starts(database: &Database, connection: &mut PgConnection, rows: &[String]) {
-    let repository = open(database).await.expect("the next start is fine");
+/// Opens the database, and checks that all rows exist and all migrations are applied.
+async fn check_start(database: &Database, connection: &mut PgConnection, rows: &[String]) {
+    let repository = open(database).await.expect("the next start succeeds");
     assert_eq!(repository.list(&ListQuery::default()).await.unwrap().items.len(), rows.len());
-    repository.close().await;
+    repository.close().await.unwrap();
     assert_eq!(given_rows(connection).await, rows);
-    assert_eq!(applied(connection).await, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]);
+    assert_eq!(applied(connection).await, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]);
 }
 
-fn said(error: OpenError) -> (String, String) {
+fn problem_and_remedy(error: OpenError) -> (String, String) {
     (error.problem, error.remedy)
 }
 
 #[tokio::test]
-async fn an_object_in_the_way_is_named_and_nothing_of_the_migration_stays() {
+async fn conflicting_object_is_named_and_the_migration_rolled_back() {
     let database = Database::empty().await;
-    let (mut connection, rows) = adopted_soon(&database).await;
+    let (mut connection, rows) = create_given_table(&database).await;
     run(&mut connection, "CREATE TABLE flow_tombstones (epitaph TEXT)").await;
     let expected = (
         "migration 0003 revisions failed: relation \"flow_tombstones\" already exists".to_owned(),
-        "Nothing of this migration was kept. Mend the cause, then start again.".to_owned(),
+        "The migration was rolled back. Check the PostgreSQL log, correct the cause, then start again.".to_owned(),
     );
-    assert_eq!(said(open(&database).await.unwrap_err()), expected);
+    assert_eq!(problem_and_remedy(open(&database).await.unwrap_err()), expected);
     wait_for_count(&mut connection, LOCKS, 0).await;
-    assert_eq!(applied(&mut connection).await, [1, 2], "those before it stay");
+    assert_eq!(applied(&mut connection).await, [1, 2], "earlier migrations stay applied");
     assert_eq!(given_rows(&mut connection).await, rows);
     let before = objects(&mut connection).await;
-    assert!(!before.iter().any(|name| name == "strom_content"), "nothing of the third stays: {before:?}");
+    assert!(!before.iter().any(|name| name == "strom_content"), "the failed migration is rolled back: {before:?}");
     run(&mut connection, "INSERT INTO flows (id, name, data) VALUES (gen_random_uuid(), 'x', '{}')").await;
     run(&mut connection, "DELETE FROM flows WHERE name = 'x'").await;
 
-    assert_eq!(said(open(&database).await.unwrap_err()), expected, "again the same");
+    assert_eq!(
+        problem_and_remedy(open(&database).await.unwrap_err()),
+        expected,
+        "the next start fails in the same way"
+    );
     assert_eq!(objects(&mut connection).await, before);
     run(&mut connection, "DROP TABLE flow_tombstones").await;
-    starts(&database, &mut connection, &rows).await;
+    check_start(&database, &mut connection, &rows).await;
 }
 
 #[tokio::test]
-async fn a_failure_of_the_first_leaves_an_empty_database_empty() {
+async fn failure_of_the_first_migration_leaves_the_database_empty() {
     let database = Database::empty().await;
     let mut connection = database.connect().await;
     run(&mut connection, "CREATE TYPE flows AS ENUM ('in the way')").await;
@@ -74,59 +77,67 @@ async fn a_failure_of_the_first_leaves_an_empty_database_empty() {
     assert!(objects(&mut connection).await.is_empty());
     wait_for_count(&mut connection, LOCKS, 0).await;
     run(&mut connection, "DROP TYPE flows").await;
-    open(&database).await.expect("the next start is fine");
+    open(&database).await.expect("the next start succeeds");
+}
+
+/// Waits until a migration waits for its table lock in another attempt than `last`. Returns the start of the attempt.
+async fn next_attempt(connection: &mut PgConnection, last: &str) -> String {
+    let waiting = "SELECT waitstart::TEXT FROM pg_locks JOIN pg_database AS here ON here.oid = pg_locks.database
+                   WHERE here.datname = current_database() AND relation = 'flows'::regclass AND NOT granted
+                       AND mode = 'AccessExclusiveLock' AND waitstart::TEXT <> $1";
+    eventually_some("a migration waits for its lock", async || {
+        sqlx::query_scalar(waiting).bind(last).fetch_optional(&mut *connection).await.unwrap()
+    })
+    .await
 }
 
 #[tokio::test]
-async fn a_lock_that_is_not_to_be_had_blocks_others_for_moments_only() {
+async fn unavailable_lock_blocks_other_sessions_only_briefly() {
     let database = Database::empty().await;
-    let (mut connection, rows) = adopted_soon(&database).await;
+    let (mut connection, rows) = create_given_table(&database).await;
     let (mut holder, mut other) = (database.connect().await, database.connect().await);
     run(&mut holder, "BEGIN; SELECT FROM flows").await;
+    // The reader waits behind the first attempt, and passes before the second one begins to wait.
     let reading = async {
-        let mut longest = Duration::ZERO;
-        for _ in 0..40 {
-            let begin = Instant::now();
-            run(&mut other, "SELECT FROM flows").await;
-            longest = longest.max(begin.elapsed());
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        }
-        longest
+        let first = next_attempt(&mut connection, "").await;
+        run(&mut other, "SELECT FROM flows").await;
+        next_attempt(&mut connection, &first).await;
     };
-    let (opened, longest) = tokio::join!(open(&database), reading);
+    let (opened, ()) = tokio::join!(open(&database), reading);
     let expected = (
         "migration 0002 lists failed: canceling statement due to lock timeout".to_owned(),
-        "Another session holds a lock on the table; `pg_stat_activity` shows it. Nothing of this migration was kept: end \
-         that session, then start again."
+        "The migration was rolled back: another session holds a lock on the table. `SELECT pid, xact_start, query FROM \
+         pg_stat_activity ORDER BY xact_start` shows the oldest transactions: end the session that holds the lock with \
+         `pg_terminate_backend(pid)`, then start again."
             .to_owned(),
     );
-    assert_eq!(said(opened.unwrap_err()), expected);
-    assert!(longest < Duration::from_secs(8), "a reader waited for {longest:?}");
+    assert_eq!(problem_and_remedy(opened.unwrap_err()), expected);
     wait_for_count(&mut connection, LOCKS, 0).await;
     assert_eq!(applied(&mut connection).await, [1]);
     run(&mut holder, "COMMIT").await;
-    starts(&database, &mut connection, &rows).await;
+    check_start(&database, &mut connection, &rows).await;
 }
 
 #[tokio::test]
-async fn a_lock_that_is_held_for_a_moment_is_waited_for() {
+async fn migration_waits_for_a_short_lock() {
     let database = Database::empty().await;
-    let (mut connection, rows) = adopted_soon(&database).await;
+    let (mut connection, rows) = create_given_table(&database).await;
     let mut holder = database.connect().await;
     run(&mut holder, "BEGIN; SELECT FROM flows").await;
-    let letting_go = async {
-        tokio::time::sleep(Duration::from_millis(3_500)).await;
+    let releasing = async {
+        let first = next_attempt(&mut connection, "").await;
+        next_attempt(&mut connection, &first).await;
         run(&mut holder, "COMMIT").await;
     };
-    let (opened, ()) = tokio::join!(open(&database), letting_go);
-    opened.unwrap().close().await;
-    starts(&database, &mut connection, &rows).await;
+    let (opened, ()) = tokio::join!(open(&database), releasing);
+    opened.unwrap().close().await.unwrap();
+    check_start(&database, &mut connection, &rows).await;
 }
 
 #[tokio::test]
-async fn a_session_that_is_ended_in_the_middle_leaves_nothing() {
+async fn terminated_session_leaves_no_part_of_the_migration() {
     let database = Database::empty().await;
-    let (mut connection, rows) = adopted_soon(&database).await;
+    let (mut connection, rows) = create_given_table(&database).await;
     let mut holder = database.connect().await;
     run(&mut holder, "BEGIN; SELECT FROM flows").await;
     let ending = async {
@@ -142,18 +153,25 @@ async fn a_session_that_is_ended_in_the_middle_leaves_nothing() {
     wait_for_count(&mut connection, LOCKS, 0).await;
     assert_eq!(applied(&mut connection).await, [1]);
     run(&mut holder, "COMMIT").await;
-    starts(&database, &mut connection, &rows).await;
+    check_start(&database, &mut connection, &rows).await;
 }
 
 #[tokio::test]
-async fn timeouts_of_the_user_do_not_stop_a_migration() {
+async fn statement_timeout_of_the_database_does_not_stop_a_migration() {
     let database = Database::empty().await;
-    let (mut connection, rows) = adopted_soon(&database).await;
+    let (mut connection, rows) = create_given_table(&database).await;
     let name = database.name();
-    let slow = "CREATE FUNCTION slow() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.02); END'";
+    // One statement of the migrations takes longer than the timeout, which is long enough for all others.
+    let slow = "CREATE TABLE slept ();
+                CREATE FUNCTION slow() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN
+                    PERFORM pg_sleep(1.2);
+                    INSERT INTO slept DEFAULT VALUES;
+                END $$;
+                CREATE EVENT TRIGGER slow ON table_rewrite EXECUTE FUNCTION slow()";
     run(&mut connection, slow).await;
-    run(&mut connection, "CREATE EVENT TRIGGER slow ON ddl_command_start EXECUTE FUNCTION slow()").await;
-    run(&mut connection, &format!("ALTER DATABASE {name} SET statement_timeout = '100ms'")).await;
-    starts(&database, &mut connection, &rows).await;
-    run(&mut connection, "DROP EVENT TRIGGER slow").await;
+    run(&mut connection, &format!("ALTER DATABASE {name} SET statement_timeout = '1s'")).await;
+    open(&database).await.expect("no timeout stops a migration").close().await.unwrap();
+    assert_eq!(count(&mut connection, "SELECT COUNT(*) FROM slept").await, 1);
+    run(&mut connection, &format!("ALTER DATABASE {name} RESET statement_timeout; DROP EVENT TRIGGER slow")).await;
+    check_start(&database, &mut connection, &rows).await;
 }

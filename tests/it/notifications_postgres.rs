@@ -1,58 +1,85 @@
-//! Whoever waits for changes is woken by whoever makes them, long before the next look at the table.
+//! Any change wakes waiting readers long before their next poll of the table.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use strom::FlowRepository;
-use strom::postgres::Settings;
-use strom::repository::{Change, FeedCursor, Since};
-use strom::testkit::feed::now;
-use strom::testkit::samples::{change, create_all, flow, id, stamp};
+use sqlx::PgConnection;
+use strom_store::FlowRepository;
+use strom_store::internals::feed::now;
+use strom_store::internals::samples::{change, create_all, flow, id, stamp};
+use strom_store::postgres::Settings;
+use strom_store::repository::{Change, FeedCursor, Since};
 use tokio::task::JoinHandle;
 
-use crate::support::postgres::{Database, count, run, wait_for_count};
+use strom_test_support::eventually::{eventually, eventually_some};
+use strom_test_support::postgres::{Database, count, run, wait_for_count};
 
-/// The sessions of this database that wait for notifications, which is the last that they were told to do but once.
+/// The number of sessions of this database that wait for notifications. This is their last statement.
 const LISTENERS: &str = "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND state = 'idle'
                          AND query LIKE 'SELECT pg_backend_pid() AS%'";
-/// Waiting is over long before the next look, which comes a second after the last one.
-const SOON: Duration = Duration::from_millis(500);
+/// The time of the last poll of an instance (`bounds` in changes.rs), in microseconds of the clock of the server.
+const LAST_POLL: &str = "SELECT COALESCE((EXTRACT(EPOCH FROM MAX(query_start)) * 1000000)::BIGINT, 0)
+                         FROM pg_stat_activity WHERE datname = current_database() AND state = 'idle'
+                         AND query LIKE '%newest_seen%' AND pid <> pg_backend_pid()";
+const SERVER_TIME: &str = "SELECT (EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::BIGINT";
+/// Without a notification, a waiting reader polls one second after its last poll. The clock of the server may be
+/// slewed.
+const POLL_INTERVAL: Duration = Duration::from_millis(990);
 
-/// Waits for the change behind this place, and tells when it was seen.
-fn follow(repository: &Arc<dyn FlowRepository>, place: FeedCursor) -> JoinHandle<(Instant, FeedCursor)> {
+/// Waits for the change after this cursor, and returns the next cursor.
+fn follow(repository: &Arc<dyn FlowRepository>, cursor: FeedCursor) -> JoinHandle<FeedCursor> {
     let repository = Arc::clone(repository);
     tokio::spawn(async move {
         loop {
-            let feed = repository.changes(Since::After(place), 10).await.unwrap();
+            let feed = repository.changes(Since::After(cursor), 10).await.unwrap();
             if !feed.changes.is_empty() {
-                return (Instant::now(), feed.next);
+                return feed.next;
             }
-            repository.changed(place).await;
+            repository.changed(cursor).await;
         }
     })
 }
 
-/// Has the same done several times while somebody waits, and gives the place behind it and how long it took to be seen:
-/// the median, since another test's transaction may hold back a single change.
-async fn seen_after(
-    repository: &Arc<dyn FlowRepository>,
-    mut place: FeedCursor,
-    mut make: impl AsyncFnMut(i64),
-) -> (FeedCursor, Duration) {
-    let mut times = Vec::new();
-    for round in 0..7 {
-        let waiter = follow(repository, place);
-        // Until it waits, at another moment between two looks each time.
-        tokio::time::sleep(Duration::from_millis(60 + 40 * round)).await;
-        let made = Instant::now();
-        make(round as i64).await;
-        let (seen, next) = waiter.await.unwrap();
-        times.push(seen - made);
-        place = next;
+/// A waiting reader, with a session that observes its polls.
+struct Waiter {
+    repository: Arc<dyn FlowRepository>,
+    observer: PgConnection,
+    cursor: FeedCursor,
+}
+
+impl Waiter {
+    /// Makes one change while the reader waits. Returns the time from the last poll before the change to the poll that
+    /// finds it.
+    async fn time_between_polls(&mut self, make: impl AsyncFnOnce()) -> Duration {
+        let begin = count(&mut self.observer, SERVER_TIME).await;
+        let waiting = tokio::spawn({
+            let (repository, cursor) = (Arc::clone(&self.repository), self.cursor);
+            async move { repository.changed(cursor).await }
+        });
+        let early = eventually_some("the reader polls before the change", async || {
+            let poll = count(&mut self.observer, LAST_POLL).await;
+            (poll > begin).then_some(poll)
+        })
+        .await;
+        assert!(!waiting.is_finished(), "the reader waits");
+        make().await;
+        waiting.await.unwrap();
+        let found = count(&mut self.observer, LAST_POLL).await;
+        self.cursor = follow(&self.repository, self.cursor).await.unwrap();
+        Duration::from_micros((found - early).try_into().unwrap())
     }
-    times.sort();
-    // Who looks once a second would be late every time, a slow machine some of them.
-    (place, times[2])
+
+    /// Makes changes until the reader has found two of them before its next poll was due. A slow machine may need more
+    /// than two, and transactions of other tests may hold some back. Without notifications, no change is found early.
+    async fn check_notifications(&mut self, mut make: impl AsyncFnMut(u32)) {
+        let (mut made, mut woken) = (0, 0);
+        eventually("changes wake the reader", async || {
+            made += 1;
+            woken += u32::from(self.time_between_polls(async || make(made).await).await < POLL_INTERVAL);
+            woken == 2
+        })
+        .await;
+    }
 }
 
 fn insert(number: u32) -> String {
@@ -60,92 +87,89 @@ fn insert(number: u32) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn psql_and_other_instances_wake_who_waits() {
+async fn changes_by_psql_and_other_instances_wake_a_waiting_reader() {
     let database = Database::migrated().await;
     let (repository, other) = (database.repository().await, database.repository().await);
     let mut psql = database.connect().await;
     let mut observer = database.connect().await;
-    let place = now(&*repository).await;
-    let waiter = follow(&repository, place);
+    let cursor = now(&*repository).await;
+    let waiter = follow(&repository, cursor);
     wait_for_count(&mut observer, LISTENERS, 1).await;
 
     run(&mut psql, &insert(1_000)).await;
-    let (_, place) = waiter.await.unwrap();
-    let (place, psql_took) =
-        seen_after(&repository, place, async |round| run(&mut psql, &insert(round as u32)).await).await;
-    assert!(psql_took < SOON, "psql: {psql_took:?}");
-    let save = async |round| {
-        create_all(&*other, [flow(100 + round as u32, "by another")]).await;
-    };
-    let (_, other_took) = seen_after(&repository, place, save).await;
-    assert!(other_took < SOON, "another instance: {other_took:?}");
+    let cursor = waiter.await.unwrap();
+    let mut waiter = Waiter { repository, observer, cursor };
+    waiter.check_notifications(async |number| run(&mut psql, &insert(number)).await).await;
+    waiter
+        .check_notifications(async |number| {
+            create_all(&*other, [flow(2_000 + number, "by another")]).await;
+        })
+        .await;
 }
 
-/// Listening ends a while after the last one has left, and holds no connection then.
+/// Listening ends some time after the last reader, and releases its connection.
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_listens_for_nobody() {
+async fn listening_ends_after_the_last_reader_and_at_the_close() {
     let database = Database::migrated().await;
     let repository = database.repository().await;
     let mut observer = database.connect().await;
-    let place = now(&*repository).await;
-    // That waited for the first change; nobody waits now.
-    wait_for_count(&mut observer, LISTENERS, 0).await;
-    let waiter = follow(&repository, place);
+    let cursor = now(&*repository).await;
+    let waiter = follow(&repository, cursor);
     wait_for_count(&mut observer, LISTENERS, 1).await;
     waiter.abort();
     wait_for_count(&mut observer, LISTENERS, 0).await;
-    let waiter = follow(&repository, place);
+    let waiter = follow(&repository, cursor);
     wait_for_count(&mut observer, LISTENERS, 1).await;
-    repository.close().await;
+    repository.close().await.unwrap();
     waiter.abort();
     let sessions = "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database()
                     AND application_name LIKE 'strom/%' AND pid <> pg_backend_pid()";
     wait_for_count(&mut observer, sessions, 0).await;
 }
 
-/// An administrator, a restart or a network ends sessions; notifications come again on another.
+/// Administrators, restarts and networks end sessions. The repository then listens on another one.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_killed_listener_is_replaced() {
+async fn terminated_listener_is_replaced() {
     let database = Database::migrated().await;
     let repository = database.repository().await;
     let (mut psql, mut observer) = (database.connect().await, database.connect().await);
-    let place = now(&*repository).await;
-    let waiter = follow(&repository, place);
+    let cursor = now(&*repository).await;
+    let waiter = follow(&repository, cursor);
     wait_for_count(&mut observer, LISTENERS, 1).await;
     let first = count(&mut observer, &LISTENERS.replace("COUNT(*)", "MAX(pid)::BIGINT")).await;
     run(&mut observer, &format!("SELECT pg_terminate_backend({first})")).await;
     let others = format!("{LISTENERS} AND pid <> {first}");
     wait_for_count(&mut observer, &others, 1).await;
     run(&mut psql, &insert(1_000)).await;
-    let (_, place) = waiter.await.unwrap();
-    let (_, took) = seen_after(&repository, place, async |round| run(&mut psql, &insert(round as u32)).await).await;
-    assert!(took < SOON, "{took:?}");
+    let cursor = waiter.await.unwrap();
+    let mut waiter = Waiter { repository, observer, cursor };
+    waiter.check_notifications(async |number| run(&mut psql, &insert(number)).await).await;
 }
 
-/// Sixteen who save, sixteen who wait and one who listens share the five connections.
+/// Sixteen writers, sixteen waiting readers and the listener share five connections.
 #[tokio::test(flavor = "multi_thread")]
-async fn who_listens_does_so_on_one_of_the_five_connections() {
+async fn listener_uses_one_of_the_five_connections() {
     let database = Database::migrated().await;
     let repository = database.repository().await;
     let mut observer = database.connect().await;
     let sessions = "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database()
                     AND application_name LIKE 'strom/%' AND pid <> pg_backend_pid()";
-    // The server takes a moment to notice that the start has closed its connection.
+    // The server notices with a delay that the start has closed its connection.
     wait_for_count(&mut observer, sessions, 0).await;
-    let place = now(&*repository).await;
-    let first = follow(&repository, place);
+    let cursor = now(&*repository).await;
+    let first = follow(&repository, cursor);
     wait_for_count(&mut observer, LISTENERS, 1).await;
     let followers = (0..16).map(|_| {
         let repository = Arc::clone(&repository);
         tokio::spawn(async move {
-            let mut place = place;
+            let mut cursor = cursor;
             let mut seen = 0;
             while seen < 16 * 10 {
-                let feed = repository.change_summaries(Since::After(place), 20).await.unwrap();
+                let feed = repository.change_summaries(Since::After(cursor), 20).await.unwrap();
                 seen += feed.changes.len();
-                place = feed.next;
+                cursor = feed.next;
                 if feed.changes.is_empty() {
-                    repository.changed(place).await;
+                    repository.changed(cursor).await;
                 }
             }
         })
@@ -160,34 +184,36 @@ async fn who_listens_does_so_on_one_of_the_five_connections() {
     });
     let mut tasks: Vec<_> = followers.chain([]).collect();
     tasks.extend(savers);
-    let all = futures::future::join_all(tasks);
-    tokio::pin!(all);
-    let mut most = 0;
-    loop {
-        tokio::select! {
-            results = &mut all => break results.into_iter().for_each(|result| result.unwrap()),
-            () = tokio::time::sleep(Duration::from_millis(5)) => {
-                most = most.max(count(&mut observer, sessions).await);
-            }
-        }
-    }
+    let mut highest = 0;
+    eventually("all writers and readers finish", async || {
+        highest = highest.max(count(&mut observer, sessions).await);
+        tasks.iter().all(JoinHandle::is_finished)
+    })
+    .await;
+    futures::future::join_all(tasks).await.into_iter().for_each(|result| result.unwrap());
     first.await.unwrap();
-    assert!((2..=5).contains(&most), "{most} connections");
+    assert!((2..=5).contains(&highest), "{highest} connections");
 }
 
-/// What only reads, as on a standby, looks at the table alone.
+/// A read-only repository, for example on a standby, only polls the table.
 #[tokio::test(flavor = "multi_thread")]
-async fn who_only_reads_does_not_listen() {
+async fn read_only_repository_does_not_listen() {
     let database = Database::migrated().await;
     let writing = database.repository().await;
-    let settings = Settings { read_only: true, ..Settings::default() };
+    let settings = Settings::default().with_read_only(true);
     let repository: Arc<dyn FlowRepository> = Arc::new(database.open_with(settings).await);
     let mut observer = database.connect().await;
     create_all(&*writing, [flow(1, "a")]).await;
-    let place = repository.changes(Since::Now, 1).await.unwrap().next;
-    let waiter = follow(&repository, place);
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    assert_eq!(count(&mut observer, LISTENERS).await, 0);
-    create_all(&*writing, [flow(2, "b")]).await;
-    tokio::time::timeout(Duration::from_secs(20), waiter).await.expect("it looks by itself").unwrap();
+    let cursor = now(&*writing).await;
+    let mut waiter = Waiter { repository, observer: database.connect().await, cursor };
+    let took = waiter.time_between_polls(async || _ = create_all(&*writing, [flow(2, "b")]).await).await;
+    assert!(took >= POLL_INTERVAL, "the reader polls: {took:?}");
+    // The read-only repository does not use the listener of another repository, which is the only one.
+    let waiting = follow(&waiter.repository, waiter.cursor);
+    let listening = follow(&writing, waiter.cursor);
+    wait_for_count(&mut observer, LISTENERS, 1).await;
+    create_all(&*writing, [flow(3, "c")]).await;
+    waiting.await.unwrap();
+    listening.await.unwrap();
+    assert_eq!(count(&mut observer, LISTENERS).await, 1);
 }

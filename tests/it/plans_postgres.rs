@@ -1,37 +1,38 @@
-//! Which statements keep their plan and which are planned for each call, as PostgreSQL itself counts it
+//! Which statements use a generic plan and which use a custom plan for each call, as counted by PostgreSQL
 //! (<https://www.postgresql.org/docs/current/view-pg-prepared-statements.html>).
 
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use sqlx::types::Json;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
-use strom::testkit::samples::{create_all, flow, id};
+use strom_store::internals::samples::{create_all, flow, id};
 
 use crate::sqlx_cache::cached;
-use crate::support::postgres::Database;
+use strom_test_support::postgres::Database;
 
 const CALLS: i64 = 12;
-/// PostgreSQL plans the first calls of a statement for themselves, whatever it then does.
-const ALWAYS_ANEW: i64 = 5;
+/// PostgreSQL always uses custom plans for the first calls of a statement.
+const ALWAYS_CUSTOM: i64 = 5;
 
-/// The statement of ours in which this occurs.
+/// Returns the statement of Strom that contains this text.
 fn statement(part: &str) -> String {
     let mut found = cached().into_iter().map(|(_, query)| query).filter(|query| query.contains(part));
-    let statement = found.next().unwrap_or_else(|| panic!("no statement has `{part}` in it"));
-    assert_eq!(found.next(), None, "two statements have `{part}` in them");
+    let statement = found.next().unwrap_or_else(|| panic!("no statement contains `{part}`"));
+    assert_eq!(found.next(), None, "two statements contain `{part}`");
     statement
 }
 
-/// How many of the calls that were made had a plan of their own.
-async fn planned_anew(connection: &mut PgConnection, statement: &str) -> i64 {
+/// Returns the number of calls with a custom plan.
+async fn custom_plans(connection: &mut PgConnection, statement: &str) -> i64 {
     let counts = "SELECT generic_plans, custom_plans FROM pg_prepared_statements WHERE statement = $1";
-    let (kept, anew) = sqlx::query_as::<_, (i64, i64)>(counts).bind(statement).fetch_one(connection).await.unwrap();
-    assert_eq!(kept + anew, CALLS);
-    anew
+    let (generic, custom) =
+        sqlx::query_as::<_, (i64, i64)>(counts).bind(statement).fetch_one(connection).await.unwrap();
+    assert_eq!(generic + custom, CALLS);
+    custom
 }
 
 #[tokio::test]
-async fn saves_and_look_ups_keep_their_plans_and_searches_do_not() {
+async fn saves_and_look_ups_use_generic_plans_and_searches_custom_plans() {
     let database = Database::migrated().await;
     create_all(&*database.repository().await, (0..200).map(|number| flow(number, "a"))).await;
     let mut connection = database.connect().await;
@@ -49,17 +50,18 @@ async fn saves_and_look_ups_keep_their_plans_and_searches_do_not() {
             .bind(vec![Json(document)])
             .bind(vec![at])
             .bind(stamps)
-            .bind("several");
+            .bind("several")
+            .bind(vec![None::<Vec<u8>>]);
         assert_eq!(saved.fetch_all(&mut connection).await.unwrap().len(), 1);
     }
-    assert_eq!(planned_anew(&mut connection, &save).await, ALWAYS_ANEW);
+    assert_eq!(custom_plans(&mut connection, &save).await, ALWAYS_CUSTOM);
 
     let look_up = statement("FROM flows\n        WHERE id = $1\n");
     for _ in 0..CALLS {
         let found = sqlx::query(AssertSqlSafe(look_up.as_str())).bind(id(2).as_uuid());
         found.fetch_one(&mut connection).await.unwrap();
     }
-    assert_eq!(planned_anew(&mut connection, &look_up).await, ALWAYS_ANEW);
+    assert_eq!(custom_plans(&mut connection, &look_up).await, ALWAYS_CUSTOM);
 
     let search = statement("WHERE ($5 OR strom_plan_anew())");
     for _ in 0..CALLS {
@@ -71,6 +73,6 @@ async fn saves_and_look_ups_keep_their_plans_and_searches_do_not() {
             .bind(true);
         counted.fetch_one(&mut connection).await.unwrap();
     }
-    assert_eq!(planned_anew(&mut connection, &search).await, CALLS);
+    assert_eq!(custom_plans(&mut connection, &search).await, CALLS);
     connection.close().await.unwrap();
 }

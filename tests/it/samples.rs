@@ -1,26 +1,18 @@
-//! The documents in `tests/flows`: real ones, old shapes, newer ones. A backend stores each and gives it back equal.
+//! The documents in `tests/flows`, which include real, old and newer ones. A backend returns each of them unchanged.
 
-use std::path::Path;
 use std::sync::Arc;
 
-use strom::repository::Change;
-use strom::testkit::samples::{canonical, change, everything, flows_of_file, stamp};
-use strom::{Flow, FlowRepository};
+use strom_store::FlowRepository;
+use strom_store::internals::samples::{canonical, change, everything, stamp};
+use strom_store::repository::Change;
 
-use crate::support::{json, postgres};
-
-/// Every flow of every file, with the name of its file. Some share an id.
-pub(crate) fn all() -> Vec<(String, Flow)> {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/flows");
-    let files = directory.read_dir().unwrap().map(|entry| entry.unwrap().path());
-    let json = files.filter(|path| path.extension().is_some_and(|extension| extension == "json"));
-    json.flat_map(|path| flows_of_file(&path).into_iter().map(move |flow| (path.display().to_string(), flow))).collect()
-}
+use strom_test_support::samples::all;
+use strom_test_support::{json, postgres};
 
 /// Stores each sample alone in an empty repository, and leaves it empty.
-async fn all_come_back_equal(repository: Arc<dyn FlowRepository>) {
+async fn check_all(repository: Arc<dyn FlowRepository>) {
     let samples = all();
-    assert!(samples.len() >= 10, "the samples are there");
+    assert!(samples.len() >= 10, "`tests/flows` contains the samples");
     for (file, flow) in samples {
         change(&*repository, Change::create(flow.clone()), stamp(0)).await;
         let stored = repository.get(flow.id()).await.unwrap().unwrap();
@@ -31,18 +23,18 @@ async fn all_come_back_equal(repository: Arc<dyn FlowRepository>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn json_gives_every_sample_back() {
-    all_come_back_equal(json::open().await.clone()).await;
+async fn json_returns_every_sample_unchanged() {
+    check_all(json::open().await.clone()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn postgres_gives_every_sample_back() {
-    all_come_back_equal(postgres::open().await.clone()).await;
+async fn postgres_returns_every_sample_unchanged() {
+    check_all(postgres::open().await.clone()).await;
 }
 
-/// What an infinite coordinate becomes in an older Strom, which does not start on it ever after.
+/// Older versions store an infinite coordinate as null, and then fail to start.
 #[test]
-fn the_poisoned_sample_is_taken_with_a_warning() {
+fn infinite_position_is_accepted_with_a_warning() {
     let warned = all().into_iter().filter_map(|(_, flow)| {
         let warnings = flow.warnings().unwrap();
         (!warnings.is_empty()).then(|| (flow.head().name.clone(), warnings.iter().map(ToString::to_string).collect()))
@@ -53,11 +45,11 @@ fn the_poisoned_sample_is_taken_with_a_warning() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_of_samples_opens_as_it_is() {
+async fn sample_file_is_unchanged_after_open_and_close() {
     let file = json::File::holding(include_str!("../flows/storage-file-v1-envelope.json"));
     let before = file.read();
     let repository = file.open().await;
     assert_eq!(everything(&*repository).await.len(), 2);
-    repository.close().await;
+    repository.close().await.unwrap();
     assert_eq!(file.read(), before);
 }

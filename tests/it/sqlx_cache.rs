@@ -1,4 +1,4 @@
-//! The committed `.sqlx` and the sources belong together: `cargo sqlx prepare` only warns of files that no macro uses.
+//! The committed `.sqlx` must match the sources. `cargo sqlx prepare` only warns about unused files.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ fn files(directory: &Path, extension: &str) -> Vec<PathBuf> {
     found
 }
 
-/// The statements of the committed metadata, each with its file.
+/// Returns the statements of the committed metadata, each with its file.
 pub(crate) fn cached() -> Vec<(PathBuf, String)> {
     let query = |path: PathBuf| {
         let cache: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();

@@ -1,7 +1,7 @@
-//! The patch that makes of one document another.
+//! Computes the JSON Patch between two documents.
 //!
-//! Objects are compared by the names of their members; elements, blocks and links by what they are called, as everywhere,
-//! so that one that only stands elsewhere is moved; other arrays by position, from both ends towards the middle.
+//! Objects are compared by member. Elements, blocks and links match by key, so that a reordered item is moved. Other
+//! arrays are compared by position, from both ends to the middle.
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,18 +11,18 @@ use crate::flow::keys::{Key, Keyed, LISTS, keyed};
 use crate::flow::{Flow, Node, Refusal};
 
 impl Flow {
-    /// The JSON Patch (RFC 6902) that makes the newer document of this one, indented by two blanks; `[]` where both say the
-    /// same. What a running engine reports counts, and secrets are in it: it is for [`Flow::json_patched`], after which the
-    /// canonical texts are equal.
+    /// Returns the JSON Patch (RFC 6902) from this document to a newer one, indented by two spaces. Returns `[]` if
+    /// they are equal. Runtime members count, and secrets are included. After [`Flow::json_patched`] the canonical
+    /// texts are equal.
     ///
-    /// Where so much differs that [`Flow::json_patched`] would refuse the operations, one replaces the whole document.
+    /// If [`Flow::json_patched`] would reject the operations as too many, one operation replaces the document.
     ///
     /// # Errors
     /// As [`Flow::canonical`].
     ///
     /// ```
-    /// # use strom::Flow;
-    /// # use strom::flow::Runtime;
+    /// # use strom_store::Flow;
+    /// # use strom_store::flow::Runtime;
     /// # let id = "6f1d3c5e-0000-4000-8000-000000000001";
     /// # let flow = |members: &str| Flow::parse(&format!(r#"{{"id":"{id}","name":"a",{members}}}"#));
     /// let older = flow(r#""elements":[{"id":"in"},{"id":"mix","gain":1}]"#)?;
@@ -34,7 +34,7 @@ impl Flow {
     ///     r#"{"op":"replace","path":"/elements/0/gain","value":1.5}"#,
     /// ];
     /// assert_eq!(patch.replace(char::is_whitespace, ""), format!("[{}]", operations.join(",")));
-    /// assert_eq!(older.json_patched(&patch)?.canonical(Runtime::Kept)?, newer.canonical(Runtime::Kept)?);
+    /// assert_eq!(older.json_patched(&patch)?.canonical(Runtime::Include)?, newer.canonical(Runtime::Include)?);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn json_patch(&self, newer: &Self) -> Result<String, Refusal> {
@@ -42,7 +42,7 @@ impl Flow {
         let mut patch = Patch::default();
         patch.value(&old, &new);
         let mut operations = Node::Array(patch.operations);
-        // How much operations may handle together is for those to say who make them.
+        // The function that applies patches defines the limit.
         if apply(&mut old.clone(), &operations).is_err() {
             let mut patch = Patch::default();
             patch.replace(&new);
@@ -54,11 +54,11 @@ impl Flow {
     }
 }
 
-/// The operations so far, at most one more than a patch may have.
+/// The operations so far, at most one more than the limit.
 #[derive(Default)]
 struct Patch<'a> {
     operations: Vec<Node<'a>>,
-    /// The pointer (RFC 6901) of what is looked at.
+    /// The pointer (RFC 6901) to the current value.
     path: String,
 }
 
@@ -91,7 +91,7 @@ impl<'a> Patch<'a> {
         }
     }
 
-    /// What both begin and end with stays; what is between is paired, and the rest of it comes or goes.
+    /// Common items at both ends stay. The items between them are paired, and the rest is removed or added.
     fn items(&mut self, old: &[Node<'a>], new: &[Node<'a>]) {
         let same = |(old, new): &(&Node<'a>, &Node<'a>)| old.same_value(new);
         let start = old.iter().zip(new).take_while(same).count();
@@ -110,7 +110,7 @@ impl<'a> Patch<'a> {
         }
     }
 
-    /// First the list gets its items in their order, then each of those that were there its members.
+    /// First brings the items into order, then changes the members of common items.
     fn keyed(&mut self, old: &[Keyed<'_, 'a>], new: &[Keyed<'_, 'a>]) {
         let before: HashMap<_, _> = old.iter().map(|(key, index, item)| (*key, (*index, *item))).collect();
         let after: HashSet<_> = new.iter().map(|(key, ..)| *key).collect();
@@ -131,7 +131,7 @@ impl<'a> Patch<'a> {
                 Some(found) if is_staying => place = found,
                 Some(from) => {
                     list.remove(from);
-                    // What is taken away in front of a place moves it.
+                    // Removing an item before the index shifts it.
                     place -= usize::from(from < place);
                     list.insert(place, *key);
                     let from = format!("{}/{from}", self.path);
@@ -195,9 +195,9 @@ impl<'a> Patch<'a> {
     }
 }
 
-/// The keys of a longest part of the list whose places ascend. They can stay where they are while others move.
+/// Returns the keys of a longest increasing subsequence of positions. These items stay while others move.
 fn longest_ascending(list: Vec<(Key<'_>, usize)>) -> HashSet<Key<'_>> {
-    // Of the ascending parts of each length the one that ends with the lowest place, and what comes before each item.
+    // Per length, the subsequence with the lowest end; and the predecessor of each item.
     let (mut ends, mut before) = (Vec::<usize>::new(), Vec::with_capacity(list.len()));
     for (index, (_, place)) in list.iter().enumerate() {
         let length = ends.partition_point(|end| list[*end].1 < *place);

@@ -1,11 +1,11 @@
-//! The order of a list that two sides changed.
+//! The order of a list that both sides changed.
 
 use std::collections::HashMap;
 
 use crate::flow::Node;
 use crate::flow::keys::{Key, Keyed};
 
-/// The items of a list in their order, and by their keys.
+/// The items of a list in their order and by key.
 pub(super) struct Side<'n, 'a> {
     pub(super) keys: Vec<Key<'n>>,
     pub(super) items: HashMap<Key<'n>, (usize, &'n Node<'a>)>,
@@ -23,20 +23,20 @@ impl<'n, 'a> Side<'n, 'a> {
         self.items.get(key).map(|(_, item)| *item)
     }
 
-    /// Its keys that the other two have as well, in its order.
+    /// Returns the keys that the other two lists also have, in this order.
     fn common(&self, others: [&Self; 2]) -> Vec<Key<'n>> {
         let is_common = |key: &&Key<'n>| others.iter().all(|other| other.items.contains_key(*key));
         self.keys.iter().filter(is_common).copied().collect()
     }
 
-    /// Its keys, and behind them those that only the other has.
+    /// Returns the keys, followed by those that only the other list has.
     fn and(&self, other: &Self) -> Vec<Key<'n>> {
         let further = other.keys.iter().filter(|key| !self.items.contains_key(*key));
         self.keys.iter().chain(further).copied().collect()
     }
 }
 
-/// The order of what is merged. `None` when both put into another order what they have in common, and not into the same.
+/// Returns the merged order. Returns `None` if both sides reordered their common items differently.
 pub(super) fn order<'n>(base: &Side<'n, '_>, yours: &Side<'n, '_>, theirs: &Side<'n, '_>) -> Option<Vec<Key<'n>>> {
     if base.keys == theirs.keys {
         return Some(yours.keys.clone());

@@ -12,11 +12,11 @@ fn flow(members: &str) -> Flow {
 }
 
 fn kept(flow: &Flow) -> String {
-    flow.canonical(Runtime::Kept).unwrap()
+    flow.canonical(Runtime::Include).unwrap()
 }
 
 fn content(flow: &Flow) -> String {
-    flow.canonical(Runtime::Left).unwrap()
+    flow.canonical(Runtime::Exclude).unwrap()
 }
 
 /// The conflicts in words.
@@ -116,7 +116,7 @@ fn what_both_changed_differently_is_a_conflict() {
         &nodes(r#"{"id":"y"},{"id":"x"},"#),
         r#""name":"a","elements":[{"id":"x"},{"id":"z"},{"id":"y"}]"#,
     );
-    assert_eq!(order, ["`elements` were put into different orders by both"]);
+    assert_eq!(order, ["`elements` were reordered differently by both"]);
     let lists = conflicts(
         r#""name":"a","links":[7]"#,
         r#""name":"a","links":[7,8]"#,
@@ -130,15 +130,15 @@ fn a_merge_leaves_no_link_without_its_end() {
     let with = |nodes: &str, links: &str| format!(r#""name":"a","elements":[{nodes}],"links":[{links}]"#);
     let (both, one) = (r#"{"id":"a"},{"id":"b"}"#, r#"{"id":"a"}"#);
     let link = r#"{"from":"a:src","to":"b:sink"}"#;
-    let words = "link `a:src` to `b:sink` is in yours, and what it ends at, \"b:sink\", was removed in theirs";
+    let words = "link `a:src` to `b:sink` is in yours, but its end \"b:sink\" was removed in theirs";
     assert_eq!(conflicts(&with(both, ""), &with(both, link), &with(one, "")), [words]);
-    let words = "link `a:src` to `b:sink` is in theirs, and what it ends at, \"b:sink\", was removed in yours";
+    let words = "link `a:src` to `b:sink` is in theirs, but its end \"b:sink\" was removed in yours";
     assert_eq!(conflicts(&with(both, ""), &with(one, ""), &with(both, link)), [words]);
-    // Who left a link without its end has seen it.
+    // The editor removed the end deliberately.
     assert_merged(&with(both, link), &with(both, link), &with(one, link), &with(one, link));
     assert_merged(&with(both, link), &with(one, link), &with(both, link), &with(one, link));
 
-    let words = "block `x` has the id of an element that the other side has";
+    let words = "block `x` has the same id as an element of the other side";
     let element = r#""name":"a","elements":[{"id":"x"}],"blocks":[]"#;
     let block = r#""name":"a","elements":[],"blocks":[{"id":"x"}]"#;
     assert_eq!(conflicts(r#""name":"a","elements":[],"blocks":[]"#, element, block), [words]);

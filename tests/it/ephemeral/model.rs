@@ -1,36 +1,36 @@
-//! Random calls over memory and storage against a model that is simple enough to be believed: one list of flows, and
-//! which of them are where.
+//! Random calls over memory and storage, compared with a simple model: one list of flows, each with its location.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use strom_store::repository::FlowRepositoryExt as _;
 
 use proptest::collection::vec;
 use proptest::option::of;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
-use strom::ephemeral::Ephemeral;
-use strom::flow::Runtime;
-use strom::repository::{
+use strom_store::ephemeral::Ephemeral;
+use strom_store::flow::Runtime;
+use strom_store::internals::orders::{SORTS, compare, sort};
+use strom_store::internals::samples::{canonical, change_all, flow_with, id, number, stamp, time};
+use strom_store::repository::{
     Applied, Change, Filter, ListQuery, NamePart, Outcome, Precondition, RepositoryError, Revision, Stored, Version,
     ViolationKind,
 };
-use strom::testkit::lists::{SORTS, compare, sort};
-use strom::testkit::samples::{canonical, change_all, flow_with, id, number, stamp, time};
-use strom::{Flow, FlowRepository};
+use strom_store::{Flow, FlowRepository};
 
 const IDS: u32 = 6;
 const NAMES: [&str; 3] = ["a", "B", "a b"];
 
 #[derive(Debug, Clone)]
 enum Step {
-    Apply(Vec<Asked>, i64),
+    Apply(Vec<Request>, i64),
     List { name: Option<usize>, sort: usize, limit: Option<u32> },
 }
 
 #[derive(Debug, Clone)]
-struct Asked {
+struct Request {
     number: u32,
-    /// Name, content, whether it is ephemeral, whether it plays; `None` deletes.
+    /// Index of the name, content, whether the flow is ephemeral, and whether it plays. `None` deletes.
     put: Option<(usize, u32, bool, bool)>,
     condition: Condition,
 }
@@ -40,7 +40,7 @@ enum Condition {
     Any,
     Absent,
     Present,
-    /// The revision that it has, or another one.
+    /// The current revision (`true`) or another one.
     At(bool),
 }
 
@@ -52,40 +52,40 @@ fn step() -> impl Strategy<Value = Step> {
         2 => prop::bool::weighted(0.9).prop_map(Condition::At),
     ];
     let put = prop::option::weighted(0.8, (0..NAMES.len(), 0..3_u32, any::<bool>(), any::<bool>()));
-    let asked = (0..IDS, put, condition).prop_map(|(number, put, condition)| Asked { number, put, condition });
+    let request = (0..IDS, put, condition).prop_map(|(number, put, condition)| Request { number, put, condition });
     let list = (of(0..NAMES.len()), 0..SORTS.len(), of(1..4_u32));
     prop_oneof![
-        3 => (vec(asked, 0..4), 0..4_i64).prop_map(|(changes, at)| Step::Apply(changes, at)),
+        3 => (vec(request, 0..4), 0..4_i64).prop_map(|(changes, at)| Step::Apply(changes, at)),
         1 => list.prop_map(|(name, sort, limit)| Step::List { name, sort, limit }),
     ]
 }
 
-/// What is there, and what was: no revision of a flow comes twice.
+/// The expected flows, and all revisions so far, because no revision of a flow is used twice.
 #[derive(Default)]
 struct Model {
     flows: BTreeMap<u32, Stored<Flow>>,
-    past: BTreeMap<u32, Vec<Revision>>,
+    revisions: BTreeMap<u32, Vec<Revision>>,
 }
 
 impl Model {
-    fn change(&self, asked: &Asked) -> Change {
-        let there = self.flows.get(&asked.number).map(|stored| stored.version.revision);
-        let condition = match asked.condition {
+    fn change(&self, request: &Request) -> Change {
+        let current = self.flows.get(&request.number).map(|stored| stored.version.revision);
+        let condition = match request.condition {
             Condition::Any => Precondition::Any,
             Condition::Absent => Precondition::Absent,
             Condition::Present => Precondition::Present,
-            Condition::At(true) => Precondition::At(there.unwrap_or(Revision::FIRST)),
+            Condition::At(true) => Precondition::At(current.unwrap_or(Revision::FIRST)),
             Condition::At(false) => {
-                let past = self.past.get(&asked.number).and_then(|past| past.first().copied());
-                Precondition::At(past.filter(|past| Some(*past) != there).unwrap_or(Revision::new(1 << 39)))
+                let earlier = self.revisions.get(&request.number).and_then(|revisions| revisions.first().copied());
+                Precondition::At(earlier.filter(|earlier| Some(*earlier) != current).unwrap_or(Revision::new(1 << 39)))
             }
         };
-        let Some((name, edit, ephemeral, plays)) = asked.put else {
-            return Change::Delete(id(asked.number), condition);
+        let Some((name, edit, ephemeral, plays)) = request.put else {
+            return Change::Delete(id(request.number), condition);
         };
         let state = if plays { "\"Playing\"" } else { "null" };
         let members = format!(r#""edit":{edit},"gst_state":{state},"properties":{{"ephemeral":{ephemeral}}}"#);
-        Change::Put(flow_with(asked.number, NAMES[name], &members), condition)
+        Change::Put(flow_with(request.number, NAMES[name], &members), condition)
     }
 
     fn violation(&self, change: &Change) -> Option<&'static str> {
@@ -98,18 +98,18 @@ impl Model {
     }
 
     fn outcome(&self, change: &Change) -> Outcome {
-        let content = |flow: &Flow| flow.canonical(Runtime::Left).unwrap();
+        let content = |flow: &Flow| flow.canonical(Runtime::Exclude).unwrap();
         match (change.flow(), self.flows.get(&number(change.id()))) {
             (None, None) => Outcome::Absent,
             (None, Some(_)) => Outcome::Deleted,
             (Some(_), None) => Outcome::Created,
-            (Some(flow), Some(there)) if content(flow) == content(&there.item) => Outcome::Unchanged,
+            (Some(flow), Some(current)) if content(flow) == content(&current.item) => Outcome::Unchanged,
             (Some(_), Some(_)) => Outcome::Replaced,
         }
     }
 
-    /// Holds what was answered to what has to be, and takes it over.
-    fn take(&mut self, change: &Change, applied: &Applied, at: i64) {
+    /// Compares the result of a change with the model, and applies the change to the model.
+    fn check_and_apply(&mut self, change: &Change, applied: &Applied, at: i64) {
         let number = number(change.id());
         assert_eq!((applied.id, applied.outcome), (change.id(), self.outcome(change)), "{change:?}");
         let before = self.flows.remove(&number);
@@ -117,21 +117,23 @@ impl Model {
         if applied.outcome == Outcome::Unchanged {
             assert_eq!(Some(&version), before.as_ref().map(|before| &before.version));
         } else {
-            let past = self.past.entry(number).or_default();
-            assert!(!past.contains(&version.revision), "{version:?} once more, after {past:?}");
-            past.push(version.revision);
+            let revisions = self.revisions.entry(number).or_default();
+            assert!(!revisions.contains(&version.revision), "{version:?} is used twice, after {revisions:?}");
+            revisions.push(version.revision);
             assert_eq!(version.updated_at, time(at));
-            let was = before.as_ref().map(|before| before.item.is_ephemeral());
-            let is = change.flow().map(Flow::is_ephemeral);
+            let was_ephemeral = before.as_ref().map(|before| before.item.is_ephemeral());
+            let is_ephemeral = change.flow().map(Flow::is_ephemeral);
             match &before {
-                // Within one of the two, or from the storage into memory, it goes on.
-                Some(before) if is.is_none() || was == is || is == Some(true) => {
+                // The time of creation stays unless the flow moves from memory into the storage.
+                Some(before)
+                    if is_ephemeral.is_none() || was_ephemeral == is_ephemeral || is_ephemeral == Some(true) =>
+                {
                     assert_eq!(version.created_at, before.version.created_at);
                 }
                 _ => assert_eq!(version.created_at, time(at)),
             }
-            if let Some(before) = before.filter(|_| is.is_none() || was == is) {
-                assert_eq!(version.revision, before.version.revision.next(), "it grows by one");
+            if let Some(before) = before.filter(|_| is_ephemeral.is_none() || was_ephemeral == is_ephemeral) {
+                assert_eq!(version.revision, before.version.revision.next(), "the revision increases by one");
             }
         }
         if let Some(flow) = change.flow() {
@@ -139,7 +141,7 @@ impl Model {
         }
     }
 
-    /// What is there, or only what is stored.
+    /// Returns the expected flows that pass, in this order.
     fn all(&self, sort: &str, passes: impl Fn(&Stored<Flow>) -> bool) -> Vec<(String, Version)> {
         let mut all: Vec<_> = self.flows.values().filter(|stored| passes(stored)).collect();
         all.sort_by(|a, b| compare(sort, a, b));
@@ -171,17 +173,20 @@ async fn run(store: &Arc<dyn FlowRepository>, steps: &[Step]) {
     let mut model = Model::default();
     for step in steps {
         match step {
-            Step::Apply(asked, at) => {
-                let changes: Vec<Change> = asked.iter().map(|asked| model.change(asked)).collect();
+            Step::Apply(requests, at) => {
+                let changes: Vec<Change> = requests.iter().map(|request| model.change(request)).collect();
                 let repeated = (0..changes.len())
-                    .any(|place| changes[..place].iter().any(|earlier| earlier.id() == changes[place].id()));
+                    .any(|index| changes[..index].iter().any(|earlier| earlier.id() == changes[index].id()));
                 let violations: Vec<_> =
                     (0..).zip(&changes).filter_map(|(i, it)| Some((i, model.violation(it)?))).collect();
-                match both.apply(changes.clone(), stamp(*at)).await {
+                match both.apply_all(changes.clone(), stamp(*at)).await {
                     Ok(applied) => {
-                        assert!(!repeated && violations.is_empty(), "{changes:?} made, though {violations:?}");
+                        assert!(!repeated && violations.is_empty(), "{changes:?} succeeded despite {violations:?}");
                         assert_eq!(applied.len(), changes.len());
-                        changes.iter().zip(&applied).for_each(|(change, applied)| model.take(change, applied, *at));
+                        changes
+                            .iter()
+                            .zip(&applied)
+                            .for_each(|(change, applied)| model.check_and_apply(change, applied, *at));
                     }
                     Err(RepositoryError::RepeatedId(_)) => assert!(repeated, "{changes:?}"),
                     Err(RepositoryError::Conflict(found)) => {
@@ -210,7 +215,7 @@ async fn run(store: &Arc<dyn FlowRepository>, steps: &[Step]) {
         let everything = ListQuery { count: true, ..ListQuery::default() };
         assert_eq!(list(&both, everything.clone()).await, model.all("name", |_| true), "after {step:?}");
         let is_stored = |stored: &Stored<Flow>| !stored.item.is_ephemeral();
-        assert_eq!(list(&**store, everything).await, model.all("name", is_stored), "in the storage after {step:?}");
+        assert_eq!(list(&**store, everything).await, model.all("name", is_stored), "stored after {step:?}");
     }
 }
 
@@ -226,13 +231,13 @@ fn agrees_with_the_model(runtime: &tokio::runtime::Runtime, store: &Arc<dyn Flow
 #[test]
 fn memory_and_postgres_agree_with_the_model() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let opened = runtime.block_on(crate::support::postgres::open());
+    let opened = runtime.block_on(strom_test_support::postgres::open());
     agrees_with_the_model(&runtime, &opened, 24);
 }
 
 #[test]
 fn memory_and_json_agree_with_the_model() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let opened = runtime.block_on(crate::support::json::open());
+    let opened = runtime.block_on(strom_test_support::json::open());
     agrees_with_the_model(&runtime, &opened, 96);
 }

@@ -1,25 +1,26 @@
-//! Random operations against a model that is simple enough to be believed.
+//! Random operations compared with a simple model.
 
 mod expected;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use strom_store::repository::FlowRepositoryExt as _;
 
 use proptest::collection::vec;
 use proptest::option::of;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
-use strom::repository::{
+use strom_store::internals::feed::{end, read_until};
+use strom_store::internals::orders::{SORTS, compare, sort};
+use strom_store::internals::samples::{canonical, change_all, flow_with, id, moment, number, stamp, time};
+use strom_store::repository::{
     Applied, Author, Change, Containment, FeedCursor, Filter, ListQuery, NamePart, Operation, Precondition, Record,
     RepositoryError, Revision, Since, Stamp, Stored, Version, ViolationKind,
 };
-use strom::testkit::feed::{end, read_until};
-use strom::testkit::lists::{SORTS, compare, sort};
-use strom::testkit::samples::{canonical, change_all, flow_with, id, moment, number, stamp, time};
-use strom::{Flow, FlowRepository, GstState};
+use strom_store::{Flow, FlowRepository, GstState};
 
-use crate::support::{json, postgres};
-use expected::{Answer, Made, Model};
+use expected::{CallResult, Model, Recorded};
+use strom_test_support::{json, postgres};
 
 const IDS: u32 = 6;
 const NAMES: [&str; 5] = ["a", "B", "ä b", "a%", "A_b"];
@@ -28,23 +29,23 @@ const STATES: [&str; 3] = ["null", "\"Playing\"", "\"Paused\""];
 #[derive(Debug, Clone)]
 enum Step {
     Apply {
-        changes: Vec<Asked>,
+        changes: Vec<Request>,
         at: i64,
     },
-    /// To so many revisions before the last one.
+    /// Restores the revision that is `back` revisions before the last one.
     Restore {
         number: u32,
         back: u64,
         condition: Condition,
         at: i64,
     },
-    List(Wanted),
+    List(ListRequest),
 }
 
 #[derive(Debug, Clone)]
-struct Asked {
+struct Request {
     number: u32,
-    /// Name, content, state; `None` deletes.
+    /// Indexes of name and state, and the content. `None` deletes.
     put: Option<(usize, u32, usize)>,
     condition: Condition,
 }
@@ -59,8 +60,8 @@ enum Condition {
 }
 
 #[derive(Debug, Clone)]
-struct Wanted {
-    /// Only those that play.
+struct ListRequest {
+    /// Only flows that play.
     playing: bool,
     auto_restart: Option<bool>,
     name: Option<usize>,
@@ -79,63 +80,63 @@ fn step() -> impl Strategy<Value = Step> {
     let put = prop::option::weighted(0.75, (0..NAMES.len(), 0..4_u32, 0..STATES.len()));
     let restore = (0..IDS, 0..5_u64, condition.clone(), 0..4_i64);
     let restore = restore.prop_map(|(number, back, condition, at)| Step::Restore { number, back, condition, at });
-    let asked = (0..IDS, put, condition).prop_map(|(number, put, condition)| Asked { number, put, condition });
-    let apply = (vec(asked, 0..4), 0..4_i64).prop_map(|(changes, at)| Step::Apply { changes, at });
-    let wanted = (any::<bool>(), of(any::<bool>()), of(0..5_usize), of(0..4_u32), 0..SORTS.len(), of(1..4_u32));
-    let list = wanted.prop_map(|(playing, auto_restart, name, edit, sort, limit)| {
-        Step::List(Wanted { playing, auto_restart, name, edit, sort, limit })
+    let request = (0..IDS, put, condition).prop_map(|(number, put, condition)| Request { number, put, condition });
+    let apply = (vec(request, 0..4), 0..4_i64).prop_map(|(changes, at)| Step::Apply { changes, at });
+    let request = (any::<bool>(), of(any::<bool>()), of(0..5_usize), of(0..4_u32), 0..SORTS.len(), of(1..4_u32));
+    let list = request.prop_map(|(playing, auto_restart, name, edit, sort, limit)| {
+        Step::List(ListRequest { playing, auto_restart, name, edit, sort, limit })
     });
     prop_oneof![3 => apply, 1 => restore, 1 => list]
 }
 
-fn passes(stored: &Stored<Flow>, wanted: &Wanted) -> bool {
+fn passes(stored: &Stored<Flow>, request: &ListRequest) -> bool {
     let head = stored.item.head();
     let edit = |edit| stored.item.document().get().contains(&format!("\"edit\":{edit},"));
-    (!wanted.playing || head.state == GstState::Playing)
-        && wanted.auto_restart.is_none_or(|auto_restart| head.auto_restart == auto_restart)
-        && wanted.name.is_none_or(|name| head.name.to_lowercase().contains(&NAMES[name].to_lowercase()))
-        && wanted.edit.is_none_or(edit)
+    (!request.playing || head.state == GstState::Playing)
+        && request.auto_restart.is_none_or(|auto_restart| head.auto_restart == auto_restart)
+        && request.name.is_none_or(|name| head.name.to_lowercase().contains(&NAMES[name].to_lowercase()))
+        && request.edit.is_none_or(edit)
 }
 
-fn query(wanted: &Wanted) -> ListQuery {
+fn query(request: &ListRequest) -> ListQuery {
     let containment = |edit| Containment::parse(&format!(r#"{{"edit":{edit}.0}}"#)).unwrap();
     let filter = Filter {
-        state: wanted.playing.then_some(GstState::Playing),
-        auto_restart: wanted.auto_restart,
-        name: wanted.name.map(|name| NamePart::parse(&NAMES[name].to_uppercase()).unwrap()),
-        contains: wanted.edit.map(containment),
+        state: request.playing.then_some(GstState::Playing),
+        auto_restart: request.auto_restart,
+        name: request.name.map(|name| NamePart::parse(&NAMES[name].to_uppercase()).unwrap()),
+        contains: request.edit.map(containment),
     };
-    ListQuery { filter, sort: sort(SORTS[wanted.sort]), limit: wanted.limit, after: None, count: true }
+    ListQuery { filter, sort: sort(SORTS[request.sort]), limit: request.limit, after: None, count: true }
 }
 
-/// What the repository makes of the changes.
-fn answer(applied: Result<Vec<Applied>, RepositoryError>) -> Answer {
+/// Converts the result of the repository.
+fn call_result(applied: Result<Vec<Applied>, RepositoryError>) -> CallResult {
     match applied {
-        Ok(applied) => Answer::Applied(applied),
-        Err(RepositoryError::RepeatedId(repeated)) => Answer::Repeated(number(repeated)),
+        Ok(applied) => CallResult::Applied(applied),
+        Err(RepositoryError::RepeatedId(repeated)) => CallResult::Repeated(number(repeated)),
         Err(RepositoryError::Conflict(violations)) => {
             let violations = violations.into_iter().map(|violation| {
-                let (what, current) = match violation.kind {
+                let (kind, version) = match violation.kind {
                     ViolationKind::AlreadyExists => ("exists", None),
                     ViolationKind::NotFound => ("missing", None),
                     ViolationKind::Stale { current, .. } => ("stale", Some(current.version)),
                 };
-                (violation.index, number(violation.id), what, current)
+                (violation.index, number(violation.id), kind, version)
             });
-            Answer::Conflict(violations.collect())
+            CallResult::Conflict(violations.collect())
         }
         Err(error) => panic!("the storage failed: {error:?}"),
     }
 }
 
-/// The list that all pages make up; each page says the same total.
-async fn list(repository: &dyn FlowRepository, wanted: &Wanted) -> Vec<(u32, Version)> {
-    let mut query = query(wanted);
+/// Returns the list of all pages. Every page must have the same total.
+async fn list(repository: &dyn FlowRepository, request: &ListRequest) -> Vec<(u32, Version)> {
+    let mut query = query(request);
     let mut found = Vec::new();
     let mut total = None;
     loop {
         let page = repository.summaries(&query).await.unwrap();
-        assert_eq!(page.total, *total.get_or_insert(page.total), "every page counts the same");
+        assert_eq!(page.total, *total.get_or_insert(page.total), "every page has the same total");
         found.extend(page.items.into_iter().map(|stored| (number(stored.item.id), stored.version)));
         query.after = page.next;
         if query.after.is_none() {
@@ -145,43 +146,45 @@ async fn list(repository: &dyn FlowRepository, wanted: &Wanted) -> Vec<(u32, Ver
     }
 }
 
-/// A model of the repository, which is emptied, whatever an earlier case has left in it: only the revisions go on.
-async fn emptied(repository: &dyn FlowRepository) -> Model {
+/// Deletes all flows of an earlier case. Returns a model with the revisions of the deleted flows, which continue.
+async fn start_empty(repository: &dyn FlowRepository) -> Model {
     let everything = |change: fn(u32) -> Change| (0..IDS).map(change).collect::<Vec<_>>();
     let put = everything(|number| Change::Put(flow_with(number, "to be deleted", ""), Precondition::Any));
     change_all(repository, put, stamp(0)).await;
     let deleted = change_all(repository, everything(|number| Change::delete(id(number))), stamp(0)).await;
-    let revisions = deleted.into_iter().map(|gone| (number(gone.id), gone.version.unwrap().revision));
-    Model { gone: revisions.collect(), ..Model::default() }
+    let revisions = deleted.into_iter().map(|applied| (number(applied.id), applied.version.unwrap().revision));
+    Model { deleted: revisions.collect(), ..Model::default() }
 }
 
 async fn run(repository: &dyn FlowRepository, steps: &[Step]) {
-    let mut model = emptied(repository).await;
-    let first = model.gone.clone();
+    let mut model = start_empty(repository).await;
+    let first = model.deleted.clone();
     let begin = end(repository).await;
-    for (place, step) in steps.iter().enumerate() {
-        let author = Author::new(&format!("step {place}"));
+    for (index, step) in steps.iter().enumerate() {
+        let author = Author::new(&format!("step {index}"));
         match step {
             Step::Apply { changes, at } => {
-                let changes: Vec<Change> = changes.iter().map(|asked| model.change(asked)).collect();
+                let changes: Vec<Change> = changes.iter().map(|request| model.change(request)).collect();
                 let expected = model.apply(&changes, time(*at), &author);
-                let applied = repository.apply(changes, Stamp::new(time(*at), author)).await;
-                assert_eq!(answer(applied), expected, "{step:?}");
+                let applied = repository.apply_all(changes, Stamp::new(time(*at), author)).await;
+                assert_eq!(call_result(applied), expected, "{step:?}");
                 compare_moment(repository, &model, step).await;
             }
             Step::Restore { number, back, condition, at } => {
                 let last = model.last(*number);
                 let (revision, condition) = (Revision::new(last.saturating_sub(*back)), condition.at(last));
                 let stamp = Stamp::new(time(*at), author.clone());
-                // Made before the beginning, which the model does not know.
+                // The model does not know revisions from before the start.
                 let Some(flow) = model.flow_at(*number, revision) else { continue };
+                let current = model.flows.get(number).map(|current| flow.with_runtime_of(&current.item).unwrap());
+                let flow = current.unwrap_or(flow);
                 let expected = model.apply(&[Change::Restore(flow, condition)], time(*at), &author);
                 let restored = repository.restore(id(*number), revision, condition, stamp).await;
-                let restored = restored.map(|applied| vec![applied.expect("the revision is there")]);
-                assert_eq!(answer(restored), expected, "{step:?}");
+                let restored = restored.map(|applied| vec![applied.expect("the revision exists")]);
+                assert_eq!(call_result(restored), expected, "{step:?}");
                 compare_moment(repository, &model, step).await;
             }
-            Step::List(wanted) => assert_eq!(list(repository, wanted).await, model.list(wanted), "{wanted:?}"),
+            Step::List(request) => assert_eq!(list(repository, request).await, model.list(request), "{request:?}"),
         }
     }
     compare_histories(repository, &model, &first).await;
@@ -195,7 +198,7 @@ async fn compare_moment(repository: &dyn FlowRepository, model: &Model, step: &S
     assert_eq!(moment(repository).await, expected, "after {step:?}");
 }
 
-/// Each revision since the beginning is in the history with its document, and those that are gone are listed.
+/// Checks that histories contain each revision since the start with its document, and that deleted flows are listed.
 async fn compare_histories(repository: &dyn FlowRepository, model: &Model, first: &BTreeMap<u32, Revision>) {
     for flow in 0..IDS {
         let mut found = Vec::new();
@@ -203,30 +206,30 @@ async fn compare_histories(repository: &dyn FlowRepository, model: &Model, first
             if record.revision > first[&flow] {
                 let read = repository.revision(id(flow), record.revision).await.unwrap().unwrap();
                 assert_eq!(read.item.head(), &record.item);
-                found.push(Made::of(&read));
+                found.push(Recorded::of(&read));
             }
         }
         assert_eq!(found, model.revisions(flow).rev().cloned().collect::<Vec<_>>());
     }
     let deleted = repository.deleted().await.unwrap();
-    let deleted = deleted.iter().map(|gone| (number(gone.item.id), gone.revision.number(), gone.at));
+    let deleted = deleted.iter().map(|record| (number(record.item.id), record.revision.number(), record.at));
     assert_eq!(deleted.collect::<Vec<_>>(), model.deleted());
 }
 
-/// The feed since the beginning has every change, and of the reports at least those that are the last of their flow.
+/// Checks that the feed since the start contains every change, and at least the last report of each flow.
 async fn compare_feed(
     repository: &dyn FlowRepository,
     model: &Model,
     first: &BTreeMap<u32, Revision>,
     begin: FeedCursor,
 ) {
-    let expected = without_past_reports(&model.changes);
+    let expected = without_superseded_reports(&model.changes);
     let mut missing = expected.clone();
     let mut found = Vec::new();
     if !missing.is_empty() {
         let is_last = |record: &Record<Flow>| {
-            let made = Made::of(record);
-            missing.retain(|expected| *expected != made);
+            let recorded = Recorded::of(record);
+            missing.retain(|expected| *expected != recorded);
             missing.is_empty()
         };
         let records = read_until(repository, Since::After(begin), 3, is_last).await;
@@ -234,32 +237,37 @@ async fn compare_feed(
             let first = first[&number(record.item.id())];
             record.revision > first && record.author.as_str().starts_with("step")
         };
-        found = records.iter().filter(since).map(Made::of).collect();
+        found = records.iter().filter(since).map(Recorded::of).collect();
     }
-    // Within one call there is no order; `sort_by_key` keeps that of the calls.
-    let mut found = without_past_reports(&found);
-    let mut place = 0;
-    while place < found.len() {
-        let call = found[place..].iter().take_while(|made| made.author == found[place].author).count();
-        found[place..place + call].sort_by_key(|made| made.number);
-        place += call;
+    // The changes of one call have no order. `sort_by_key` preserves the order of the calls.
+    let mut found = without_superseded_reports(&found);
+    let mut index = 0;
+    while index < found.len() {
+        let call = found[index..].iter().take_while(|recorded| recorded.author == found[index].author).count();
+        found[index..index + call].sort_by_key(|recorded| recorded.number);
+        index += call;
     }
     let mut expected = expected;
-    expected.sort_by_key(|made| (step_of(made), made.number));
+    expected.sort_by_key(|recorded| (step_of(recorded), recorded.number));
     assert_eq!(found, expected);
 }
 
-fn step_of(made: &Made) -> usize {
-    made.author.as_str().trim_start_matches("step ").parse().unwrap()
+fn step_of(recorded: &Recorded) -> usize {
+    recorded.author.as_str().trim_start_matches("step ").parse().unwrap()
 }
 
-fn without_past_reports(changes: &[Made]) -> Vec<Made> {
-    let is_last = |place: usize| changes[place + 1..].iter().all(|later| later.number != changes[place].number);
-    let kept = |place: &usize| changes[*place].operation != Operation::State || is_last(*place);
-    (0..changes.len()).filter(kept).map(|place| changes[place].clone()).collect()
+fn without_superseded_reports(changes: &[Recorded]) -> Vec<Recorded> {
+    let is_last = |index: usize| changes[index + 1..].iter().all(|later| later.number != changes[index].number);
+    let is_retained = |index: &usize| changes[*index].operation != Operation::State || is_last(*index);
+    (0..changes.len()).filter(is_retained).map(|index| changes[index].clone()).collect()
 }
 
-/// Runs so many random lists of operations against one repository, which nobody else uses.
+/// Returns the number of random cases: `PROPTEST_CASES` or the default.
+pub(crate) fn cases(sample: u32) -> u32 {
+    std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(sample)
+}
+
+/// Runs this number of random lists of operations against one repository that no other caller uses.
 pub(crate) fn agrees_with_the_model(
     runtime: &tokio::runtime::Runtime,
     repository: Arc<dyn FlowRepository>,
@@ -277,12 +285,12 @@ pub(crate) fn agrees_with_the_model(
 fn postgres_agrees_with_the_model() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let opened = runtime.block_on(postgres::open());
-    agrees_with_the_model(&runtime, opened.clone(), 32);
+    agrees_with_the_model(&runtime, opened.clone(), cases(16));
 }
 
 #[test]
 fn json_agrees_with_the_model() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let opened = runtime.block_on(json::open());
-    agrees_with_the_model(&runtime, opened.clone(), 64);
+    agrees_with_the_model(&runtime, opened.clone(), cases(64));
 }

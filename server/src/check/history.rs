@@ -1,0 +1,98 @@
+//! Verifies the history of one flow.
+//!
+//! Retention deletes the oldest revisions, so a history may start with any revision. After that it must have no gaps. Its
+//! last record must have the current revision and content of the flow, or be the deletion of a flow that does not exist.
+
+use strom_store::flow::{Flow, Runtime};
+use strom_store::repository::{FeedCursor, Operation, Record, Revision};
+
+/// A revision and the SHA-256 of its content without runtime members. The hash is `None` if the document is invalid.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Content {
+    revision: Revision,
+    hash: Option<[u8; 32]>,
+}
+
+impl Content {
+    pub(super) fn of(flow: &Flow, revision: Revision) -> Self {
+        Self { revision, hash: flow.hash(Runtime::Exclude).ok() }
+    }
+}
+
+/// The history of one flow, read in ascending order.
+#[derive(Debug, Default)]
+pub(super) struct HistoryCheck {
+    last: Option<(FeedCursor, Operation, Revision)>,
+    /// The document of the last record.
+    pub(super) document: Option<Flow>,
+    problems: Vec<String>,
+}
+
+impl HistoryCheck {
+    /// Adds the next record.
+    pub(super) fn add<T>(&mut self, record: &Record<T>) {
+        let Record { cursor, operation, revision, .. } = *record;
+        if let Some((last_cursor, last_operation, last)) = self.last.replace((cursor, operation, revision)) {
+            // A flow that was adopted after its deletion may continue with a higher revision.
+            let may_skip = last_operation == Operation::Delete;
+            if revision <= last || cursor <= last_cursor {
+                self.problems.push(format!(
+                    "the history is out of order: revision {revision} does not follow revision {last}; `strom get \
+                     --revision` can still read both"
+                ));
+            } else if revision > last.next() && !may_skip {
+                self.problems.push(gap(last.number() + 1, revision.number() - 1));
+            }
+        }
+    }
+
+    /// Whether the flow has a later revision than the history.
+    pub(super) fn lacks_current(&self, current: Option<&Content>) -> bool {
+        let last = self.last.map(|(_, _, revision)| revision);
+        current.is_some_and(|current| last.is_none_or(|last| last < current.revision))
+    }
+
+    /// Returns all problems, given the current content of the flow. A problem with the current content is the last one.
+    pub(super) fn problems(mut self, current: Option<&Content>) -> Vec<String> {
+        const KEEP: &str = "save the output of `strom get` before the next change of the flow";
+        const RECORD: &str = "`strom check --repair` records the current document";
+        let remedy = if self.lacks_current(current) { RECORD } else { KEEP };
+        let last = self.last.map(|(_, operation, revision)| (operation, revision));
+        self.problems.extend(match (current, last) {
+            (None, Some((Operation::Delete, _)) | None) => None,
+            (None, Some((_, last))) => Some(format!(
+                "the flow does not exist, but its history ends with revision {last} instead of a deletion; `strom \
+                 restore --revision {last}` restores it"
+            )),
+            (Some(Content { revision, .. }), None) => {
+                Some(format!("the flow is at revision {revision}, but it has no history; {remedy}"))
+            }
+            (Some(Content { revision, .. }), Some((Operation::Delete, last))) => Some(format!(
+                "the flow exists at revision {revision}, but its history ends with its deletion as revision {last}; \
+                 {remedy}"
+            )),
+            (Some(Content { revision, .. }), Some((_, last))) if *revision != last => {
+                Some(format!("the flow is at revision {revision}, but its history ends with revision {last}; {remedy}"))
+            }
+            (Some(Content { revision, hash }), Some(_)) => {
+                let recorded = self.document.and_then(|document| document.hash(Runtime::Exclude).ok());
+                let differs = hash.zip(recorded).is_some_and(|(current, recorded)| current != recorded);
+                differs.then(|| {
+                    format!(
+                        "the document differs from revision {revision} in its history; compare with `strom get \
+                         --revision {revision}`, and {KEEP}"
+                    )
+                })
+            }
+        });
+        self.problems
+    }
+}
+
+fn gap(first: u64, last: u64) -> String {
+    let what = match first == last {
+        true => format!("revision {first} is missing"),
+        false => format!("the revisions {first} to {last} are missing"),
+    };
+    format!("the history has a gap: {what}; only a backup can contain the missing part")
+}

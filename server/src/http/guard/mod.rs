@@ -1,0 +1,30 @@
+//! Checks before a request reaches its route: the host, the key and the number of requests.
+//!
+//! | file | content |
+//! |---|---|
+//! | `access`, `api_key` | which clients may use the routes; the keys |
+//! | `keys_file`, `keys_file_format` | a file with keys that the server reloads; its format |
+//! | `key_validity` | whether the key of an open stream is still valid |
+//! | `authenticate` | the middleware that checks keys and rate limits |
+//! | `limits` | rate limits |
+//! | `hosts`, `check_host` | the host names that the server accepts; the middleware that checks them |
+
+mod access;
+mod api_key;
+mod authenticate;
+mod check_host;
+mod hosts;
+mod key_validity;
+mod keys_file;
+mod keys_file_format;
+mod limits;
+
+pub use access::Access;
+pub(crate) use access::accepts_key_in_query;
+pub use api_key::{ApiKey, Keys};
+pub(crate) use authenticate::{authenticated, limited};
+pub(crate) use check_host::{UNCHECKED_PATH, check_host};
+pub use hosts::Hosts;
+pub(crate) use key_validity::KeyValidity;
+pub use keys_file::{KeysFile, KeysFileError};
+pub(crate) use limits::Limits;

@@ -1,0 +1,56 @@
+//! Responses with lists of flows, sent chunk by chunk.
+
+use std::{iter, mem};
+
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use strom_store::flow::{Flow, Head};
+use strom_store::repository::{Page, Stored};
+
+use super::cache::PRIVATE_NO_CACHE;
+use super::chunks::{self, MAX_CHUNK};
+use super::memory_budget::Reservation;
+use super::summary::Summary;
+
+/// Returns `{"flows": […]}` with whole documents.
+pub(crate) fn flows(page: Page<Stored<Flow>>, reservation: Reservation) -> Response {
+    list(page, reservation, |chunk, stored| chunk.extend_from_slice(stored.item.document().get().as_bytes()))
+}
+
+/// Returns `{"flows": […]}` with summaries.
+pub(crate) fn summaries(page: Page<Stored<Head>>, reservation: Reservation) -> Response {
+    list(page, reservation, |chunk, stored| {
+        serde_json::to_writer(chunk, &Summary::of(stored)).expect("a summary becomes JSON, and memory takes it");
+    })
+}
+
+/// Drops each item after writing it, so that the list is never in memory twice. Releases the reservation at the end.
+fn list<T: Send + 'static>(page: Page<T>, reservation: Reservation, write: fn(&mut Vec<u8>, &T)) -> Response {
+    let mut opening = br#"{"flows":["#.to_vec();
+    let mut closing = Some((closing(&page), reservation));
+    let mut items = page.items.into_iter();
+    let mut separator = "";
+    let chunks = iter::from_fn(move || {
+        closing.as_ref()?;
+        let mut chunk = mem::take(&mut opening);
+        while chunk.len() < MAX_CHUNK {
+            let Some(item) = items.next() else {
+                let (closing, _reservation) = closing.take()?;
+                chunk.extend(closing.into_bytes());
+                break;
+            };
+            chunk.extend_from_slice(mem::replace(&mut separator, ",").as_bytes());
+            write(&mut chunk, &item);
+        }
+        Some(chunk.into())
+    });
+    let headers = [(header::CONTENT_TYPE, "application/json"), PRIVATE_NO_CACHE];
+    (headers, chunks::body(chunks)).into_response()
+}
+
+/// Returns the text after the last flow. A cursor is URL-safe text and needs no escapes.
+fn closing<T>(page: &Page<T>) -> String {
+    let next = page.next.as_ref().map(|cursor| format!(r#","next_cursor":"{cursor}""#)).unwrap_or_default();
+    let total = page.total.map(|total| format!(r#","total":{total}"#)).unwrap_or_default();
+    format!("]{next}{total}}}")
+}

@@ -1,0 +1,40 @@
+//! Responses: flows, lists, problems and streamed bodies, and their descriptions for the OpenAPI document.
+//!
+//! | file | content |
+//! |---|---|
+//! | `flow` | one flow with its `ETag` and warnings |
+//! | `flow_list`, `summary` | lists of flows; a flow without its document |
+//! | `history`, `merge`, `warning` | the other shapes of successful responses |
+//! | `problem` | every response that is not a success, and the status codes of errors |
+//! | `chunks` | bodies that the server sends in small chunks |
+//! | `memory_budget` | the memory that lists may use until clients have read them |
+//! | `cache`, `stale_header` | the headers `Cache-Control` and `Strom-Stale` |
+//! | `description` | schemas, examples and responses that `utoipa::path` annotations name |
+
+mod cache;
+pub(crate) mod chunks;
+pub(crate) mod description;
+mod flow;
+mod flow_list;
+mod history;
+mod memory_budget;
+mod merge;
+mod problem;
+mod stale_header;
+mod summary;
+mod warning;
+
+pub(crate) use cache::{NO_STORE, PRIVATE_NO_STORE};
+pub(crate) use flow::{created_flow, flow, flow_not_modified, merged_flow, saved_flow};
+pub(crate) use flow_list::{flows, summaries};
+pub use history::{DeletedFlow, HistoryEntry, Trash};
+pub(crate) use history::{FlowHistory, RevisionBody};
+pub(crate) use memory_budget::{MemoryBudget, kibibytes};
+pub(crate) use merge::Merge;
+pub(crate) use problem::{
+    Conflicts, CurrentFlow, Deletion, Divergence, MEDIA_TYPE, Problem, ProblemBody, ProblemKind, RESYNC_HINT,
+    RouteResult,
+};
+pub(crate) use stale_header::StaleHeader;
+pub use summary::Summary;
+pub(crate) use warning::{WarningBody, warnings};

@@ -1,0 +1,107 @@
+//! `GET /api/sources`
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::IntoResponse;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use strom_store::flow::{Flow, FlowId, GstState};
+use strom_store::repository::{Containment, Filter, ListQuery};
+use utoipa::ToSchema;
+
+use crate::http::app::App;
+use crate::http::respond::RouteResult;
+use crate::http::respond::description::{Problems, Reads};
+use crate::http::storage::read;
+
+/// The block that offers a stream of its flow to other flows.
+const OUTPUT_BLOCK: &str = "builtin.inter_output";
+
+/// The flows that offer streams to others.
+#[derive(Serialize, ToSchema)]
+struct Sources {
+    sources: Vec<Source>,
+}
+
+/// A flow that offers streams to others.
+#[derive(Serialize, ToSchema)]
+struct Source {
+    #[schema(value_type = Uuid)]
+    flow_id: FlowId,
+    flow_name: String,
+    outputs: Vec<Output>,
+}
+
+/// A stream that a flow offers to others.
+#[derive(Serialize, ToSchema)]
+struct Output {
+    /// The id of the block.
+    name: String,
+    /// The channel name that an input in another flow uses to receive the stream.
+    channel_name: String,
+    flow_name: String,
+    #[schema(required)]
+    description: Option<String>,
+    /// Always `generic`, because a channel carries any media.
+    media_type: &'static str,
+    /// Whether the last report says that the flow runs.
+    is_active: bool,
+}
+
+/// Returns the flows that offer streams to other flows, ordered by name.
+#[utoipa::path(
+    get, path = "/api/sources", tag = "catalog", operation_id = "list_sources",
+    responses(
+        (
+            status = 200, description = "The flows and their streams.", body = Sources,
+            headers(("Strom-Stale" = u64, description = "Maximum age of the data in seconds. Present only during an \
+                                                         outage of the storage.")),
+            example = json!({ "sources": [{
+                "flow_id": "00000000-0000-4000-8000-0000000000a1", "flow_name": "Studio 1",
+                "outputs": [{
+                    "name": "out", "channel_name": "strom_00000000-0000-4000-8000-0000000000a1_out", "flow_name": "Studio 1",
+                    "description": null, "media_type": "generic", "is_active": false,
+                }],
+            }] }),
+        ),
+        Problems<Reads>,
+    ),
+)]
+pub(crate) async fn sources(State(app): State<App>) -> RouteResult {
+    // The filter uses the index, so the storage reads only flows with outputs.
+    let offers = format!(r#"{{"blocks":[{{"block_definition_id":"{OUTPUT_BLOCK}"}}]}}"#);
+    let contains = Some(Containment::parse(&offers)?);
+    let query = ListQuery { filter: Filter { contains, ..Filter::default() }, ..ListQuery::default() };
+    let (stale, page) = read(&app.stack, |repository| repository.list(&query)).await?;
+    let sources = page.items.iter().map(|stored| source(&stored.item)).collect();
+    Ok((stale, Json(Sources { sources })).into_response())
+}
+
+/// The members of a document that determine its outputs. Invalid blocks are ignored.
+#[derive(Deserialize)]
+struct SourceDocument {
+    #[serde(default)]
+    running: Value,
+    blocks: Vec<Value>,
+}
+
+fn source(flow: &Flow) -> Source {
+    let head = flow.head();
+    // Decoding cannot fail: the filter requires an array of blocks.
+    let document = flow.decode().unwrap_or(SourceDocument { running: Value::Null, blocks: Vec::new() });
+    let is_active = document.running == true || head.state == GstState::Playing;
+    let output = |block: &Value| {
+        let name = block["id"].as_str().filter(|_| block["block_definition_id"] == OUTPUT_BLOCK)?;
+        let description = block["properties"]["description"].as_str().filter(|text| !text.is_empty());
+        Some(Output {
+            name: name.to_owned(),
+            channel_name: format!("strom_{}_{name}", head.id),
+            flow_name: head.name.clone(),
+            description: description.map(str::to_owned),
+            media_type: "generic",
+            is_active,
+        })
+    };
+    let outputs = document.blocks.iter().filter_map(output).collect();
+    Source { flow_id: head.id, flow_name: head.name.clone(), outputs }
+}

@@ -1,0 +1,6 @@
+//! The listening socket and its connections.
+
+mod connection;
+mod serve;
+
+pub use serve::{GRACE, serve};

@@ -1,0 +1,3 @@
+//! The last-known copy in the server program.
+
+mod program_postgres;

@@ -1,0 +1,98 @@
+//! Remembers the versions of the file, to recognise edits that are based on an earlier one.
+//!
+//! The log contains the flows of every version. Therefore this only remembers when versions were written, and which reports
+//! they contained.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::flow::{Flow, FlowId};
+use crate::json::state::State;
+
+/// The number of versions of the file to remember, and for how long.
+const VERSIONS: usize = 100;
+const AGE: Duration = Duration::from_secs(3_600);
+/// The number of reports to remember per flow.
+const REPORTS: usize = 256;
+/// The number of versions by editors to remember. Each one holds the documents that differ from the current ones.
+const EDITED: usize = 16;
+
+/// The versions of the file.
+#[derive(Debug)]
+pub(crate) struct FileMemory {
+    /// The last change of each version, and when it was written.
+    versions: VecDeque<(u64, Instant)>,
+    /// The marks of the runtime members that earlier versions contained.
+    reports: HashMap<FlowId, VecDeque<u64>>,
+    last: State,
+    /// The versions that editors wrote, and the last change at that time.
+    edited: VecDeque<(u64, State, Instant)>,
+}
+
+impl FileMemory {
+    /// Begins with the versions that the journal knows, and the file that the start has read. An editor may have written
+    /// it. `seq` is the last change.
+    pub(crate) fn new(mut versions: Vec<u64>, seq: u64, last: State) -> Self {
+        let now = Instant::now();
+        let versions = versions.split_off(versions.len().saturating_sub(VERSIONS));
+        Self {
+            versions: versions.into_iter().map(|seq| (seq, now)).collect(),
+            reports: HashMap::new(),
+            edited: VecDeque::from([(seq, last.clone(), now)]),
+            last,
+        }
+    }
+
+    /// Adds a version of the file. `seq` is its last change, unless it contains an edit that is not yet merged.
+    pub(crate) fn add(&mut self, seq: Option<u64>, state: &State) {
+        if let Some(seq) = seq {
+            self.versions.push_back((seq, Instant::now()));
+            let excess = self.versions.len().saturating_sub(VERSIONS);
+            self.versions.drain(..excess);
+        }
+        for entry in self.last.entries() {
+            let id = entry.stored.item.id();
+            match state.get(id) {
+                Some(now) if Arc::ptr_eq(now, entry) || now.has_text_of(&entry.stored.item) => {}
+                // An edited file may lack flows that exist.
+                None if seq.is_some() => drop(self.reports.remove(&id)),
+                _ => remember(self.reports.entry(id).or_default(), &entry.stored.item),
+            }
+        }
+        self.last = state.clone();
+    }
+
+    /// Adds a version that an editor wrote.
+    pub(crate) fn add_edited(&mut self, seq: u64, state: &State) {
+        self.edited.push_back((seq, state.clone(), Instant::now()));
+        let excess = self.edited.len().saturating_sub(EDITED);
+        self.edited.drain(..excess);
+    }
+
+    /// Returns the versions that editors wrote.
+    pub(crate) fn edited(&self) -> Vec<(u64, State)> {
+        let recent = self.edited.iter().filter(|(_, _, written)| written.elapsed() < AGE);
+        recent.map(|(seq, state, _)| (*seq, state.clone())).collect()
+    }
+
+    /// Returns the last changes of the versions.
+    pub(crate) fn versions(&self) -> Vec<u64> {
+        self.versions.iter().filter(|(_, written)| written.elapsed() < AGE).map(|(seq, _)| *seq).collect()
+    }
+
+    /// Returns the marks of the runtime members of a flow that a version contains.
+    pub(crate) fn reports(&self, id: FlowId) -> HashSet<u64> {
+        let mut marks: HashSet<_> = self.reports.get(&id).into_iter().flatten().copied().collect();
+        let last = self.last.get(id).and_then(|entry| entry.stored.item.runtime_marks().ok());
+        marks.extend(last.into_iter().flatten());
+        marks
+    }
+}
+
+fn remember(reports: &mut VecDeque<u64>, flow: &Flow) {
+    let marks = flow.runtime_marks().unwrap_or_default();
+    reports.extend(marks.into_iter().filter(|mark| !reports.contains(mark)).collect::<Vec<_>>());
+    let excess = reports.len().saturating_sub(REPORTS);
+    reports.drain(..excess);
+}

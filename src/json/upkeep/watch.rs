@@ -1,0 +1,81 @@
+//! The background task of an open store.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use tokio::task::spawn_blocking;
+
+use super::checkpoint::checkpoint;
+use super::edits::check_file;
+use super::faults::Topic;
+use crate::json::history;
+use crate::json::mutex::lock;
+use crate::json::store::Store;
+
+/// Under load, the pause between checkpoints is this many times the duration of the last one, so that writing a large
+/// file does not slow down saves.
+const PAUSE: u32 = 20;
+/// The pause after a failed checkpoint.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Runs checkpoints and checks the file for edits. Ends with the store.
+pub(crate) async fn watch(weak: Weak<Store>) {
+    let Some(store) = weak.upgrade() else { return };
+    let (settings, wake) = (store.settings.clone(), Arc::clone(&store.wake));
+    let history = store.view().and_then(|view| view.log.history.clone());
+    // The task must not keep the store alive.
+    drop(store);
+    // Reading a long history takes too long to delay the start.
+    if let Some(history) = history
+        && let Ok(damaged) = spawn_blocking(move || history::damaged_lines(&history)).await
+        && let Some(store) = weak.upgrade()
+    {
+        store.report_history(damaged);
+    }
+    let mut looked = Instant::now();
+    let mut rotated = Instant::now();
+    let mut not_before = Instant::now();
+    let mut cost = Duration::ZERO;
+    let mut must_look = false;
+    loop {
+        let Some(store) = weak.upgrade() else { return };
+        let soon = settings.quiet.min(settings.interval) / 3;
+        let pause = if store.unwritten().is_some() { settings.poll.min(soon) } else { settings.poll };
+        drop(store);
+        tokio::select! {
+            () = tokio::time::sleep(pause.max(Duration::from_millis(1))) => {}
+            () = wake.notified() => {}
+        }
+        let Some(store) = weak.upgrade().filter(|store| store.view().is_some()) else { return };
+        let now = Instant::now();
+        let looks = must_look || store.must_look.swap(false, Ordering::Relaxed) || now >= looked + settings.poll;
+        // Without a save, only this attempt finds out that a rotation is possible again.
+        let rotates = now >= rotated + settings.interval && store.faults.has(Topic::Rotation);
+        let is_due = store.unwritten().is_some_and(|(first, last)| {
+            now >= last + settings.quiet || now >= first + settings.interval.max(cost * PAUSE)
+        });
+        let writes = now >= not_before && (is_due || rotates);
+        if !looks && !writes {
+            continue;
+        }
+        let done = spawn_blocking(move || {
+            if looks {
+                check_file(&mut lock(&store.upkeep), &store, false);
+            }
+            !writes || checkpoint(&store)
+        })
+        .await;
+        if looks {
+            looked = Instant::now();
+        }
+        if writes {
+            rotated = Instant::now();
+            let is_written = done.unwrap_or(false);
+            cost = now.elapsed();
+            not_before = if is_written { now } else { Instant::now() + RETRY.min(settings.interval).max(cost * PAUSE) };
+            // Another program may have written the file.
+            must_look = !is_written;
+        }
+    }
+}

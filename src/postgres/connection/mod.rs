@@ -1,0 +1,30 @@
+//! Connections to the database: server selection, the pool, and the detection of outages.
+
+mod acquire;
+mod breaker;
+mod checkout;
+mod hooks;
+mod idle;
+mod measurements;
+mod outage;
+mod parameters;
+mod ping;
+mod pool;
+mod recovery;
+mod run;
+mod selection_error;
+mod servers;
+mod session;
+mod stream;
+mod target;
+mod tls;
+mod url;
+
+pub use self::url::DatabaseUrl;
+
+pub(super) use pool::{ACQUIRE_TIMEOUT, MAX_CONNECTIONS, Pool};
+pub(super) use recovery::probe_during_outages;
+pub(super) use selection_error::{SelectionError, is_outage};
+pub(super) use servers::{SelectedServer, Servers};
+pub(super) use stream::stream_rows;
+pub(super) use tls::explain;

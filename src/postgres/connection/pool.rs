@@ -1,0 +1,103 @@
+//! [`Pool`]: at most five connections. A call never runs inside another caller's transaction, and never waits for a
+//! connection during an outage.
+
+use std::iter;
+use std::sync::atomic::AtomicU32;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use sqlx::PgPool;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use super::breaker::Breaker;
+use super::hooks::{log_slow_statements, with_session_hooks};
+use super::idle::IdleConnections;
+use super::servers::Servers;
+
+/// Number of connections that one instance may hold for all purposes together.
+pub(crate) const MAX_CONNECTIONS: u32 = 5;
+/// Time limit for a free or new connection.
+pub(crate) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long [`Pool::close`] waits for running calls.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A pool of connections with a circuit breaker.
+///
+/// The behaviour is in three more files: `acquire.rs` checks connections out, `outage.rs` detects outages, and `run.rs`
+/// runs statements.
+#[derive(Debug)]
+pub(crate) struct Pool {
+    pub(super) sqlx: PgPool,
+    pub(super) idle: Arc<IdleConnections>,
+    /// One permit per connection. The holder of a permit finds a connection in `idle`, or `sqlx` can open one.
+    pub(super) permits: Arc<Semaphore>,
+    pub(crate) servers: Servers,
+    pub(crate) breaker: Arc<Breaker>,
+    /// Number of callers that wait for a connection.
+    pub(super) waiting: AtomicU32,
+    last_answer_at: Mutex<Instant>,
+}
+
+impl Pool {
+    /// Creates a pool that connects on first use: to `server`, or, if the server is not known yet, after
+    /// [`use_server`](Self::use_server). The breaker is open if there is an outage.
+    pub(crate) fn new(servers: Servers, server: Option<PgConnectOptions>, outage: Option<String>) -> Self {
+        let breaker = Arc::new(Breaker::new(outage));
+        let mut options = PgPoolOptions::new().max_connections(MAX_CONNECTIONS).acquire_timeout(ACQUIRE_TIMEOUT);
+        // Behind a pooler, other clients would get the settings of the session.
+        if !servers.is_behind_pooler() {
+            options = with_session_hooks(options, servers.target, &breaker);
+        }
+        let sqlx = options.connect_lazy_with(log_slow_statements(server.unwrap_or_else(|| servers.first().clone())));
+        Self {
+            sqlx,
+            idle: Arc::default(),
+            permits: Arc::new(Semaphore::new(MAX_CONNECTIONS as usize)),
+            servers,
+            breaker,
+            waiting: 0.into(),
+            last_answer_at: Instant::now().into(),
+        }
+    }
+
+    /// Closes the connections that no call uses.
+    pub(super) fn close_idle(&self) {
+        self.idle.close_idle();
+        for connection in iter::from_fn(|| self.sqlx.try_acquire()) {
+            drop(connection.detach());
+        }
+    }
+
+    /// Whether the pool may open another connection.
+    pub(super) fn has_capacity(&self) -> bool {
+        self.sqlx.size() < MAX_CONNECTIONS
+    }
+
+    /// Connects to this server from now on.
+    pub(super) fn use_server(&self, server: PgConnectOptions) {
+        self.sqlx.set_connect_options(log_slow_statements(server));
+        self.idle.close_idle();
+    }
+
+    /// Returns how long the database has been available or unavailable.
+    pub(crate) fn state_age(&self) -> Duration {
+        self.breaker.state_age()
+    }
+
+    pub(super) fn record_answer(&self) {
+        *self.last_answer_at.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    pub(super) fn was_answered_since(&self, time: Instant) -> bool {
+        *self.last_answer_at.lock().unwrap_or_else(PoisonError::into_inner) > time
+    }
+
+    /// Waits for running calls and closes all connections. Does not wait for a server that never answers.
+    pub(crate) async fn close(&self) {
+        self.permits.close();
+        self.idle.close();
+        let _ = timeout(CLOSE_TIMEOUT, self.sqlx.close()).await;
+    }
+}

@@ -1,0 +1,99 @@
+//! Makes a list of changes: one statement for one change, one transaction for several.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use futures::FutureExt;
+use sqlx::{Connection, PgConnection};
+
+use super::batch::{Batch, BatchRead, append_restored};
+use super::violations::find_violations;
+use super::{adopt, inherit, write};
+use crate::postgres::connection::Pool;
+use crate::postgres::error::Result;
+use crate::repository::{self, Applied, Change, ChangeList, RepositoryError, Stamp, Violation, check_ids};
+
+/// How often a call starts again after a race. Each time another writer has made progress.
+const MAX_ATTEMPTS: usize = 100;
+
+struct ApplyCall {
+    changes: Arc<dyn ChangeList>,
+    stamp: Stamp,
+}
+
+enum Attempt {
+    Done(Vec<Applied>),
+    Violated(Vec<Violation>),
+    /// Another writer changed the flows between two statements of the attempt.
+    Raced,
+}
+
+/// Makes all changes or none.
+pub(crate) async fn apply(
+    pool: &Arc<Pool>,
+    changes: Arc<dyn ChangeList>,
+    stamp: Stamp,
+) -> repository::Result<Vec<Applied>> {
+    check_ids(&*changes)?;
+    let call = Arc::new(ApplyCall { changes, stamp });
+    for attempts in 0..MAX_ATTEMPTS {
+        let call = Arc::clone(&call);
+        match pool.run(move |connection| attempt(connection, Arc::clone(&call)).boxed()).await {
+            Ok(Attempt::Done(applied)) => return Ok(applied),
+            Ok(Attempt::Violated(violations)) => return Err(RepositoryError::Conflict(violations)),
+            Ok(Attempt::Raced) => {}
+            Err(error) if error.is_race() || error.is_stale_plan() => {}
+            // Nothing was written, and the next connection may lead to another server.
+            Err(error) if error.is_read_only_server() && attempts == 0 => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(RepositoryError::Busy("other writers changed the same flows during every attempt".to_owned()))
+}
+
+async fn attempt(connection: &mut PgConnection, call: Arc<ApplyCall>) -> Result<Attempt> {
+    // One statement needs no transaction block. A flow with its history takes several statements.
+    if call.changes.len() == 1
+        && !matches!(BatchRead::start(&call.changes, 0).finish().await?[..], [Change::Inherit(_)])
+    {
+        return make_changes(connection, &call).await;
+    }
+    let mut transaction = connection.begin().await?;
+    let attempt = make_changes(&mut transaction, &call).await?;
+    match attempt {
+        Attempt::Done(_) => transaction.commit().await?,
+        Attempt::Violated(_) | Attempt::Raced => transaction.rollback().await?,
+    }
+    Ok(attempt)
+}
+
+/// Tries every change under its precondition, batch by batch. Finds all violations, not only the first.
+async fn make_changes(connection: &mut PgConnection, call: &ApplyCall) -> Result<Attempt> {
+    let count = call.changes.len();
+    let mut applied = Vec::with_capacity(count);
+    let mut violations = Vec::new();
+    let mut restored = String::new();
+    let mut first = 0;
+    let mut read = (count > 0).then(|| BatchRead::start(&call.changes, 0));
+    while let Some(batch_read) = read.take() {
+        let changes = batch_read.finish().await?;
+        // The next batch is read while the server works on this one.
+        let next = first + changes.len();
+        read = (next < count).then(|| BatchRead::start(&call.changes, next));
+        restored = append_restored(restored, &changes);
+        let batch = Batch { changes: &changes, first, stamp: &call.stamp, restored: &restored };
+        let mut outcomes = HashMap::with_capacity(changes.len());
+        write::delete(connection, &batch, &mut outcomes).await?;
+        write::update(connection, &batch, &mut outcomes).await?;
+        write::insert(connection, &batch, &mut outcomes).await?;
+        inherit::insert_histories(connection, &batch, &mut outcomes).await?;
+        adopt::insert_flows(connection, &batch, &mut outcomes).await?;
+        match find_violations(connection, &batch, &mut outcomes).await? {
+            Some(found) => violations.extend(found),
+            None => return Ok(Attempt::Raced),
+        }
+        applied.extend(changes.iter().filter_map(|change| outcomes.remove(&change.id().as_uuid())));
+        first = next;
+    }
+    Ok(if violations.is_empty() { Attempt::Done(applied) } else { Attempt::Violated(violations) })
+}

@@ -1,0 +1,24 @@
+//! Runs one task on a connection of its own, before or without a pool.
+
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{Connection, PgConnection};
+
+use super::open_error::{Cause, OpenFailure};
+use crate::postgres::connection::{SelectedServer, Servers};
+
+/// Runs a task on a suitable server that answers within `limit`, and returns the server and the result. The connection
+/// is closed afterwards in any case, which releases the locks of the session.
+pub(super) async fn ask<T>(
+    servers: &Servers,
+    limit: Duration,
+    task: impl for<'c> FnOnce(&'c mut PgConnection) -> BoxFuture<'c, Result<T, Cause>>,
+) -> Result<(PgConnectOptions, T), OpenFailure> {
+    let selected = servers.select(limit).await.map_err(|error| Cause::from(error).at(servers.url()))?;
+    let SelectedServer { server, mut connection } = selected;
+    let result = task(&mut connection).await;
+    let _ = connection.close().await;
+    result.map(|result| (server, result)).map_err(|cause| cause.at(servers.url()))
+}
