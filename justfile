@@ -72,7 +72,7 @@ test-pgbouncer *args:
 ci:
     #!/usr/bin/env bash
     set -euo pipefail
-    export CI=true CARGO_TERM_COLOR=never
+    export CI=true CARGO_TERM_COLOR=never RUST_BACKTRACE=0
     # The caller's settings must not decide what is tested.
     unset DATABASE_URL SQLX_OFFLINE "${!STROM_@}" "${!PG@}"
     steps=(build check misspelled minimum-rust embedding test-docker 'test-postgres wheel' test-pgbouncer 'schemathesis --examples 20' console

@@ -116,6 +116,13 @@ impl Prepared {
         self.disk.sync(&self.file)
     }
 
+    /// Writes and syncs this many zeros after the content. They do not count.
+    pub(crate) fn write_ahead(&self, bytes: u64) -> io::Result<()> {
+        let zeros = vec![0; usize::try_from(bytes).unwrap_or_default()];
+        self.disk.write(&self.file, self.length, &zeros)?;
+        self.disk.sync(&self.file)
+    }
+
     pub(crate) fn length(&self) -> u64 {
         self.length
     }

@@ -4,11 +4,13 @@ use std::fs::File as OsFile;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::StreamExt as _;
 use strom_store::FlowRepository;
+use strom_store::internals::faulty_disk::Fault;
 use strom_store::internals::samples::{
     canonical, change, create_all, everything, flow, flow_with, found, id, moment, stamp, stored,
 };
-use strom_store::repository::Change;
+use strom_store::repository::{Change, FlowRepositoryExt as _};
 
 use strom_test_support::eventually::eventually;
 use strom_test_support::json::{File, faults, hasty, lazy};
@@ -91,6 +93,43 @@ async fn stale_edit_after_a_crash_changes_only_edited_flows() {
     // The edit was adopted, but the file was not written yet.
     let store = image.open_with(hasty()).await;
     has_only_the_real_edit(&*store).await;
+}
+
+/// The process ends at any call to the disk after the editor has read the file.
+#[tokio::test(flavor = "multi_thread")]
+async fn stale_edit_after_a_crash_at_any_moment_undoes_no_save() {
+    let crashes: Vec<bool> = futures::stream::iter(1..=60).map(crash_before_stale_edit).buffered(10).collect().await;
+    let count = crashes.iter().filter(|has_crashed| **has_crashed).count();
+    assert!((20..60).contains(&count), "{count} crashes cover every call to the disk");
+}
+
+/// Stops the disk at this call, edits the file, and opens it again. Returns whether the disk was stopped.
+async fn crash_before_stale_edit(call: u64) -> bool {
+    let file = File::new();
+    let disk = file.disk();
+    // Only the editor changes the file.
+    let store = file.open_on(&disk, hasty().with_poll(Duration::from_secs(3_600))).await.unwrap();
+    create_all(&*store, (1..=4).map(|number| flow(number, &format!("old {number}")))).await;
+    let text = file_with(&file, &["old 1", "old 4"]).await;
+    disk.plan(disk.calls() + call, Fault::Stop);
+    let save = async |change| store.apply_all(vec![change], stamp(1)).await.is_ok();
+    let is_saved = save(Change::replace(flow(1, "saved"))).await;
+    let is_deleted = save(Change::delete(id(3))).await;
+    let is_created = save(Change::create(flow(5, "new"))).await;
+    eventually("the disk was stopped, or the store rests", async || {
+        let calls = disk.calls();
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        disk.has_struck() || file.read().contains("new") && disk.calls() == calls
+    })
+    .await;
+    let image = file.as_after_a_crash();
+    replace_file(&image, &text.replace("old 2", "by hand"));
+    let store = image.open_with(hasty()).await;
+    assert_eq!(name(&*store, 2).await, "by hand", "call {call}");
+    assert!(!is_saved || name(&*store, 1).await == "saved", "call {call}");
+    assert!(!is_deleted || name(&*store, 3).await == "missing", "call {call}");
+    assert!(!is_created || name(&*store, 5).await == "new", "call {call}");
+    disk.has_struck()
 }
 
 /// An editor saves the same text several times, without reading what clients have changed.

@@ -75,6 +75,11 @@ impl AppendFile {
         Self { ahead: bytes, ..self }
     }
 
+    /// As [`writing_ahead`](Self::writing_ahead), for a file that has the zeros already.
+    pub(crate) fn written_ahead(self, bytes: u64) -> Self {
+        Self { ahead: bytes, zeroed: self.end + bytes, ..self }
+    }
+
     /// Removes the zeros after the end, for programs that read the file while no process writes it.
     pub(crate) fn trim(&mut self) -> io::Result<()> {
         if self.zeroed > self.end {

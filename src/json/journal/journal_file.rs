@@ -42,7 +42,8 @@ impl Journal {
     }
 
     /// Replaces the journal with a prepared one, unless another program has replaced `old` before. `last` is the number
-    /// of its last change.
+    /// of its last change. Zeros follow the lines from the beginning: without them, a start after a crash takes the
+    /// journal for one that was closed.
     pub(crate) fn put(
         disk: &Arc<dyn Disk>,
         path: &Path,
@@ -51,7 +52,8 @@ impl Journal {
         last: u64,
         old: Option<&File>,
     ) -> io::Result<Self> {
-        Ok(Self { file: AppendFile::put(disk, path, prepared, old)?.writing_ahead(AHEAD), start, last })
+        prepared.write_ahead(AHEAD)?;
+        Ok(Self { file: AppendFile::put(disk, path, prepared, old)?.written_ahead(AHEAD), start, last })
     }
 
     pub(crate) fn last(&self) -> u64 {

@@ -57,10 +57,6 @@ pub(crate) fn rotate(
         prepared.append(|out| now.copy(old.end, now.end, out))?;
     }
     let locked = writer.replace_journal(Journal::put(disk, &path, prepared, start, now.last, Some(&now.file))?);
-    // The zeros after this line show a start that the store was not closed.
-    if let Err(error) = writer.note(&[]) {
-        tracing::warn!(%error, "cannot record the checkpoint in the new journal");
-    }
     if let Some(view) = store.view() {
         let log = Log { horizon: history.horizon, history: Some(history.segment()), ..writer.log(&view.log) };
         store.publish(View { state: view.state.clone(), log });

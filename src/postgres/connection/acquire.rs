@@ -12,7 +12,7 @@ use tokio::time::sleep;
 use super::checkout::{Connection, Permit};
 use super::hooks;
 use super::idle::TrackedConnection;
-use super::ping::{PING_TIMEOUT, ping};
+use super::ping::ping_twice;
 use super::pool::{ACQUIRE_TIMEOUT, MAX_CONNECTIONS, Pool};
 use crate::postgres::error::{Error, unavailable};
 use crate::repository::{RepositoryError, Result};
@@ -95,7 +95,7 @@ impl Pool {
     /// them.
     async fn acquire_error(&self, started_at: Instant) -> RepositoryError {
         let is_exhausted = self.sqlx.size() >= MAX_CONNECTIONS || self.was_answered_since(started_at);
-        match ping(&self.sqlx.connect_options(), PING_TIMEOUT).await {
+        match ping_twice(&self.sqlx.connect_options()).await {
             Ok(()) if is_exhausted => RepositoryError::Busy(format!("all {MAX_CONNECTIONS} connections are in use")),
             Ok(()) => self.open_breaker(format!("no connection within {} s", ACQUIRE_TIMEOUT.as_secs())),
             Err(error) => self.open_breaker(format!("the server is unreachable: {error}")),

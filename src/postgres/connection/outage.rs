@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use super::ping::{PING_TIMEOUT, ping};
+use super::ping::ping_twice;
 use super::pool::Pool;
 use super::target::TargetSessionAttrs;
 use crate::postgres::error::{Error, unanswered, unavailable};
@@ -31,16 +31,14 @@ impl Pool {
     }
 
     /// Waits until the server of a running call answers no probe any more, opens the breaker, and returns the error of
-    /// the call. Probes twice, because one answer may be late. Probes rarely, because most slow calls are at work.
+    /// the call. Probes rarely, because most slow calls are at work.
     pub(super) async fn until_unresponsive(&self) -> Error {
         let mut wait = FIRST_PROBE_AFTER;
         loop {
             sleep(wait).await;
             wait *= 2;
             let server = self.sqlx.connect_options();
-            if ping(&server, PING_TIMEOUT).await.is_err()
-                && let Err(error) = ping(&server, PING_TIMEOUT).await
-            {
+            if let Err(error) = ping_twice(&server).await {
                 let reason = format!("the server is unreachable: {error}");
                 self.breaker.open(reason.as_str());
                 return unanswered(reason).into();

@@ -20,6 +20,14 @@ pub(super) const PING_TIMEOUT: Duration = Duration::from_secs(1);
 /// The SSLRequest message: its length, and its code 80877103.
 const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
 
+/// Waits for an answer of the server, twice if necessary: one answer may be late. Fails if there is none.
+pub(super) async fn ping_twice(server: &PgConnectOptions) -> io::Result<()> {
+    match ping(server, PING_TIMEOUT).await {
+        Ok(()) => Ok(()),
+        Err(_) => ping(server, PING_TIMEOUT).await,
+    }
+}
+
 /// Waits for an answer of the server. Fails if it does not answer within `limit`.
 pub(super) async fn ping(server: &PgConnectOptions, limit: Duration) -> io::Result<()> {
     let probe = async {

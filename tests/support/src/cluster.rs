@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use crate::clock;
+use crate::postgres::wait_for_count;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, PgConnection};
 use strom_store::postgres::{DatabaseUrl, PostgresRepository};
@@ -166,15 +167,22 @@ impl Cluster {
         standby
     }
 
-    /// Turns this server, which is new or stopped, into a standby of another one and starts it.
+    /// Turns this server, which is new or stopped, into a standby of another one and starts it. Waits until the standby
+    /// streams: a primary that stops earlier does not send its last changes.
     pub async fn follow(&self, primary: &Self) {
         let _ = fs::remove_dir_all(&self.data);
         let mut copying = self.programs.program("pg_basebackup");
-        copying.args(["-d", &primary.url(), "--write-recovery-conf", "--checkpoint=fast", "--no-sync", "-D"]);
+        let name = format!("standby_{}", self.port());
+        let source = format!("{}?application_name={name}", primary.url());
+        copying.args(["-d", &source, "--write-recovery-conf", "--checkpoint=fast", "--no-sync", "-D"]);
         copying.arg(&self.data);
         done(copying).await;
         self.listen();
         self.begin().await;
+        let streaming = format!(
+            "SELECT COUNT(*) FROM pg_stat_replication WHERE application_name = '{name}' AND state = 'streaming'"
+        );
+        wait_for_count(&mut primary.connect().await, &streaming, 1).await;
     }
 
     fn listen(&self) {

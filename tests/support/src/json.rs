@@ -132,13 +132,26 @@ impl File {
     /// Returns every file except the lock, byte for byte.
     pub fn contents(&self) -> BTreeMap<String, Vec<u8>> {
         let names = self.names().into_iter().filter(|name| !name.ends_with(".lock"));
-        names.map(|name| (name.clone(), std::fs::read(self.directory().join(name)).unwrap())).collect()
+        let read = |name: String| match std::fs::read(self.directory().join(&name)) {
+            Ok(bytes) => Some((name, bytes)),
+            // A temporary file that has been renamed.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+            Err(error) => panic!("{name}: {error}"),
+        };
+        names.filter_map(read).collect()
     }
 
-    /// Copies the files, as a crash at this moment would leave them, to another directory.
+    /// Copies the files, as a crash at this moment would leave them, to another directory. Reads them until they do not
+    /// change in between, because upkeep moves lines from one file to another.
     pub fn as_after_a_crash(&self) -> Self {
         let copy = Self::below(self.directory().parent().unwrap()).unwrap();
-        for (name, bytes) in self.contents() {
+        let mut contents = self.contents();
+        while let again = self.contents()
+            && again != contents
+        {
+            contents = again;
+        }
+        for (name, bytes) in contents {
             std::fs::write(copy.directory().join(name), bytes).unwrap();
         }
         copy

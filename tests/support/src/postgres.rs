@@ -292,7 +292,7 @@ async fn start_container() -> Result<(String, String), TestcontainersError> {
         .with_mount(Mount::tmpfs_mount(data))
         .with_network("bridge")
         .with_cmd(
-            "postgres -c fsync=off -c synchronous_commit=off -c full_page_writes=off -c max_connections=200".split(' '),
+            "postgres -c fsync=off -c synchronous_commit=off -c full_page_writes=off -c max_connections=500".split(' '),
         )
         .start()
         .await?;
