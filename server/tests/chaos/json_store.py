@@ -102,6 +102,8 @@ class Campaign:
         _, trash = self.server.call("GET", "/api/trash")
         if self.trash.encode() not in trash:
             faults.append("the deleted flow is missing from the trash")
+        with tempfile.TemporaryDirectory(prefix="strom-chaos-copy-") as copy:
+            faults += self.faults_after_repair(self.copy_files(Path(copy)))
         if faults:
             raise Failed(f"after {when}:\n  " + "\n  ".join(faults) + f"\nlog:\n{self.server.tail()}")
         self.paused.clear()
@@ -232,14 +234,35 @@ class Campaign:
             thread.join()
         self.audit_at_rest()
 
+    def copy_files(self, directory):
+        """Copies the files of the store while the server runs, as a crash would leave them. Returns the path of the copy."""
+        def read():
+            files = [path for path in sorted(self.directory.iterdir()) if path.name.startswith("flows.json")]
+            return {path.name: path.read_bytes() for path in files if path.suffix != ".lock"}
+
+        def stable():
+            try:
+                before = read()
+                return before if before == read() else None
+            except FileNotFoundError:
+                return None
+
+        for name, content in wait_for("the files are at rest", stable).items():
+            (directory / name).write_bytes(content)
+        return directory / self.path.name
+
+    def faults_after_repair(self, path):
+        """Repairs a store that no server uses. Returns what `strom check` and the ledger find afterwards."""
+        self.server.command("check", "--repair", path=path)
+        checked = self.server.command("check", path=path)
+        if checked.returncode != 0:
+            return [f"`strom check` reports faults after a repair:\n{checked.stdout}{checked.stderr}"]
+        return self.ledger.faults_in(json.loads(path.read_text())["flows"])
+
     def audit_at_rest(self):
         """Stops the server, repairs the store, and compares the file with the ledger."""
         self.server.stop()
-        self.server.command("check", "--repair")
-        checked = self.server.command("check")
-        if checked.returncode != 0:
-            raise Failed(f"`strom check` still reports faults after a repair:\n{checked.stdout}{checked.stderr}")
-        faults = self.ledger.faults_in(json.loads(self.path.read_text())["flows"])
+        faults = self.faults_after_repair(self.path)
         if faults:
             raise Failed("in the file:\n  " + "\n  ".join(faults))
 

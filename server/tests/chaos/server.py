@@ -47,10 +47,10 @@ class Server:
         """Sets the wall clock of the server, as a difference to the real one such as `+1y`."""
         self.clock.write_text(offset + "\n")
 
-    def command(self, *arguments):
-        """Runs a command on the file."""
+    def command(self, *arguments, path=None):
+        """Runs a command on the file, or on another one."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("STROM_", "PG"))}
-        environment["STROM_FLOWS_PATH"] = str(self.path)
+        environment["STROM_FLOWS_PATH"] = str(path or self.path)
         return subprocess.run([self.strom, *arguments], env=environment, capture_output=True, text=True)
 
     def start(self):
