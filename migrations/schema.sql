@@ -2,13 +2,13 @@
 
 CREATE FUNCTION public.strom_after_delete() RETURNS trigger
     LANGUAGE plpgsql
-    SET search_path TO '$user', 'public'
+    SET search_path TO 'public', 'pg_temp'
     AS $$
 BEGIN
     INSERT INTO flow_tombstones (id, revision, deleted_at, author, generation)
     VALUES (
         OLD.id,
-        OLD.revision + 1,
+        strom_next_revision(OLD.id, OLD.revision),
         coalesce(nullif(current_setting('strom.at', TRUE), '')::TIMESTAMPTZ, NOW()),
         coalesce(nullif(current_setting('strom.author', TRUE), ''), 'sql'),
         OLD.generation
@@ -22,13 +22,16 @@ $$;
 
 CREATE FUNCTION public.strom_after_insert() RETURNS trigger
     LANGUAGE plpgsql
-    SET search_path TO '$user', 'public'
+    SET search_path TO 'public', 'pg_temp'
     AS $$
 BEGIN
     IF EXISTS (
-        SELECT FROM flow_changes WHERE flow_id = NEW.id AND operation = 'delete' AND revision >= NEW.revision
-    ) THEN
-        RAISE EXCEPTION 'the flow % was deleted at this moment; try again', NEW.id
+        SELECT FROM flow_changes
+        WHERE flow_id = NEW.id AND operation = 'delete' AND revision >= NEW.revision AND revision < 9007199254740992
+    )
+        OR (SELECT COUNT(*) FROM flows WHERE id = NEW.id) > 1
+    THEN
+        RAISE EXCEPTION 'the flow % was deleted concurrently; try again', NEW.id
             USING ERRCODE = 'serialization_failure';
     END IF;
     RETURN NULL;
@@ -37,38 +40,48 @@ $$;
 
 CREATE FUNCTION public.strom_at(flow uuid) RETURNS timestamp with time zone
     LANGUAGE sql STABLE
-    AS $$
-    SELECT coalesce(
-        nullif(current_setting('strom.stamps', TRUE), '')::JSONB #>> ARRAY[flow::TEXT, 'at'],
-        nullif(current_setting('strom.at', TRUE), '')
-    )::TIMESTAMPTZ
-$$;
+    BEGIN ATOMIC
+ SELECT (COALESCE(((NULLIF(current_setting('strom.stamps'::text, true), ''::text))::jsonb #>> ARRAY[(flow)::text, 'at'::text]), NULLIF(current_setting('strom.at'::text, true), ''::text)))::timestamp with time zone AS "coalesce";
+END;
 
 CREATE FUNCTION public.strom_author(flow uuid) RETURNS text
     LANGUAGE sql STABLE
+    BEGIN ATOMIC
+ SELECT COALESCE(((NULLIF(current_setting('strom.stamps'::text, true), ''::text))::jsonb #>> ARRAY[(flow)::text, 'author'::text]), NULLIF(current_setting('strom.author'::text, true), ''::text)) AS "coalesce";
+END;
+
+CREATE FUNCTION public.strom_before_truncate() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
     AS $$
-    SELECT coalesce(
-        nullif(current_setting('strom.stamps', TRUE), '')::JSONB #>> ARRAY[flow::TEXT, 'author'],
-        nullif(current_setting('strom.author', TRUE), '')
-    )
+BEGIN
+    DELETE FROM flows;
+    SET CONSTRAINTS strom_record IMMEDIATE;
+    SET CONSTRAINTS strom_record DEFERRED;
+    RETURN NULL;
+END
 $$;
 
 CREATE FUNCTION public.strom_before_write() RETURNS trigger
     LANGUAGE plpgsql
-    SET search_path TO '$user', 'public'
+    SET search_path TO 'public', 'pg_temp'
     AS $$
 DECLARE
-    -- Strom names the author and brings the time; whoever else writes does neither.
+    -- An instance passes author and time. Other writers pass neither.
     writer TEXT := strom_author(NEW.id);
     -- Must equal `TIME_LIMITS` in src/repository/time_limits.rs.
     earliest CONSTANT TIMESTAMPTZ := '0001-01-01 00:00:00+00';
     latest CONSTANT TIMESTAMPTZ := '9999-12-31 23:59:59.999999+00';
+    -- Above this, a JSON number is not exact (RFC 8259, section 6).
+    revision_limit CONSTANT BIGINT := 9007199254740992;
+    last RECORD;
+    is_behind BOOLEAN := FALSE;
 BEGIN
     IF jsonb_typeof(NEW.data) IS DISTINCT FROM 'object' THEN
         RAISE EXCEPTION 'a flow is a JSON object' USING ERRCODE = 'check_violation';
     END IF;
 
-    -- A column that was changed while the document still says the same was changed by hand: it flows into the document.
+    -- A column that changed, while its value in the document did not, was changed by SQL: the value moves into the document.
     IF TG_OP = 'UPDATE' THEN
         IF NEW.name IS DISTINCT FROM OLD.name AND NEW.data -> 'name' = OLD.data -> 'name' THEN
             NEW.data := jsonb_set(NEW.data, '{name}', to_jsonb(NEW.name));
@@ -92,7 +105,7 @@ BEGIN
         END IF;
     END IF;
 
-    -- The document is complete and the columns repeat it.
+    -- The document is complete, and the columns repeat its values.
     IF NEW.data ->> 'id' IS DISTINCT FROM NEW.id::TEXT THEN
         NEW.data := jsonb_set(NEW.data, '{id}', to_jsonb(NEW.id::TEXT));
     END IF;
@@ -103,14 +116,32 @@ BEGIN
     NEW.state := strom_state(NEW.data);
     NEW.auto_restart := coalesce(NEW.data #> '{properties,auto_restart}' = 'true', FALSE);
 
+    SELECT change.revision, change.operation
+    INTO last
+    FROM flow_changes AS change
+    WHERE change.flow_id = NEW.id AND change.operation <> 'state' AND change.revision < revision_limit
+    ORDER BY change.revision DESC
+    LIMIT 1;
     IF TG_OP = 'INSERT' THEN
-        -- A restored dump brings revision and author along.
-        NEW.revision := greatest(NEW.revision, 1, 1 + (SELECT revision FROM flow_tombstones WHERE id = NEW.id));
+        -- A restored dump contains revision and author.
+        NEW.revision := greatest(
+            CASE WHEN NEW.revision < revision_limit THEN NEW.revision END,
+            1,
+            1 + (SELECT revision FROM flow_tombstones WHERE id = NEW.id AND revision < revision_limit),
+            CASE last.operation WHEN 'delete' THEN last.revision + 1 END
+        );
         NEW.author := coalesce(writer, NEW.author);
         RETURN NEW;
     END IF;
+    -- Rows that were written without triggers may be behind the history, or have a revision that no change can have.
+    IF OLD.revision < 1 OR OLD.revision >= revision_limit OR last.revision > OLD.revision
+        OR last.revision = OLD.revision AND last.operation = 'delete'
+    THEN
+        OLD.revision := greatest(last.revision, 0);
+        is_behind := TRUE;
+    END IF;
     IF NEW.data = OLD.data OR strom_content(NEW.data) = strom_content(OLD.data) THEN
-        NEW.revision := greatest(OLD.revision, 1);
+        NEW.revision := OLD.revision + is_behind::INTEGER;
         -- A time that no change can have does not stay: the writer or the next update of the row corrects it.
         IF OLD.updated_at > earliest AND OLD.updated_at < latest THEN
             NEW.updated_at := OLD.updated_at;
@@ -119,7 +150,7 @@ BEGIN
         END IF;
         NEW.author := OLD.author;
     ELSE
-        NEW.revision := greatest(OLD.revision, 0) + 1;
+        NEW.revision := OLD.revision + 1;
         NEW.author := coalesce(writer, 'sql');
         IF writer IS NULL AND NEW.updated_at = OLD.updated_at THEN
             NEW.updated_at := NOW();
@@ -136,7 +167,7 @@ $$;
 
 CREATE FUNCTION public.strom_came_back() RETURNS trigger
     LANGUAGE plpgsql
-    SET search_path TO '$user', 'public'
+    SET search_path TO 'public', 'pg_temp'
     AS $$
 DECLARE
     last RECORD;
@@ -165,7 +196,7 @@ $$;
 
 CREATE FUNCTION public.strom_changes_gone() RETURNS trigger
     LANGUAGE plpgsql
-    SET search_path TO '$user', 'public'
+    SET search_path TO 'public', 'pg_temp'
     AS $$
 BEGIN
     UPDATE flow_log
@@ -184,67 +215,105 @@ $$;
 
 CREATE FUNCTION public.strom_content(document jsonb) RETURNS jsonb
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    AS $$
-    SELECT CASE WHEN content -> 'properties' = '{}' THEN content - 'properties' ELSE content END
-    FROM (
-        SELECT
-            document - '{running,gst_state,state,block_health}'::TEXT[]
-            || CASE jsonb_typeof(document -> 'properties') WHEN 'object' THEN jsonb_build_object(
-                'properties',
-                (document -> 'properties')
-                    - '{clock_sync_status,ptp_info,ntp_info,thread_priority_status,started_at}'::TEXT[]
-            ) ELSE '{}' END
-            || CASE jsonb_typeof(document -> 'blocks') WHEN 'array' THEN jsonb_build_object(
-                'blocks',
-                (
-                    SELECT coalesce(jsonb_agg(
-                        CASE jsonb_typeof(block)
-                            WHEN 'object' THEN block - '{runtime_data,computed_external_pads}'::TEXT[]
-                            ELSE block
-                        END
-                        ORDER BY place
-                    ), '[]')
-                    FROM jsonb_array_elements(document -> 'blocks') WITH ORDINALITY AS item (block, place)
-                )
-            ) ELSE '{}' END
-            AS content
-    ) AS stripped
-$$;
+    BEGIN ATOMIC
+ SELECT
+         CASE
+             WHEN ((stripped.content -> 'properties'::text) = '{}'::jsonb) THEN (stripped.content - 'properties'::text)
+             ELSE stripped.content
+         END AS content
+    FROM ( SELECT (((strom_content.document - '{running,gst_state,state,block_health}'::text[]) ||
+                 CASE jsonb_typeof((strom_content.document -> 'properties'::text))
+                     WHEN 'object'::text THEN jsonb_build_object('properties', ((strom_content.document -> 'properties'::text) - '{clock_sync_status,ptp_info,ntp_info,thread_priority_status,started_at}'::text[]))
+                     ELSE '{}'::jsonb
+                 END) ||
+                 CASE jsonb_typeof((strom_content.document -> 'blocks'::text))
+                     WHEN 'array'::text THEN jsonb_build_object('blocks', ( SELECT COALESCE(jsonb_agg(
+                             CASE jsonb_typeof(item.block)
+                                 WHEN 'object'::text THEN (item.block - '{runtime_data,computed_external_pads}'::text[])
+                                 ELSE item.block
+                             END ORDER BY item.place), '[]'::jsonb) AS "coalesce"
+                        FROM jsonb_array_elements((strom_content.document -> 'blocks'::text)) WITH ORDINALITY item(block, place)))
+                     ELSE '{}'::jsonb
+                 END) AS content) stripped;
+END;
 
 CREATE FUNCTION public.strom_count(document jsonb, member text) RETURNS integer
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
-    AS $$
-    SELECT CASE jsonb_typeof(document -> member) WHEN 'array' THEN jsonb_array_length(document -> member) ELSE 0 END
-$$;
+    BEGIN ATOMIC
+ SELECT
+         CASE jsonb_typeof((document -> member))
+             WHEN 'array'::text THEN jsonb_array_length((document -> member))
+             ELSE 0
+         END AS "case";
+END;
 
 CREATE FUNCTION public.strom_fold(name text) RETURNS text
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    BEGIN ATOMIC
+ SELECT translate(name, ((((('ABCDEFGHIJKLMNOPQRSTUVWXYZÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÐÑÒÓÔÕÖØÙÚÛÜÝÞĀĂĄĆĈĊČĎĐĒĔĖĘĚĜĞĠĢĤĦĨĪĬĮĲĴĶĹĻĽĿŁŃŅŇŊŌŎŐŒŔŖŘŚ'::text || 'ŜŞŠŢŤŦŨŪŬŮŰŲŴŶŸŹŻŽƁƂƄƆƇƉƊƋƎƏƐƑƓƔƖƗƘƜƝƟƠƢƤƦƧƩƬƮƯƱƲƳƵƷƸƼǄǅǇǈǊǋǍǏǑǓǕǗǙǛǞǠǢǤǦǨǪǬǮǱǲǴǶǷǸǺǼǾȀȂȄȆȈȊȌȎȐȒȔȖȘȚ'::text) || 'ȜȞȠȢȤȦȨȪȬȮȰȲȺȻȽȾɁɃɄɅɆɈɊɌɎͰͲͶͿΆΈΉΊΌΎΏΑΒΓΔΕΖΗΘΙΚΛΜΝΞΟΠΡΣΤΥΦΧΨΩΪΫϏϘϚϜϞϠϢϤϦϨϪϬϮϴϷϹϺϽϾϿЀЁЂЃЄЅІЇЈЉЊЋЌЍЎЏАБ'::text) || 'ВГДЕЖЗИЙКЛМНОПРСТУФХЦЧШЩЪЫЬЭЮЯѠѢѤѦѨѪѬѮѰѲѴѶѸѺѼѾҀҊҌҎҐҒҔҖҘҚҜҞҠҢҤҦҨҪҬҮҰҲҴҶҸҺҼҾӀӁӃӅӇӉӋӍӐӒӔӖӘӚӜӞӠӢӤӦӨӪӬӮӰӲ'::text) || 'ӴӶӸӺӼӾԀԂԄԆԈԊԌԎԐԒԔԖԘԚԜԞԠԢԤԦԨԪԬԮԱԲԳԴԵԶԷԸԹԺԻԼԽԾԿՀՁՂՃՄՅՆՇՈՉՊՋՌՍՎՏՐՑՒՓՔՕՖḀḂḄḆḈḊḌḎḐḒḔḖḘḚḜḞḠḢḤḦḨḪḬḮḰḲḴḶḸḺḼḾ'::text) || 'ṀṂṄṆṈṊṌṎṐṒṔṖṘṚṜṞṠṢṤṦṨṪṬṮṰṲṴṶṸṺṼṾẀẂẄẆẈẊẌẎẐẒẔẞẠẢẤẦẨẪẬẮẰẲẴẶẸẺẼẾỀỂỄỆỈỊỌỎỐỒỔỖỘỚỜỞỠỢỤỦỨỪỬỮỰỲỴỶỸỺỼỾ'::text), ((((('abcdefghijklmnopqrstuvwxyzàáâãäåæçèéêëìíîïðñòóôõöøùúûüýþāăąćĉċčďđēĕėęěĝğġģĥħĩīĭįĳĵķĺļľŀłńņňŋōŏőœŕŗřś'::text || 'ŝşšţťŧũūŭůűųŵŷÿźżžɓƃƅɔƈɖɗƌǝəɛƒɠɣɩɨƙɯɲɵơƣƥʀƨʃƭʈưʊʋƴƶʒƹƽǆǆǉǉǌǌǎǐǒǔǖǘǚǜǟǡǣǥǧǩǫǭǯǳǳǵƕƿǹǻǽǿȁȃȅȇȉȋȍȏȑȓȕȗșț'::text) || 'ȝȟƞȣȥȧȩȫȭȯȱȳⱥȼƚⱦɂƀʉʌɇɉɋɍɏͱͳͷϳάέήίόύώαβγδεζηθικλμνξοπρστυφχψωϊϋϗϙϛϝϟϡϣϥϧϩϫϭϯθϸϲϻͻͼͽѐёђѓєѕіїјљњћќѝўџаб'::text) || 'вгдежзийклмнопрстуфхцчшщъыьэюяѡѣѥѧѩѫѭѯѱѳѵѷѹѻѽѿҁҋҍҏґғҕҗҙқҝҟҡңҥҧҩҫҭүұҳҵҷҹһҽҿӏӂӄӆӈӊӌӎӑӓӕӗәӛӝӟӡӣӥӧөӫӭӯӱӳ'::text) || 'ӵӷӹӻӽӿԁԃԅԇԉԋԍԏԑԓԕԗԙԛԝԟԡԣԥԧԩԫԭԯաբգդեզէըթժիլխծկհձղճմյնշոչպջռսվտրցւփքօֆḁḃḅḇḉḋḍḏḑḓḕḗḙḛḝḟḡḣḥḧḩḫḭḯḱḳḵḷḹḻḽḿ'::text) || 'ṁṃṅṇṉṋṍṏṑṓṕṗṙṛṝṟṡṣṥṧṩṫṭṯṱṳṵṷṹṻṽṿẁẃẅẇẉẋẍẏẑẓẕßạảấầẩẫậắằẳẵặẹẻẽếềểễệỉịọỏốồổỗộớờởỡợụủứừửữựỳỵỷỹỻỽỿ'::text)) AS translate;
+END;
+
+CREATE FUNCTION public.strom_place() RETURNS text
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
     AS $$
-    SELECT translate(
-        name,
-        'ABCDEFGHIJKLMNOPQRSTUVWXYZÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÐÑÒÓÔÕÖØÙÚÛÜÝÞĀĂĄĆĈĊČĎĐĒĔĖĘĚĜĞĠĢĤĦĨĪĬĮĲĴĶĹĻĽĿŁŃŅŇŊŌŎŐŒŔŖŘŚ'
-        || 'ŜŞŠŢŤŦŨŪŬŮŰŲŴŶŸŹŻŽƁƂƄƆƇƉƊƋƎƏƐƑƓƔƖƗƘƜƝƟƠƢƤƦƧƩƬƮƯƱƲƳƵƷƸƼǄǅǇǈǊǋǍǏǑǓǕǗǙǛǞǠǢǤǦǨǪǬǮǱǲǴǶǷǸǺǼǾȀȂȄȆȈȊȌȎȐȒȔȖȘȚ'
-        || 'ȜȞȠȢȤȦȨȪȬȮȰȲȺȻȽȾɁɃɄɅɆɈɊɌɎͰͲͶͿΆΈΉΊΌΎΏΑΒΓΔΕΖΗΘΙΚΛΜΝΞΟΠΡΣΤΥΦΧΨΩΪΫϏϘϚϜϞϠϢϤϦϨϪϬϮϴϷϹϺϽϾϿЀЁЂЃЄЅІЇЈЉЊЋЌЍЎЏАБ'
-        || 'ВГДЕЖЗИЙКЛМНОПРСТУФХЦЧШЩЪЫЬЭЮЯѠѢѤѦѨѪѬѮѰѲѴѶѸѺѼѾҀҊҌҎҐҒҔҖҘҚҜҞҠҢҤҦҨҪҬҮҰҲҴҶҸҺҼҾӀӁӃӅӇӉӋӍӐӒӔӖӘӚӜӞӠӢӤӦӨӪӬӮӰӲ'
-        || 'ӴӶӸӺӼӾԀԂԄԆԈԊԌԎԐԒԔԖԘԚԜԞԠԢԤԦԨԪԬԮԱԲԳԴԵԶԷԸԹԺԻԼԽԾԿՀՁՂՃՄՅՆՇՈՉՊՋՌՍՎՏՐՑՒՓՔՕՖḀḂḄḆḈḊḌḎḐḒḔḖḘḚḜḞḠḢḤḦḨḪḬḮḰḲḴḶḸḺḼḾ'
-        || 'ṀṂṄṆṈṊṌṎṐṒṔṖṘṚṜṞṠṢṤṦṨṪṬṮṰṲṴṶṸṺṼṾẀẂẄẆẈẊẌẎẐẒẔẞẠẢẤẦẨẪẬẮẰẲẴẶẸẺẼẾỀỂỄỆỈỊỌỎỐỒỔỖỘỚỜỞỠỢỤỦỨỪỬỮỰỲỴỶỸỺỼỾ',
-        'abcdefghijklmnopqrstuvwxyzàáâãäåæçèéêëìíîïðñòóôõöøùúûüýþāăąćĉċčďđēĕėęěĝğġģĥħĩīĭįĳĵķĺļľŀłńņňŋōŏőœŕŗřś'
-        || 'ŝşšţťŧũūŭůűųŵŷÿźżžɓƃƅɔƈɖɗƌǝəɛƒɠɣɩɨƙɯɲɵơƣƥʀƨʃƭʈưʊʋƴƶʒƹƽǆǆǉǉǌǌǎǐǒǔǖǘǚǜǟǡǣǥǧǩǫǭǯǳǳǵƕƿǹǻǽǿȁȃȅȇȉȋȍȏȑȓȕȗșț'
-        || 'ȝȟƞȣȥȧȩȫȭȯȱȳⱥȼƚⱦɂƀʉʌɇɉɋɍɏͱͳͷϳάέήίόύώαβγδεζηθικλμνξοπρστυφχψωϊϋϗϙϛϝϟϡϣϥϧϩϫϭϯθϸϲϻͻͼͽѐёђѓєѕіїјљњћќѝўџаб'
-        || 'вгдежзийклмнопрстуфхцчшщъыьэюяѡѣѥѧѩѫѭѯѱѳѵѷѹѻѽѿҁҋҍҏґғҕҗҙқҝҟҡңҥҧҩҫҭүұҳҵҷҹһҽҿӏӂӄӆӈӊӌӎӑӓӕӗәӛӝӟӡӣӥӧөӫӭӯӱӳ'
-        || 'ӵӷӹӻӽӿԁԃԅԇԉԋԍԏԑԓԕԗԙԛԝԟԡԣԥԧԩԫԭԯաբգդեզէըթժիլխծկհձղճմյնշոչպջռսվտրցւփքօֆḁḃḅḇḉḋḍḏḑḓḕḗḙḛḝḟḡḣḥḧḩḫḭḯḱḳḵḷḹḻḽḿ'
-        || 'ṁṃṅṇṉṋṍṏṑṓṕṗṙṛṝṟṡṣṥṧṩṫṭṯṱṳṵṷṹṻṽṿẁẃẅẇẉẋẍẏẑẓẕßạảấầẩẫậắằẳẵặẹẻẽếềểễệỉịọỏốồổỗộớờởỡợụủứừửữựỳỵỷỹỻỽỿ'
-    )
+DECLARE
+    database TEXT := (
+        SELECT oid::TEXT FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()
+    );
+BEGIN
+    IF pg_catalog.has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE') THEN
+        RETURN (SELECT system_identifier::TEXT FROM pg_catalog.pg_control_system()) || '/' || database;
+    END IF;
+    RETURN '/' || database;
+END
 $$;
+
+CREATE TABLE public.flow_log (
+    only_row boolean DEFAULT true NOT NULL,
+    log bigint NOT NULL,
+    place text NOT NULL,
+    gone_log bigint DEFAULT 0 NOT NULL,
+    gone_horizon bigint DEFAULT 0 NOT NULL,
+    gone_number bigint DEFAULT 0 NOT NULL,
+    CONSTRAINT flow_log_only_row_check CHECK (only_row)
+);
 
 CREATE FUNCTION public.strom_log() RETURNS bigint
     LANGUAGE sql STABLE
+    BEGIN ATOMIC
+ SELECT
+         CASE
+             WHEN (flow_log.place = public.strom_place()) THEN flow_log.log
+             ELSE (flow_log.log + 1)
+         END AS "case"
+    FROM public.flow_log;
+END;
+
+CREATE FUNCTION public.strom_next_revision(flow uuid, current bigint) RETURNS bigint
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'public', 'pg_temp'
     AS $$
-    SELECT CASE WHEN place = strom_place() THEN log ELSE log + 1 END FROM flow_log
+DECLARE
+    revision_limit CONSTANT BIGINT := 9007199254740992;
+BEGIN
+    RETURN 1 + greatest(
+        CASE WHEN current < revision_limit THEN current END,
+        0,
+        (
+            SELECT revision
+            FROM flow_changes
+            WHERE flow_id = flow AND operation <> 'state' AND revision < revision_limit
+            ORDER BY revision DESC
+            LIMIT 1
+        )
+    );
+END
 $$;
 
 CREATE FUNCTION public.strom_notify() RETURNS trigger
     LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
     AS $$
 BEGIN
     PERFORM pg_notify('strom_changes', '');
@@ -252,48 +321,37 @@ BEGIN
 END
 $$;
 
-CREATE FUNCTION public.strom_place() RETURNS text
-    LANGUAGE plpgsql STABLE SECURITY DEFINER
-    SET search_path TO 'pg_catalog'
-    AS $$
-DECLARE
-    database TEXT := (SELECT oid::TEXT FROM pg_database WHERE datname = current_database());
-BEGIN
-    IF has_function_privilege('pg_control_system()', 'EXECUTE') THEN
-        RETURN (SELECT system_identifier::TEXT FROM pg_control_system()) || '/' || database;
-    END IF;
-    RETURN '/' || database;
-END
-$$;
-
 CREATE FUNCTION public.strom_plan_anew() RETURNS boolean
     LANGUAGE plpgsql STABLE COST 1e+12 PARALLEL SAFE
+    SET search_path TO 'public', 'pg_temp'
     AS $$ BEGIN RETURN TRUE; END $$;
 
 CREATE FUNCTION public.strom_record() RETURNS trigger
     LANGUAGE plpgsql
-    SET search_path TO '$user', 'public'
+    SET search_path TO 'public', 'pg_temp'
     AS $$
 DECLARE
     flow RECORD;
     now_there RECORD;
     last RECORD;
     made TEXT;
-    -- Log, horizon, first number of the block, numbers used: the same for all of a transaction.
+    -- An update of the id deletes a flow, and creates another one.
+    is_deletion BOOLEAN := TG_OP = 'DELETE' OR TG_NAME = 'strom_record_moved';
+    -- Log, horizon, first number of the block, and the number of used numbers: the same for the whole transaction.
     place BIGINT[] := string_to_array(nullif(current_setting('strom.place', TRUE), ''), ',')::BIGINT[];
 BEGIN
-    IF TG_OP = 'DELETE' THEN
+    IF is_deletion THEN
         flow := OLD;
     ELSE
         flow := NEW;
     END IF;
-    -- What was before the last return never was; nor was what has come back, or was replaced after that.
+    -- Only the outcome of a transaction is recorded, not the states in between.
     SELECT revision, data, generation INTO now_there FROM flows WHERE id = flow.id;
     IF flow.generation
         <> coalesce(now_there.generation, (SELECT generation FROM flow_tombstones WHERE id = flow.id), flow.generation)
-        OR TG_OP = 'DELETE' AND now_there.revision <= flow.revision + 1
-        OR TG_OP <> 'DELETE' AND now_there.revision < flow.revision
-        OR TG_OP <> 'DELETE' AND now_there.revision = flow.revision AND now_there.data <> flow.data
+        OR is_deletion AND now_there.revision <= flow.revision + 1
+        OR NOT is_deletion AND now_there.revision < flow.revision
+        OR NOT is_deletion AND now_there.revision = flow.revision AND now_there.data <> flow.data
     THEN
         RETURN NULL;
     END IF;
@@ -304,13 +362,13 @@ BEGIN
     WHERE change.flow_id = flow.id
     ORDER BY change.number DESC
     LIMIT 1;
-    IF TG_OP <> 'DELETE'
+    IF NOT is_deletion
         AND last.operation <> 'delete' AND last.revision = flow.revision AND last.document = flow.data
     THEN
         RETURN NULL;
     END IF;
     made := CASE
-        WHEN TG_OP = 'DELETE' THEN 'delete'
+        WHEN is_deletion THEN 'delete'
         WHEN coalesce(last.operation, 'delete') = 'delete' THEN 'create'
         WHEN flow.revision = last.revision THEN 'state'
         ELSE 'update'
@@ -319,14 +377,14 @@ BEGIN
         made := 'restore';
     END IF;
 
-    -- `SET CONSTRAINTS … IMMEDIATE` takes a place too early; it is given up where another one's change came in between.
+    -- `SET CONSTRAINTS … IMMEDIATE` takes the place too early. It is replaced if a change of another writer follows it.
     IF place IS NULL
         OR place[4] = 1000000
         OR (last.log, last.horizon, last.number) >= (place[1], place[2], place[3] + place[4])
     THEN
         place := ARRAY[
             strom_log(),
-            -- A snapshot's xmax follows the last id that has ended, and may be below our own.
+            -- The xmax of a snapshot follows the last id that has ended, and may be below the id of this transaction.
             greatest(
                 pg_snapshot_xmax(pg_current_snapshot())::TEXT::BIGINT,
                 pg_current_xact_id()::TEXT::BIGINT + 1
@@ -343,7 +401,7 @@ BEGIN
     )
     VALUES (
         place[1], place[2], place[3] + place[4], flow.id, made,
-        CASE made WHEN 'delete' THEN flow.revision + 1 ELSE flow.revision END,
+        CASE made WHEN 'delete' THEN strom_next_revision(flow.id, flow.revision) ELSE flow.revision END,
         CASE
             WHEN made IN ('delete', 'state')
                 THEN coalesce(strom_at(flow.id), NOW())
@@ -362,12 +420,18 @@ $$;
 
 CREATE FUNCTION public.strom_state(document jsonb) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    AS $$
-    SELECT CASE WHEN reported IN ('Null', 'Ready', 'Paused', 'Playing') THEN reported ELSE 'Null' END
-    FROM (
-        SELECT CASE WHEN document ? 'gst_state' THEN document ->> 'gst_state' ELSE document ->> 'state' END AS reported
-    ) AS state
-$$;
+    BEGIN ATOMIC
+ SELECT
+         CASE
+             WHEN (state.reported = ANY (ARRAY['Null'::text, 'Ready'::text, 'Paused'::text, 'Playing'::text])) THEN state.reported
+             ELSE 'Null'::text
+         END AS "case"
+    FROM ( SELECT
+                 CASE
+                     WHEN (strom_state.document ? 'gst_state'::text) THEN (strom_state.document ->> 'gst_state'::text)
+                     ELSE (strom_state.document ->> 'state'::text)
+                 END AS reported) state;
+END;
 
 CREATE SEQUENCE public.flow_change_blocks
     START WITH 1
@@ -395,16 +459,6 @@ CREATE TABLE public.flow_changes (
     links integer NOT NULL,
     document jsonb NOT NULL,
     CONSTRAINT flow_changes_operation_check CHECK ((operation = ANY (ARRAY['create'::text, 'update'::text, 'delete'::text, 'restore'::text, 'state'::text])))
-);
-
-CREATE TABLE public.flow_log (
-    only_row boolean DEFAULT true NOT NULL,
-    log bigint NOT NULL,
-    place text NOT NULL,
-    gone_log bigint DEFAULT 0 NOT NULL,
-    gone_horizon bigint DEFAULT 0 NOT NULL,
-    gone_number bigint DEFAULT 0 NOT NULL,
-    CONSTRAINT flow_log_only_row_check CHECK (only_row)
 );
 
 CREATE TABLE public.flow_tombstones (
@@ -471,6 +525,10 @@ CREATE TRIGGER strom_after_delete AFTER DELETE ON public.flows FOR EACH ROW EXEC
 
 CREATE TRIGGER strom_after_insert AFTER INSERT ON public.flows FOR EACH ROW EXECUTE FUNCTION public.strom_after_insert();
 
+CREATE TRIGGER strom_after_move AFTER UPDATE OF id ON public.flows FOR EACH ROW WHEN ((old.id IS DISTINCT FROM new.id)) EXECUTE FUNCTION public.strom_after_delete();
+
+CREATE TRIGGER strom_before_truncate BEFORE TRUNCATE ON public.flows FOR EACH STATEMENT EXECUTE FUNCTION public.strom_before_truncate();
+
 CREATE TRIGGER strom_before_write BEFORE INSERT OR UPDATE ON public.flows FOR EACH ROW EXECUTE FUNCTION public.strom_before_write();
 
 CREATE TRIGGER strom_came_back BEFORE INSERT ON public.flows FOR EACH ROW EXECUTE FUNCTION public.strom_came_back();
@@ -480,6 +538,8 @@ CREATE TRIGGER strom_changes_gone AFTER DELETE ON public.flow_changes REFERENCIN
 CREATE TRIGGER strom_notify AFTER INSERT ON public.flow_changes FOR EACH STATEMENT WHEN ((COALESCE(current_setting('strom.author'::text, true), ''::text) = ''::text)) EXECUTE FUNCTION public.strom_notify();
 
 CREATE CONSTRAINT TRIGGER strom_record AFTER INSERT OR DELETE ON public.flows DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION public.strom_record();
+
+CREATE CONSTRAINT TRIGGER strom_record_moved AFTER UPDATE ON public.flows DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((old.id IS DISTINCT FROM new.id)) EXECUTE FUNCTION public.strom_record();
 
 CREATE CONSTRAINT TRIGGER strom_record_same AFTER UPDATE ON public.flows DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((NOT (old.data IS DISTINCT FROM new.data))) EXECUTE FUNCTION public.strom_record();
 

@@ -54,8 +54,9 @@ impl Error {
         self.code().as_deref() == Some("42501")
     }
 
-    /// Another writer has recorded the same revision at the same time.
-    fn is_duplicate_revision(&self) -> bool {
+    /// The history contains the revision already: another writer has recorded it at the same time. If this happens again and
+    /// again, the history contradicts the flows.
+    pub(super) fn is_duplicate_revision(&self) -> bool {
         matches!(self, Self::Sqlx(sqlx::Error::Database(error)) if error.constraint() == Some("flow_changes_by_revision"))
     }
 

@@ -8,6 +8,7 @@ mod ephemeral;
 mod failover_postgres;
 mod feed_postgres;
 mod feed_stream;
+mod guards_postgres;
 mod history_postgres;
 mod json_damage;
 mod json_edits;

@@ -11,7 +11,7 @@ use crate::serve::{Running, outcome, strom};
 use strom_test_support::given_table::{GIVEN_TABLE, LOCKS, fill_given_table};
 use strom_test_support::postgres::{Database, count, run, wait_for_count};
 
-const MIGRATIONS: [&str; 12] = [
+const MIGRATIONS: [&str; 13] = [
     "0001 flows",
     "0002 lists",
     "0003 revisions",
@@ -24,6 +24,7 @@ const MIGRATIONS: [&str; 12] = [
     "0010 same",
     "0011 plans",
     "0012 times",
+    "0013 guards",
 ];
 
 /// Runs `strom migrate`. Returns exit code, stdout and stderr.

@@ -2,6 +2,9 @@
 //!
 //! Timeouts that a role, a database or the URL's `options` set take precedence. Otherwise a statement may take a minute
 //! and wait ten seconds for a lock, so that no statement blocks others forever.
+//!
+//! Transactions run at READ COMMITTED, whatever the default of the database: a statement then sees what other writers have
+//! committed, instead of failing. <https://www.postgresql.org/docs/current/transaction-iso.html>
 
 use futures::future::BoxFuture;
 use sqlx::{Connection, PgConnection};
@@ -9,7 +12,11 @@ use sqlx::{Connection, PgConnection};
 use super::target::ServerRole;
 use crate::postgres::error::{Error, Result};
 
-/// Sets the timeouts of the session, or only of the open transaction, and returns the role of the server.
+/// Begins a transaction at READ COMMITTED.
+pub(super) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
+
+/// Sets the timeouts and the isolation level of the session, or only of the open transaction, and returns the role of the
+/// server.
 pub(super) async fn configure(connection: &mut PgConnection, in_transaction: bool) -> sqlx::Result<ServerRole> {
     // `!`: these functions never return NULL.
     let role = sqlx::query_as!(
@@ -22,7 +29,8 @@ pub(super) async fn configure(connection: &mut PgConnection, in_transaction: boo
                 coalesce(nullif(current_setting('statement_timeout'), '0'), '60s'),
                 $1
             ) AS statements,
-            set_config('lock_timeout', coalesce(nullif(current_setting('lock_timeout'), '0'), '10s'), $1) AS locks
+            set_config('lock_timeout', coalesce(nullif(current_setting('lock_timeout'), '0'), '10s'), $1) AS locks,
+            set_config('default_transaction_isolation', 'read committed', $1) AS isolation
         "#,
         in_transaction,
     )
@@ -75,7 +83,7 @@ pub(super) async fn run_in_transaction<T>(
     connection: &mut PgConnection,
     statement: impl for<'c> FnOnce(&'c mut PgConnection) -> BoxFuture<'c, Result<T>> + Send,
 ) -> Result<T> {
-    let mut transaction = connection.begin().await?;
+    let mut transaction = connection.begin_with(BEGIN).await?;
     configure(&mut transaction, true).await?;
     let result = statement(&mut transaction).await;
     if result.as_ref().is_err_and(Error::is_lost_connection) {

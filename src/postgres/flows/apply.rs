@@ -42,6 +42,8 @@ pub(crate) async fn apply(
             Ok(Attempt::Done(applied)) => return Ok(applied),
             Ok(Attempt::Violated(violations)) => return Err(RepositoryError::Conflict(violations)),
             Ok(Attempt::Raced) => {}
+            // The history contradicts the flows, which no retry corrects.
+            Err(error) if error.is_duplicate_revision() && attempts + 1 == MAX_ATTEMPTS => return Err(error.into()),
             Err(error) if error.is_race() || error.is_stale_plan() => {}
             // Nothing was written, and the next connection may lead to another server.
             Err(error) if error.is_read_only_server() && attempts == 0 => {}
