@@ -14,7 +14,7 @@ use super::hooks;
 use super::idle::TrackedConnection;
 use super::ping::ping_twice;
 use super::pool::{ACQUIRE_TIMEOUT, MAX_CONNECTIONS, Pool};
-use crate::postgres::error::{Error, unavailable};
+use crate::postgres::error::{Error, of_read, unavailable};
 use crate::repository::{RepositoryError, Result};
 
 impl Pool {
@@ -74,10 +74,13 @@ impl Pool {
         Ok(Some(tracked))
     }
 
-    /// Takes a connection from sqlx's pool, which opens one if it has none.
+    /// Takes a connection from sqlx's pool, which opens one if it has none. A server under load may take long for that. It
+    /// is an outage only if the server does not answer probes in the meantime.
     async fn connect(&self, started_at: Instant) -> Result<PoolConnection<Postgres>> {
         let acquired = tokio::select! {
             acquired = self.sqlx.acquire() => acquired,
+            // The server has received no statement yet.
+            error = self.until_unresponsive() => return Err(of_read(error)),
             reason = self.breaker.until_open() => return Err(unavailable(reason)),
         };
         match acquired {
@@ -97,7 +100,7 @@ impl Pool {
         let is_exhausted = self.sqlx.size() >= MAX_CONNECTIONS || self.was_answered_since(started_at);
         match ping_twice(&self.sqlx.connect_options()).await {
             Ok(()) if is_exhausted => RepositoryError::Busy(format!("all {MAX_CONNECTIONS} connections are in use")),
-            Ok(()) => self.open_breaker(format!("no connection within {} s", ACQUIRE_TIMEOUT.as_secs())),
+            Ok(()) => self.open_breaker(format!("no connection within {} s", started_at.elapsed().as_secs())),
             Err(error) => self.open_breaker(format!("the server is unreachable: {error}")),
         }
     }

@@ -18,7 +18,7 @@ use super::servers::Servers;
 
 /// Number of connections that one instance may hold for all purposes together.
 pub(crate) const MAX_CONNECTIONS: u32 = 5;
-/// Time limit for a free or new connection.
+/// Time limit for a free connection. Opening one may take the `connect_timeout` of the URL.
 pub(crate) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long [`Pool::close`] waits for running calls.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -45,7 +45,8 @@ impl Pool {
     /// [`use_server`](Self::use_server). The breaker is open if there is an outage.
     pub(crate) fn new(servers: Servers, server: Option<PgConnectOptions>, outage: Option<String>) -> Self {
         let breaker = Arc::new(Breaker::new(outage));
-        let mut options = PgPoolOptions::new().max_connections(MAX_CONNECTIONS).acquire_timeout(ACQUIRE_TIMEOUT);
+        let mut options =
+            PgPoolOptions::new().max_connections(MAX_CONNECTIONS).acquire_timeout(servers.connect_timeout());
         // Behind a pooler, other clients would get the settings of the session.
         if !servers.is_behind_pooler() {
             options = with_session_hooks(options, servers.target, &breaker);

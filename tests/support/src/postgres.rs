@@ -237,7 +237,9 @@ impl Server {
     fn url_of(&self, database: &str) -> String {
         let (server, parameters) = self.url.split_once('?').unwrap_or((&self.url, ""));
         let (server, _) = server.rsplit_once('/').expect("the URL names a database");
-        format!("{server}/{database}?{parameters}")
+        let parameters = if parameters.is_empty() { String::new() } else { format!("&{parameters}") };
+        // A machine under load may need several seconds to open a session.
+        format!("{server}/{database}?connect_timeout=60{parameters}")
     }
 }
 
