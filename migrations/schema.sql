@@ -349,7 +349,7 @@ BEGIN
     SELECT revision, data, generation INTO now_there FROM flows WHERE id = flow.id;
     IF flow.generation
         <> coalesce(now_there.generation, (SELECT generation FROM flow_tombstones WHERE id = flow.id), flow.generation)
-        OR is_deletion AND now_there.revision <= flow.revision + 1
+        OR is_deletion AND now_there.revision - 1 <= flow.revision
         OR NOT is_deletion AND now_there.revision < flow.revision
         OR NOT is_deletion AND now_there.revision = flow.revision AND now_there.data <> flow.data
     THEN

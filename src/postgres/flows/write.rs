@@ -135,7 +135,7 @@ pub(super) async fn delete(connection: &mut PgConnection, batch: &Batch<'_>, out
           ON change.id = before.id AND (change.expected IS NULL OR change.expected = before.revision)
         WHERE flows.id = before.id
           AND (change.document IS NULL OR change.document = sha256(convert_to(flows.data::TEXT, 'UTF8')))
-        RETURNING flows.id, before.revision AS before, flows.revision + 1 AS "revision!",
+        RETURNING flows.id, before.revision AS before, strom_next_revision(flows.id, flows.revision) AS "revision!",
             created_at AS "created_at: Time", $3 AS "updated_at!: Time", $4 AS "author!"
         "#,
         &ids,
