@@ -71,6 +71,8 @@ async fn user_without_schema_rights_starts_and_serves() {
     let mut connection = database.connect().await;
     // The default since PostgreSQL 15.
     run(&mut connection, "REVOKE CREATE ON SCHEMA public FROM PUBLIC").await;
+    // As in a hardened database.
+    run(&mut connection, "REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA public FROM PUBLIC").await;
     let user = User::create(&database, &mut connection).await;
     let remedy = format!(
         "As the owner of the tables, run all GRANT statements of docs/database.md for the role \"{}\".",
