@@ -166,6 +166,32 @@ async fn writes_to_other_flows_continue_while_writes_wait_for_locked_rows() {
     writers.await.unwrap();
 }
 
+/// A create waits for a transaction that has inserted the same id. Other creates do not wait for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn creates_of_uncommitted_flows_do_not_stop_other_calls() {
+    let ids: Vec<_> = (500..500 + LOCKED).collect();
+    let rows: Vec<_> = ids.iter().map(|number| format!("('{}', 'by psql', '{{}}')", id(*number))).collect();
+    let mut locked = Locked::by(&format!("INSERT INTO flows (id, name, data) VALUES {}", rows.join(", "))).await;
+    let creates = ids.into_iter().map(|number| {
+        let client = locked.client.clone();
+        let body = flow(number, "waits").document().get().to_owned();
+        tokio::spawn(async move { client.send("POST /api/flows", &[], &body).await.status })
+    });
+    let creates: Vec<_> = creates.collect();
+    eventually("creates wait", async || count(&mut locked.observer, WAITING).await >= 2).await;
+    for round in 0..15 {
+        assert_eq!(locked.read(round).await, BTreeSet::from([200]), "reads in round {round}");
+        assert_eq!(locked.status("POST /api/flows", flow(200 + round, "new").document().get()).await, 201);
+        let waiting = count(&mut locked.observer, WAITING).await;
+        assert!(waiting <= 3, "{waiting} sessions wait for locks");
+    }
+    run(&mut locked.blocker, "COMMIT").await;
+    for create in creates {
+        let status = create.await.unwrap();
+        assert!([409, 503].contains(&status), "{status}");
+    }
+}
+
 /// A write that gets no connection in time fails, names the reason, and writes nothing. Waiting writes are measured.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_write_that_cannot_wait_reports_that_writes_wait_for_locks() {
