@@ -86,7 +86,7 @@ impl LastKnown {
     /// The copy contains each acknowledged change when its call returns, and never goes back to an older revision.
     #[must_use]
     pub fn recorded(&self, repository: Arc<dyn FlowRepository>) -> Arc<dyn FlowRepository> {
-        Arc::new(Recorder::new(repository, self.clone()))
+        Arc::new(Recorder::new(repository, Arc::clone(&self.0.shared)))
     }
 
     /// Returns the state of the copy.
@@ -123,7 +123,7 @@ impl LastKnown {
     }
 }
 
-/// Follows the repository until it is told to stop, and saves the copy in the meantime and afterwards.
+/// Follows the repository until the signal to stop, and saves the copy in the meantime and afterwards.
 async fn follow_and_save(shared: Arc<Shared>, file: Option<CopyFile>, stopped: watch::Receiver<bool>) {
     let (following, followed) = oneshot::channel();
     let follower = Follower::new(Arc::clone(&shared));

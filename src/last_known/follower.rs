@@ -38,7 +38,7 @@ impl Follower {
         Self { shared, cursor: None, fence: None, is_unreachable: false }
     }
 
-    /// Runs until it is told to stop or the sender is dropped.
+    /// Runs until the signal to stop, or until its sender is dropped.
     pub(super) async fn run(mut self, mut stop: watch::Receiver<bool>) {
         let mut pause = FIRST_PAUSE;
         loop {

@@ -7,7 +7,7 @@ use futures::stream::BoxStream;
 use tokio::task::spawn_blocking;
 
 use super::acknowledged::Acknowledgement;
-use super::copy::LastKnown;
+use super::shared::Shared;
 use crate::flow::{Flow, FlowId, Head};
 use crate::repository::{
     Applied, Change, ChangeList, Feed, FeedCursor, FeedLag, FlowRepository, Health, ListQuery, Measurement, Page,
@@ -21,11 +21,11 @@ use crate::repository::{
 #[derive(Debug)]
 pub(super) struct Recorder {
     repository: Arc<dyn FlowRepository>,
-    copy: LastKnown,
+    copy: Arc<Shared>,
 }
 
 impl Recorder {
-    pub(super) fn new(repository: Arc<dyn FlowRepository>, copy: LastKnown) -> Self {
+    pub(super) fn new(repository: Arc<dyn FlowRepository>, copy: Arc<Shared>) -> Self {
         Self { repository, copy }
     }
 
@@ -37,7 +37,7 @@ impl Recorder {
             }
             return;
         }
-        let (copy, applied) = (self.copy.clone(), applied.to_vec());
+        let (copy, applied) = (Arc::clone(&self.copy), applied.to_vec());
         let recording = spawn_blocking(move || {
             for (index, applied) in applied.iter().enumerate() {
                 record_one(&copy, &changes.change(index)?, applied, &stamp);
@@ -53,9 +53,9 @@ impl Recorder {
     }
 }
 
-fn record_one(copy: &LastKnown, change: &Change, applied: &Applied, stamp: &Stamp) {
+fn record_one(copy: &Shared, change: &Change, applied: &Applied, stamp: &Stamp) {
     if let Some(acknowledgement) = Acknowledgement::of(change, applied, stamp) {
-        copy.shared().acknowledge(applied.id, acknowledgement);
+        copy.acknowledge(applied.id, acknowledgement);
     }
 }
 
