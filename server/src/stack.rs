@@ -1,12 +1,14 @@
 //! The repository that the server serves: a backend and its decorators. Only this file decides their order.
 //!
 //! ```text
-//! route ─ Metrics ─ Ephemeral ─ backend                PostgreSQL or JSON
+//! route ─ Metrics ─ Ephemeral ─ recorder ─ backend      PostgreSQL or JSON
 //!             └──── Ephemeral ─ last-known copy         reads, while the backend is unreachable
 //! ```
 //!
 //! `Metrics` is the outermost layer, so that it counts what a request waits for. `Ephemeral` is above the backend, so that
-//! ephemeral flows also exist during an outage; both branches share them.
+//! ephemeral flows also exist during an outage; both branches share them. The recorder adds acknowledged changes to the
+//! last-known copy. It is below `Ephemeral`, whose calls for one flow run one after the other, and which hides ephemeral
+//! flows.
 
 use std::sync::Arc;
 
@@ -69,6 +71,8 @@ impl Layers {
     /// Puts the layers on top of each other.
     pub fn build(self) -> Stack {
         let Self { backend, last_known, ephemeral_since, commit } = self;
+        let backend =
+            last_known.as_ref().map_or_else(|| Arc::clone(&backend), |copy| copy.recorded(Arc::clone(&backend)));
         let copy = last_known.clone().map(|copy| Arc::new(copy) as Arc<dyn FlowRepository>);
         let (repository, copy) = match ephemeral_since {
             Some(now) => {

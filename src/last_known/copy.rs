@@ -1,19 +1,21 @@
 //! The handle to a last-known copy.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use futures::FutureExt;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::task::{JoinHandle, spawn, spawn_blocking};
 
 use super::file::{self, CopyFile};
 use super::follower::Follower;
+use super::recorder::Recorder;
+use super::saver::Saver;
 use super::settings::Settings;
 use super::shared::Shared;
-use super::view::View;
+use super::view::{Coverage, View};
 use crate::background::{End, Failures, supervise};
 use crate::disk::{Disk, RealDisk};
 use crate::repository::FlowRepository;
@@ -62,14 +64,14 @@ impl LastKnown {
             Some(path) => read(path, location.clone(), settings.bytes).await,
             None => None,
         };
-        let shared = Arc::new(Shared { repository, location, settings, view: RwLock::new(view) });
+        let shared = Arc::new(Shared::new(repository, location, settings, view));
         let (stop, stopped) = watch::channel(false);
         let failures = Failures::default();
         let follower = supervise("last-known copy", failures.clone(), {
             let shared = Arc::clone(&shared);
             move || {
                 let file = path.clone().map(|path| CopyFile::new(Arc::clone(&disk), path, &shared.location));
-                Follower::new(Arc::clone(&shared), file).run(stopped.clone()).map(|()| End::Done)
+                follow_and_save(Arc::clone(&shared), file, stopped.clone()).map(|()| End::Done)
             }
         });
         Self(Arc::new(Handle { shared, stop, failures, follower: Mutex::new(Some(spawn(follower))) }))
@@ -80,15 +82,23 @@ impl LastKnown {
         &self.0.shared.repository
     }
 
-    /// Returns the state that the follower updates.
+    /// Returns a repository that makes changes in this one, which must be the followed repository or a decorator of it.
+    /// The copy contains each acknowledged change when its call returns, and never goes back to an older revision.
+    #[must_use]
+    pub fn recorded(&self, repository: Arc<dyn FlowRepository>) -> Arc<dyn FlowRepository> {
+        Arc::new(Recorder::new(repository, Arc::clone(&self.0.shared)))
+    }
+
+    /// Returns the state of the copy.
     pub(super) fn shared(&self) -> &Shared {
         &self.0.shared
     }
 
     /// Returns what the copy contains, or `None` before the first response of the storage.
     pub fn extent(&self) -> Option<Extent> {
-        let View { flows, is_complete, as_of } = self.0.shared.view()?;
-        Some(Extent { flows: flows.size(), is_complete, as_of: as_of.at })
+        let View { flows, coverage, as_of } = self.0.shared.view()?;
+        let is_complete = coverage == Coverage::Complete;
+        (coverage != Coverage::Changes).then(|| Extent { flows: flows.size(), is_complete, as_of: as_of.at })
     }
 
     /// Returns the maximum age of the copy at this time. Later reads return nothing older.
@@ -111,6 +121,17 @@ impl LastKnown {
             tracing::error!(%error, "the task that updates the last-known copy has ended unexpectedly");
         }
     }
+}
+
+/// Follows the repository until the signal to stop, and saves the copy in the meantime and afterwards.
+async fn follow_and_save(shared: Arc<Shared>, file: Option<CopyFile>, stopped: watch::Receiver<bool>) {
+    let (following, followed) = oneshot::channel();
+    let follower = Follower::new(Arc::clone(&shared));
+    let follow = async {
+        follower.run(stopped).await;
+        drop(following);
+    };
+    tokio::join!(follow, Saver::new(shared, file).run(followed));
 }
 
 async fn read(path: PathBuf, location: String, bytes: u64) -> Option<View> {

@@ -1,7 +1,8 @@
 //! The file of the copy.
 //!
 //! The file begins with all flows. Changes are appended, each time with the time at which the database had this state.
-//! So the lines up to any such time are a valid copy, and the rest is ignored. When the appended part is larger than
+//! The state may contain later changes that this instance has acknowledged. So the lines up to any such time are a valid
+//! copy, and the rest is ignored. When the appended part is larger than
 //! the first part, the file is rewritten.
 
 use std::collections::HashSet;
@@ -14,7 +15,7 @@ use sha2::{Digest, Sha256};
 
 use super::line::{self, FORMAT, Line};
 use super::selection::Selection;
-use super::view::{Moment, View};
+use super::view::{Coverage, Moment, View};
 use crate::disk::Disk;
 use crate::disk::durable::{Output, PathTarget, Prepared, remove_leftovers, sync_directory_of};
 use crate::disk::lock::{Lock, LockError, named};
@@ -79,12 +80,13 @@ pub(super) fn read(path: &Path, location: &str, limit: u64) -> Result<Option<Vie
     }
     let (at, is_complete) = valid.ok_or("it is incomplete")?;
     let is_complete = is_complete && selection.is_complete();
-    Ok(Some(View { flows: selection.flows().clone(), is_complete, as_of: Moment::recorded(at) }))
+    let coverage = if is_complete { Coverage::Complete } else { Coverage::Limited };
+    Ok(Some(View { flows: selection.flows().clone(), coverage, as_of: Moment::recorded(at) }))
 }
 
 fn take(selection: &mut Selection, line: Line) {
     match line {
-        Line::Flow(stored) => selection.put(stored),
+        Line::Flow(stored) => drop(selection.put(stored)),
         Line::Deleted(id) => selection.remove(id),
         Line::Header { .. } | Line::AsOf { .. } => {}
     }
@@ -201,5 +203,5 @@ impl CopyFile {
 }
 
 fn print_end(line: &mut Vec<u8>, view: &View) {
-    line::print_as_of(line, view.as_of.at, view.is_complete);
+    line::print_as_of(line, view.as_of.at, view.coverage == Coverage::Complete);
 }

@@ -1,24 +1,18 @@
 //! Keeps the copy up to date: reads everything once, then change by change.
 
-use std::collections::HashSet;
-use std::io;
 use std::mem;
-use std::panic::resume_unwind;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use chrono::{DateTime, Utc};
 use futures::StreamExt;
 use tokio::sync::watch;
-use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
 
-use super::file::CopyFile;
 use super::selection::Selection;
 use super::shared::Shared;
-use super::view::{Moment, View};
-use crate::flow::{Flow, FlowId};
-use crate::repository::{FeedCursor, Operation, Record, RepositoryError, Result, Since, Stored, Version};
+use super::view::{Coverage, Moment, View};
+use crate::flow::Flow;
+use crate::repository::{FeedCursor, RepositoryError, Result, Since, Stored};
 
 /// The number of changes to read at once. All their documents are in memory.
 const PAGE: u32 = 50;
@@ -28,44 +22,23 @@ const REST: Duration = Duration::from_millis(100);
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(8);
 
-/// Follows a storage. Only the follower changes the copy.
+/// Follows the feed of a storage.
 #[derive(Debug)]
 pub(super) struct Follower {
     shared: Arc<Shared>,
-    selection: Selection,
     /// The position in the feed. `None` if everything must be read again.
     cursor: Option<FeedCursor>,
     /// A cursor, and a time whose changes all come before it.
     fence: Option<(FeedCursor, Moment)>,
-    file: Option<CopyFile>,
-    /// Flows that readers see and that are not in the file.
-    unsaved: HashSet<FlowId>,
-    /// The state of the file.
-    saved: Option<DateTime<Utc>>,
-    last_save: Option<Instant>,
-    is_save_failing: bool,
     is_unreachable: bool,
 }
 
 impl Follower {
-    pub(super) fn new(shared: Arc<Shared>, file: Option<CopyFile>) -> Self {
-        let selection = Selection::new(shared.settings.bytes);
-        let saved = shared.view().map(|view| view.as_of.at);
-        Self {
-            shared,
-            selection,
-            cursor: None,
-            fence: None,
-            file,
-            unsaved: HashSet::new(),
-            saved,
-            last_save: None,
-            is_save_failing: false,
-            is_unreachable: false,
-        }
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared, cursor: None, fence: None, is_unreachable: false }
     }
 
-    /// Runs until it is told to stop or the sender is dropped, then saves.
+    /// Runs until the signal to stop, or until its sender is dropped.
     pub(super) async fn run(mut self, mut stop: watch::Receiver<bool>) {
         let mut pause = FIRST_PAUSE;
         loop {
@@ -75,18 +48,12 @@ impl Follower {
             };
             let rest = step.err().map(|error| pause.max(self.failed(error)));
             pause = if rest.is_some() { LONGEST_PAUSE.min(2 * pause) } else { FIRST_PAUSE };
-            if self.is_save_due() {
-                self.save().await;
-            }
             if let Some(rest) = rest {
                 tokio::select! {
                     _ = stop.wait_for(|stop| *stop) => break,
                     () = sleep(rest) => {}
                 }
             }
-        }
-        if self.is_anything_unsaved() {
-            self.save().await;
         }
     }
 
@@ -110,10 +77,10 @@ impl Follower {
             return;
         }
         match self.shared.view() {
-            Some(View { flows, is_complete, as_of }) => tracing::warn!(
+            Some(View { flows, coverage, as_of }) => tracing::warn!(
                 reason,
                 flows = flows.size(),
-                complete = is_complete,
+                complete = coverage == Coverage::Complete,
                 as_of = %as_of.at,
                 "the storage is unavailable; serving the last-known copy"
             ),
@@ -124,13 +91,22 @@ impl Follower {
     /// Reads everything, or the changes since the last step. Waits if there are none.
     async fn step(&mut self) -> Result<()> {
         let Some(cursor) = self.cursor else { return self.begin().await };
-        let asked = Moment::now();
+        let (asked, acknowledged) = (Moment::now(), self.shared.state().acknowledged());
         let feed = self.shared.repository.changes(Since::After(cursor), PAGE).await?;
         let is_quiet = feed.changes.is_empty();
         for record in feed.changes {
-            self.take(record).await?;
+            let unknown = self.shared.state().take(record);
+            if let Some(id) = unknown {
+                let stored = self.shared.repository.get(id).await?;
+                self.shared.state().put_read(id, stored);
+            }
         }
         self.cursor = Some(feed.next);
+        let overdue = self.shared.state().overdue(feed.next, feed.newest, acknowledged);
+        for (id, number) in overdue {
+            let stored = self.shared.repository.get(id).await?;
+            self.shared.state().settle(id, number, stored);
+        }
         let (fence, moment) = *self.fence.get_or_insert((feed.newest, asked));
         if feed.next >= feed.newest {
             self.fence = None;
@@ -139,7 +115,7 @@ impl Follower {
             self.fence = Some((feed.newest, asked));
             self.publish(moment);
         }
-        if self.selection.could_be_complete() {
+        if self.shared.state().could_be_complete() {
             self.cursor = None;
         } else if is_quiet {
             let changed = timeout(self.shared.settings.look, self.shared.repository.changed(feed.next));
@@ -153,43 +129,18 @@ impl Follower {
     async fn begin(&mut self) -> Result<()> {
         let cursor = self.shared.repository.changes(Since::Now, 0).await?.next;
         let before = self.shared.view();
-        let asked = Moment::now();
+        let (asked, acknowledged) = (Moment::now(), self.shared.state().acknowledged());
         let mut selection = Selection::new(self.shared.settings.bytes);
         let mut everything = self.shared.repository.snapshot();
         while let Some(stored) = everything.next().await {
             let stored = stored?;
             selection.put(before.as_ref().and_then(|before| same(before, &stored)).unwrap_or(stored));
         }
-        let gone = self.selection.flows().keys().chain(before.iter().flat_map(|before| before.flows.keys()));
-        self.unsaved.extend(gone);
-        self.selection = selection;
+        let replaced = self.shared.state().replace(selection, acknowledged, asked);
+        drop(replaced);
         self.cursor = Some(cursor);
         self.fence = None;
         self.publish(asked);
-        Ok(())
-    }
-
-    /// Applies a change to the copy. A change that the copy contains already has no effect.
-    async fn take(&mut self, record: Record<Flow>) -> Result<()> {
-        let id = record.item.id();
-        let known = self.selection.flows().get(&id).map(|stored| stored.version.clone());
-        match known {
-            Some(version) if record.revision < version.revision => {}
-            Some(_) if record.operation == Operation::Delete => self.selection.remove(id),
-            Some(version) if record.operation == Operation::State => {
-                self.selection.put(Stored { item: record.item, version });
-            }
-            Some(Version { created_at, .. }) => {
-                let Record { item, revision, at, author, .. } = record;
-                let version = Version { revision, created_at, updated_at: at, author };
-                self.selection.put(Stored { item, version });
-            }
-            // The feed does not contain the time of creation.
-            None => match self.shared.repository.get(id).await? {
-                Some(stored) => self.selection.put(stored),
-                None => self.selection.remove(id),
-            },
-        }
         Ok(())
     }
 
@@ -198,48 +149,7 @@ impl Follower {
         if mem::replace(&mut self.is_unreachable, false) {
             tracing::info!("the storage is available again; no longer serving the last-known copy");
         }
-        self.unsaved.extend(self.selection.take_touched());
-        let is_complete = self.selection.is_complete();
-        self.shared.publish(View { flows: self.selection.flows().clone(), is_complete, as_of });
-    }
-
-    fn is_anything_unsaved(&self) -> bool {
-        self.shared.view().is_some_and(|view| Some(view.as_of.at) != self.saved)
-    }
-
-    fn is_save_due(&self) -> bool {
-        let settings = &self.shared.settings;
-        let interval = if self.unsaved.is_empty() { settings.save_age } else { settings.save };
-        self.last_save.is_none_or(|last| last.elapsed() >= interval) && self.is_anything_unsaved()
-    }
-
-    async fn save(&mut self) {
-        let (Some(mut file), Some(view)) = (self.file.take(), self.shared.view()) else { return };
-        let as_of = view.as_of.at;
-        let unsaved = mem::take(&mut self.unsaved);
-        let saving = spawn_blocking(move || {
-            let saved = file.save(&view, &unsaved);
-            (file, saved)
-        });
-        let saved = match saving.await {
-            Ok((file, saved)) => {
-                self.file = Some(file);
-                saved
-            }
-            // The file went with the thread, so the supervisor starts the follower again.
-            Err(error) if error.is_panic() => resume_unwind(error.into_panic()),
-            Err(aborted) => Err(io::Error::other(aborted)),
-        };
-        // A failed save counts as well, so that a full disk is not retried constantly. The next save rewrites the
-        // file.
-        self.last_save = Some(Instant::now());
-        match saved {
-            Ok(()) => (self.saved, self.is_save_failing) = (Some(as_of), false),
-            Err(error) if mem::replace(&mut self.is_save_failing, true) => {
-                tracing::debug!(%error, "still cannot save the last-known copy");
-            }
-            Err(error) => tracing::warn!(%error, "cannot save the last-known copy; it exists only in memory"),
-        }
+        self.shared.publish(as_of);
     }
 }
 

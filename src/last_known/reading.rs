@@ -10,7 +10,7 @@ use futures::stream::{self, BoxStream};
 use tokio::task::spawn_blocking;
 
 use super::copy::LastKnown;
-use super::view::{View, now};
+use super::view::{Coverage, View, now};
 use crate::flow::{Flow, FlowId, Head};
 use crate::listing;
 use crate::repository::{
@@ -37,10 +37,17 @@ impl LastKnown {
     /// Lists flows. Fails if the copy may lack some of them.
     async fn list_as<T: Send + 'static>(&self, query: &ListQuery, show: fn(&Stored<Flow>) -> T) -> Result<Page<T>> {
         let (view, query) = (self.view()?, query.clone());
-        if !view.is_complete && query.filter.auto_restart != Some(true) {
-            return Err(unavailable(
-                "the last-known copy is incomplete; only lists with `auto_restart=true` are complete",
-            ));
+        match view.coverage {
+            Coverage::Complete => {}
+            Coverage::Limited if query.filter.auto_restart == Some(true) => {}
+            Coverage::Limited => {
+                return Err(unavailable(
+                    "the last-known copy is incomplete; only lists with `auto_restart=true` are complete",
+                ));
+            }
+            Coverage::Changes => {
+                return Err(unavailable("the last-known copy contains only flows that this instance has changed"));
+            }
         }
         // Containment reads every document, which takes too long for a thread of the runtime.
         let listing = spawn_blocking(move || Ok(listing::list(view.flows.values(), &query)?.map(show)));

@@ -61,8 +61,8 @@ impl Selection {
         mem::take(&mut self.touched)
     }
 
-    /// Adds or replaces a flow.
-    pub(super) fn put(&mut self, stored: Stored<Flow>) {
+    /// Adds or replaces a flow. Returns the flows that no longer fit.
+    pub(super) fn put(&mut self, stored: Stored<Flow>) -> Vec<FlowId> {
         let (id, size) = (stored.item.id(), size_of(&stored));
         self.remove(id);
         if stored.item.head().auto_restart {
@@ -70,13 +70,23 @@ impl Selection {
         } else if size > self.available() {
             // A flow that can never fit evicts no others.
             self.left_out.insert(id, size);
-            return;
+            return Vec::new();
         } else {
             self.yielding += size;
             self.order.insert((stored.version.updated_at, id));
         }
         self.flows.insert_mut(id, stored);
-        self.evict();
+        self.evict()
+    }
+
+    /// Adds or replaces a flow as it is in another selection, which may have left it out.
+    pub(super) fn carry(&mut self, id: FlowId, from: &Self) {
+        if let Some(stored) = from.flows.get(&id) {
+            self.put(stored.clone());
+        } else if let Some(size) = from.left_out.get(&id) {
+            self.remove(id);
+            self.left_out.insert(id, *size);
+        }
     }
 
     /// Removes a deleted flow.
@@ -85,14 +95,17 @@ impl Selection {
         self.take(id);
     }
 
-    fn evict(&mut self) {
+    fn evict(&mut self) -> Vec<FlowId> {
+        let mut evicted = Vec::new();
         while self.yielding > self.available()
             && let Some(&(_, id)) = self.order.first()
         {
             if let Some(size) = self.take(id) {
                 self.left_out.insert(id, size);
             }
+            evicted.push(id);
         }
+        evicted
     }
 
     fn take(&mut self, id: FlowId) -> Option<u64> {

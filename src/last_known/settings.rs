@@ -15,7 +15,8 @@ pub struct Settings {
     pub directory: Option<PathBuf>,
     /// How often the copy reads the feed of a storage that does not notify it of changes.
     pub look: Duration,
-    /// The shortest time between two saves of changed flows.
+    /// The shortest time between two saves of changed flows. A change is in the file after this time and the duration of
+    /// two saves. After a failed save, [`save_age`](Self::save_age) applies.
     pub save: Duration,
     /// The shortest time between two saves if no flow has changed. The flows can look this much older than they are to the
     /// next process.
@@ -28,7 +29,7 @@ impl Default for Settings {
             bytes: 64 * 1024 * 1024,
             directory: None,
             look: Duration::from_secs(2),
-            save: Duration::from_secs(5),
+            save: Duration::from_millis(250),
             save_age: Duration::from_secs(30),
         }
     }

@@ -1,4 +1,4 @@
-//! The state that readers see: the flows at one point in time.
+//! What readers see: the flows at one point in time, and the changes that this instance has acknowledged since then.
 
 use std::time::{Duration, Instant};
 
@@ -6,13 +6,23 @@ use chrono::{DateTime, Utc};
 
 use super::selection::Flows;
 
-/// The selected flows of the database at one point in time.
+/// The selected flows of the database at one point in time, with later changes of this instance.
 #[derive(Debug, Clone)]
 pub(super) struct View {
     pub(super) flows: Flows,
-    /// Whether these are all flows. Flows with `auto_restart` are never missing.
-    pub(super) is_complete: bool,
+    pub(super) coverage: Coverage,
     pub(super) as_of: Moment,
+}
+
+/// Which flows of the database a view contains.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Coverage {
+    /// All flows.
+    Complete,
+    /// All flows with `auto_restart`, and others as far as they fit.
+    Limited,
+    /// Only flows that this instance has changed, because the database was not read yet.
+    Changes,
 }
 
 /// A point in time by two clocks.

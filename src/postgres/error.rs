@@ -20,6 +20,9 @@ pub(super) enum Error {
     /// reconnecting.
     #[error("the reader has closed the stream")]
     ReaderLeft,
+    /// A batch has waited briefly for the row of one of its flows. Each save can run alone.
+    #[error("another transaction has locked a flow of the batch")]
+    LockedInBatch,
     /// The caller's list of changes, which is read during the write.
     #[error("cannot read the changes: {0}")]
     Unreadable(#[source] io::Error),
@@ -47,6 +50,11 @@ impl Error {
             Self::Sqlx(sqlx::Error::Io(_) | sqlx::Error::Protocol(_)) => true,
             _ => self.code().is_some_and(|code| code.starts_with("57P") || code.starts_with("08")),
         }
+    }
+
+    /// Another session held a lock for longer than the lock timeout.
+    pub(super) fn is_lock_timeout(&self) -> bool {
+        self.code().as_deref() == Some("55P03")
     }
 
     /// The user lacks a privilege.
@@ -101,6 +109,7 @@ impl From<Error> for RepositoryError {
         match error {
             Error::Repository(error) => error,
             Error::ReaderLeft => unavailable(error.to_string()),
+            Error::LockedInBatch => Self::Busy(error.to_string()),
             Error::Unreadable(_) => Self::Failed(error.into()),
             Error::Sqlx(sqlx::Error::Database(error)) => from_database(error),
             Error::Sqlx(sqlx::Error::Io(error)) => unanswered(format!("the connection was lost: {error}")),

@@ -11,6 +11,7 @@ mod group_commit_postgres;
 mod http;
 mod json_looking;
 mod last_known;
+mod locks_postgres;
 mod measurements_postgres;
 mod migrations_command;
 mod monitoring;

@@ -106,11 +106,11 @@ impl Pool {
     }
 }
 
-/// Counts a caller that waits for a connection, until the caller has one or stops waiting.
-struct WaitingCaller<'a>(&'a AtomicU32);
+/// Counts a caller that waits for a connection or for its turn to write, until the caller stops waiting.
+pub(super) struct WaitingCaller<'a>(&'a AtomicU32);
 
 impl<'a> WaitingCaller<'a> {
-    fn count_in(count: &'a AtomicU32) -> Self {
+    pub(super) fn count_in(count: &'a AtomicU32) -> Self {
         count.fetch_add(1, Ordering::Relaxed);
         Self(count)
     }

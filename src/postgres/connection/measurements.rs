@@ -15,6 +15,7 @@ impl Pool {
         let idle = u32::try_from(self.sqlx.num_idle() + self.idle.len()).unwrap_or(MAX_CONNECTIONS);
         let in_use = self.sqlx.size().saturating_sub(idle);
         let waiting = f64::from(self.waiting.load(Ordering::Relaxed));
+        let waiting_writes = f64::from(self.waiting_writes.load(Ordering::Relaxed));
         let is_open = u8::from(self.breaker.reason().is_some());
         vec![
             connections("in_use", f64::from(in_use)),
@@ -24,7 +25,16 @@ impl Pool {
                 "Maximum number of connections.",
                 f64::from(MAX_CONNECTIONS),
             ),
-            Measurement::gauge("postgres_pool_waiting", "Calls that wait for a connection.", waiting),
+            Measurement::gauge(
+                "postgres_pool_waiting",
+                "Calls that wait for a connection, and writes that wait for their turn.",
+                waiting,
+            ),
+            Measurement::gauge(
+                "postgres_writes_waiting",
+                "Writes that wait for their turn, because the connections that may write are in use.",
+                waiting_writes,
+            ),
             Measurement::gauge(
                 "postgres_breaker_open",
                 "Whether the circuit breaker is open, so that calls fail immediately.",

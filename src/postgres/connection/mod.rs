@@ -19,10 +19,13 @@ mod stream;
 mod target;
 mod tls;
 mod url;
+mod writes;
 
 pub use self::url::DatabaseUrl;
 
-pub(super) use pool::{ACQUIRE_TIMEOUT, MAX_CONNECTIONS, Pool};
+#[cfg(feature = "testkit")]
+pub(super) use pool::MAX_CONNECTIONS;
+pub(super) use pool::{ACQUIRE_TIMEOUT, Pool};
 pub(super) use recovery::probe_during_outages;
 pub(super) use selection_error::{SelectionError, is_outage};
 pub(super) use servers::{SelectedServer, Servers};

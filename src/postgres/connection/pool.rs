@@ -18,6 +18,12 @@ use super::servers::Servers;
 
 /// Number of connections that one instance may hold for all purposes together.
 pub(crate) const MAX_CONNECTIONS: u32 = 5;
+/// Number of connections that writes may hold together. A write may wait for a lock of another session, for as long as
+/// the lock timeout allows. With this limit, one connection listens for notifications, and one always serves reads.
+pub(crate) const MAX_WRITES: u32 = 3;
+/// Number of connections for writes that may wait for a locked row. So one of the connections for writes remains for the
+/// group commit, which skips locked rows, and for writes that abort at the first locked row.
+const MAX_PATIENT_WRITES: u32 = MAX_WRITES - 1;
 /// Time limit for a free connection. Opening one may take the `connect_timeout` of the URL.
 pub(crate) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long [`Pool::close`] waits for running calls.
@@ -25,18 +31,24 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A pool of connections with a circuit breaker.
 ///
-/// The behaviour is in three more files: `acquire.rs` checks connections out, `outage.rs` detects outages, and `run.rs`
-/// runs statements.
+/// The behaviour is in four more files: `acquire.rs` checks connections out, `outage.rs` detects outages, `run.rs` runs
+/// statements, and `writes.rs` limits the connections of writes.
 #[derive(Debug)]
 pub(crate) struct Pool {
     pub(super) sqlx: PgPool,
     pub(super) idle: Arc<IdleConnections>,
     /// One permit per connection. The holder of a permit finds a connection in `idle`, or `sqlx` can open one.
     pub(super) permits: Arc<Semaphore>,
+    /// The limits of writes. A write acquires its permit before the one for its connection: a write that waits for its
+    /// turn holds no connection.
+    pub(super) writes: Semaphore,
+    pub(super) patient_writes: Semaphore,
     pub(crate) servers: Servers,
     pub(crate) breaker: Arc<Breaker>,
-    /// Number of callers that wait for a connection.
+    /// Number of callers that wait for a connection, or for their turn to write.
     pub(super) waiting: AtomicU32,
+    /// Number of callers that wait for their turn to write.
+    pub(super) waiting_writes: AtomicU32,
     last_answer_at: Mutex<Instant>,
 }
 
@@ -56,9 +68,12 @@ impl Pool {
             sqlx,
             idle: Arc::default(),
             permits: Arc::new(Semaphore::new(MAX_CONNECTIONS as usize)),
+            writes: Semaphore::new(MAX_WRITES as usize),
+            patient_writes: Semaphore::new(MAX_PATIENT_WRITES as usize),
             servers,
             breaker,
             waiting: 0.into(),
+            waiting_writes: 0.into(),
             last_answer_at: Instant::now().into(),
         }
     }
@@ -98,6 +113,8 @@ impl Pool {
     /// Waits for running calls and closes all connections. Does not wait for a server that never answers.
     pub(crate) async fn close(&self) {
         self.permits.close();
+        self.writes.close();
+        self.patient_writes.close();
         self.idle.close();
         let _ = timeout(CLOSE_TIMEOUT, self.sqlx.close()).await;
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures::FutureExt;
 use sqlx::{Connection, PgConnection};
 
-use super::batch::{Batch, BatchRead, append_restored};
+use super::batch::{BATCH_FLOWS, Batch, BatchRead, append_restored};
 use super::violations::find_violations;
 use super::{adopt, inherit, write};
 use crate::postgres::connection::Pool;
@@ -37,8 +37,7 @@ pub(crate) async fn apply(
     check_ids(&*changes)?;
     let call = Arc::new(ApplyCall { changes, stamp });
     for attempts in 0..MAX_ATTEMPTS {
-        let call = Arc::clone(&call);
-        match pool.run(move |connection| attempt(connection, Arc::clone(&call)).boxed()).await {
+        match run_attempt(pool, &call).await {
             Ok(Attempt::Done(applied)) => return Ok(applied),
             Ok(Attempt::Violated(violations)) => return Err(RepositoryError::Conflict(violations)),
             Ok(Attempt::Raced) => {}
@@ -53,20 +52,58 @@ pub(crate) async fn apply(
     Err(RepositoryError::Busy("other writers changed the same flows during every attempt".to_owned()))
 }
 
-async fn attempt(connection: &mut PgConnection, call: Arc<ApplyCall>) -> Result<Attempt> {
+/// Runs an attempt when it gets its turn to write. While many writes wait for locked rows, a short list is first tried
+/// without waiting for one, so that changes to other flows continue.
+async fn run_attempt(pool: &Arc<Pool>, call: &Arc<ApplyCall>) -> Result<Attempt> {
+    let run = async |patience| {
+        let call = Arc::clone(call);
+        pool.run(move |connection| attempt(connection, Arc::clone(&call), patience).boxed()).await
+    };
+    if call.changes.len() <= BATCH_FLOWS {
+        let permit = pool.write_permit().await?;
+        let patience = if permit.is_patient() { Patience::Patient } else { Patience::Impatient };
+        match run(patience).await {
+            Err(error) if patience == Patience::Impatient && error.is_lock_timeout() => {}
+            result => return result,
+        }
+    }
+    let _permit = pool.patient_write().await?;
+    run(Patience::Patient).await
+}
+
+/// How long an attempt waits for locks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Patience {
+    /// For the lock timeout of the session.
+    Patient,
+    /// Only for a moment.
+    Impatient,
+}
+
+async fn attempt(connection: &mut PgConnection, call: Arc<ApplyCall>, patience: Patience) -> Result<Attempt> {
     // One statement needs no transaction block. A flow with its history takes several statements.
-    if call.changes.len() == 1
+    if patience == Patience::Patient
+        && call.changes.len() == 1
         && !matches!(BatchRead::start(&call.changes, 0).finish().await?[..], [Change::Inherit(_)])
     {
         return make_changes(connection, &call).await;
     }
     let mut transaction = connection.begin().await?;
+    if patience == Patience::Impatient {
+        set_impatient(&mut transaction).await?;
+    }
     let attempt = make_changes(&mut transaction, &call).await?;
     match attempt {
         Attempt::Done(_) => transaction.commit().await?,
         Attempt::Violated(_) | Attempt::Raced => transaction.rollback().await?,
     }
     Ok(attempt)
+}
+
+/// Shortens the lock timeout of a transaction.
+async fn set_impatient(connection: &mut PgConnection) -> Result<()> {
+    sqlx::query!("SELECT set_config('lock_timeout', '10ms', TRUE)").fetch_one(connection).await?;
+    Ok(())
 }
 
 /// Tries every change under its precondition, batch by batch. Finds all violations, not only the first.

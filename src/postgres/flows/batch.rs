@@ -10,7 +10,7 @@ use crate::postgres::error::{Error, Result};
 use crate::repository::{Change, ChangeList, Stamp};
 
 /// Limits of one batch, so that a large import needs little memory on either side.
-const BATCH_FLOWS: usize = 1_000;
+pub(super) const BATCH_FLOWS: usize = 1_000;
 pub(super) const BATCH_BYTES: usize = 16 * 1024 * 1024;
 
 /// The changes that one statement carries.

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -13,7 +14,7 @@ use uuid::Uuid;
 
 use super::outcomes::{Expected, Outcomes, WrittenRow, record_outcomes};
 use crate::flow::Flow;
-use crate::postgres::error::Result;
+use crate::postgres::error::{Error, Result};
 use crate::postgres::time::Time;
 use crate::repository::{Outcome, Precondition, Stamp};
 
@@ -31,6 +32,9 @@ impl Save {
     }
 }
 
+/// How long a batch waits for a row, as in the statement of `insert`.
+const ROW_LOCK_TIMEOUT: Duration = Duration::from_millis(100);
+
 /// Saves the flows that can be saved at once, each of them another flow. Records the outcome of each save, also if a
 /// later statement fails.
 ///
@@ -44,8 +48,17 @@ pub(super) async fn save(connection: &mut PgConnection, saves: &[Save], recorder
     };
     let remaining = record(Outcomes::new());
     let remaining = record(update(connection, remaining).await?);
-    record(insert(connection, remaining).await?);
-    Ok(())
+    let started_at = Instant::now();
+    match insert(connection, remaining).await {
+        // Not if the statement has waited for a lock on the table, for as long as the session allows.
+        Err(error) if error.is_lock_timeout() && started_at.elapsed() < 10 * ROW_LOCK_TIMEOUT => {
+            Err(Error::LockedInBatch)
+        }
+        outcomes => {
+            record(outcomes?);
+            Ok(())
+        }
+    }
 }
 
 async fn update(connection: &mut PgConnection, mut saves: Vec<&Save>) -> Result<Outcomes> {
@@ -107,11 +120,14 @@ async fn insert(connection: &mut PgConnection, mut saves: Vec<&Save>) -> Result<
         return Ok(outcomes);
     }
     let Columns { ids, names, documents, times, stamps } = Columns::of(&saves);
+    // `ON CONFLICT` waits for a transaction that has inserted, changed or deleted the same row, so the statement has a
+    // short lock timeout. Then the saves run alone.
     let rows = sqlx::query_as!(
         WrittenRow,
         r#"
         WITH stamp AS MATERIALIZED (
-            SELECT set_config('strom.author', $6, TRUE), set_config('strom.stamps', $5, TRUE)
+            SELECT set_config('strom.author', $6, TRUE), set_config('strom.stamps', $5, TRUE),
+                set_config('lock_timeout', '100ms', TRUE)
         )
         INSERT INTO flows (id, name, data, created_at, updated_at)
         SELECT change.id, change.name, change.data, change.at, change.at

@@ -5,7 +5,8 @@
 //!
 //! No save waits for a lock on another flow. The batch skips flows that are locked or whose precondition does not hold.
 //! Each of these saves then runs as a statement of its own, which finds the reason. A slow statement does not delay the
-//! next batch for long.
+//! next batch for long. Statements that wait for locked rows leave a connection for the next batch
+//! (connection/writes.rs).
 
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,8 +20,8 @@ use super::apply::apply;
 use super::batch_upsert::{self, Save};
 use super::outcomes::Outcomes;
 use super::save_queue::{QueuedSave, SaveQueue};
-use crate::postgres::connection::{ACQUIRE_TIMEOUT, MAX_CONNECTIONS, Pool};
-use crate::postgres::error::unavailable;
+use crate::postgres::connection::{ACQUIRE_TIMEOUT, Pool};
+use crate::postgres::error::{Error, unavailable};
 use crate::postgres::history::Notifications;
 use crate::repository::{Applied, Change, RepositoryError, Result};
 
@@ -53,9 +54,7 @@ impl GroupCommit {
         let error = tokio::select! {
             result = &mut receiver => return result.unwrap_or_else(|_| Err(aborted())),
             reason = self.pool.breaker.until_open() => unavailable(reason),
-            () = sleep(ACQUIRE_TIMEOUT) => {
-                RepositoryError::Busy(format!("all {MAX_CONNECTIONS} connections are in use"))
-            }
+            () = sleep(ACQUIRE_TIMEOUT) => self.pool.busy_writes(),
         };
         if self.queue().withdraw(ticket) {
             return Err(error);
@@ -102,13 +101,17 @@ impl GroupCommit {
         let saves: Arc<[Save]> = batch.iter().map(|queued| queued.save.clone()).collect();
         let outcomes = Arc::<Mutex<Outcomes>>::default();
         let recorder = Arc::clone(&outcomes);
-        let saving = self.pool.run(move |connection| {
+        let saving = self.pool.run_write(move |connection| {
             let (saves, recorder) = (Arc::clone(&saves), Arc::clone(&recorder));
             async move { batch_upsert::save(connection, &saves, &recorder).await }.boxed()
         });
-        let error = saving.await.err().map(RepositoryError::from);
+        let (failed, error) = match saving.await {
+            Ok(()) => (false, None),
+            Err(Error::LockedInBatch) => (true, None),
+            Err(error) => (true, Some(RepositoryError::from(error))),
+        };
         let mut outcomes = mem::take(&mut *outcomes.lock().unwrap_or_else(PoisonError::into_inner));
-        if error.is_some() && self.pool.servers.is_behind_pooler() {
+        if failed && self.pool.servers.is_behind_pooler() {
             // Behind a pooler the whole call is one transaction, so nothing was saved.
             outcomes.clear();
         }

@@ -20,6 +20,8 @@ pub(crate) async fn build_trigram_index(pool: Arc<Pool>) {
 }
 
 async fn try_to_build(pool: &Pool) -> std::result::Result<(), Error> {
+    // The build waits for older transactions of other sessions.
+    let _permit = pool.patient_write().await?;
     let mut connection = pool.acquire().await?;
     // The build changes the settings of the session.
     connection.close_on_drop();

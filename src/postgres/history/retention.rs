@@ -93,7 +93,10 @@ pub(crate) async fn delete_expired(
     let (mut after, mut deleted) = (None, 0);
     loop {
         let started_at = Instant::now();
+        // The statement may wait for records that another session has locked.
+        let permit = pool.patient_write().await?;
         let step = pool.read(move |connection| step(connection, after, cutoff, revisions).boxed()).await?;
+        drop(permit);
         deleted += step.gone;
         // A statement that reached its limit may have left expired records of the same flows.
         if step.gone < DELETED_RECORDS {

@@ -13,6 +13,7 @@ use strom_store::repository::{
     RepositoryError, Result, Revision, Since, Stamp, Status, Stored,
 };
 use strom_store::{Flow, FlowId, Head};
+use tokio::sync::watch;
 
 /// A decorator that forwards calls to a repository unless it is cut.
 #[derive(Debug)]
@@ -20,6 +21,8 @@ pub struct Cable {
     repository: Arc<dyn FlowRepository>,
     is_cut: AtomicBool,
     forgets_cursors: AtomicBool,
+    holds_feed: watch::Sender<bool>,
+    loses_answers: AtomicBool,
     has_concurrent_writer: AtomicBool,
     renamed: AtomicUsize,
     rejected: AtomicUsize,
@@ -33,6 +36,8 @@ impl Cable {
             repository,
             is_cut: AtomicBool::new(false),
             forgets_cursors: AtomicBool::new(false),
+            holds_feed: watch::Sender::new(false),
+            loses_answers: AtomicBool::new(false),
             has_concurrent_writer: AtomicBool::new(false),
             renamed: AtomicUsize::new(0),
             rejected: AtomicUsize::new(0),
@@ -52,11 +57,27 @@ impl Cable {
 
     pub fn restore(&self) {
         self.is_cut.store(false, Ordering::SeqCst);
+        self.loses_answers.store(false, Ordering::SeqCst);
+    }
+
+    /// From now on, changes are made, but their outcome is lost on the way back.
+    pub fn lose_answers(&self) {
+        self.loses_answers.store(true, Ordering::SeqCst);
     }
 
     /// Makes every cursor unknown from now on: reads after a cursor return `Gone`.
     pub fn forget(&self) {
         self.forgets_cursors.store(true, Ordering::SeqCst);
+    }
+
+    /// Makes reads of the feed wait until [`release_feed`](Self::release_feed). A read that has started returns first.
+    pub fn hold_feed(&self) {
+        self.holds_feed.send_replace(true);
+    }
+
+    /// Ends [`hold_feed`](Self::hold_feed).
+    pub fn release_feed(&self) {
+        self.holds_feed.send_replace(false);
     }
 
     /// From now on, a concurrent writer renames the first flow of each call right before the call.
@@ -83,6 +104,8 @@ impl Cable {
     }
 
     async fn read_feed(&self, since: Since, limit: u32) -> Result<Feed<Flow>> {
+        // Never fails: `self` owns the sender.
+        let _ = self.holds_feed.subscribe().wait_for(|is_held| !is_held).await;
         let feed = self.target()?.changes(since, limit).await?;
         self.check_cursor(since)?;
         Ok(feed)
@@ -127,7 +150,12 @@ impl FlowRepository for Cable {
             let flow = Flow::parse(&json!({ "id": changes.target(0).0, "name": name }).to_string()).unwrap();
             repository.apply_all(vec![Change::Put(flow, Precondition::Any)], stamp.clone()).await?;
         }
-        repository.apply(changes, stamp).await
+        let applied = repository.apply(changes, stamp).await?;
+        if self.loses_answers.load(Ordering::SeqCst) {
+            let (reason, retry_after) = ("the answer was lost".to_owned(), Duration::from_secs(2));
+            return Err(RepositoryError::Unavailable { reason, retry_after, outcome_unknown: true });
+        }
+        Ok(applied)
     }
 
     fn snapshot(&self) -> BoxStream<'static, Result<Stored<Flow>>> {

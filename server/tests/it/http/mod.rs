@@ -1,6 +1,7 @@
 //! Tests of the HTTP routes on each backend. Most compare whole responses.
 
 mod access;
+mod acknowledged;
 mod bodies;
 mod changes;
 pub(crate) mod client;

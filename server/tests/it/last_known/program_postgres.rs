@@ -1,5 +1,7 @@
 //! The server program while its database is unreachable: it starts, serves reads from the copy, rejects writes, and recovers.
 
+use std::path::Path;
+
 use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
 use reqwest::{Client, Response, StatusCode};
 use rustix::process::Signal;
@@ -140,4 +142,61 @@ async fn a_server_without_a_copy_starts_and_returns_503() {
         get(&server, "/api/flows").await.status() == StatusCode::OK
     })
     .await;
+}
+
+/// The outage begins immediately after each response. Then the server is killed, and starts during the outage.
+#[tokio::test(flavor = "multi_thread")]
+async fn acknowledged_changes_survive_an_outage_and_a_kill() {
+    let database = Database::migrated().await;
+    let environment =
+        Environment { proxy: Proxy::before(&database.url()).await, directory: tempfile::tempdir().unwrap() };
+    let mut server = environment.start();
+    let path = |number: u32| format!("/api/flows/{}", id(number));
+    for round in 1..=5 {
+        let flow = json!({ "id": id(round).to_string(), "name": "on air" });
+        assert_eq!(post(&server, &flow).await.status(), StatusCode::CREATED, "round {round}");
+        let edited = json!({ "id": id(1).to_string(), "name": format!("edit {round}") });
+        let saved = Client::new().put(server.url(&path(1))).header(CONTENT_TYPE, "application/json");
+        let saved = saved.body(edited.to_string()).send().await.unwrap();
+        assert_eq!(saved.status(), StatusCode::OK, "round {round}");
+        let etag = saved.headers()["etag"].clone();
+        if round == 3 {
+            let deleted = Client::new().delete(server.url(&path(2))).send().await.unwrap();
+            assert_eq!(deleted.status(), StatusCode::NO_CONTENT);
+        }
+        environment.proxy.cut();
+        let answer = get(&server, &path(1)).await;
+        assert_eq!((answer.status(), &answer.headers()["etag"]), (StatusCode::OK, &etag), "round {round}");
+        assert_eq!(answer.json::<Value>().await.unwrap(), json!({ "flow": edited }));
+        if round > 1 {
+            assert_eq!(get(&server, &path(2)).await.status() == StatusCode::OK, round < 3, "round {round}");
+            assert_eq!(get(&server, &path(round)).await.status(), StatusCode::OK, "round {round}");
+        }
+        if round < 5 {
+            environment.proxy.restore();
+            eventually("the server reads from the database again", async || {
+                reported_age(&get(&server, &path(1)).await).is_none()
+            })
+            .await;
+        }
+    }
+    eventually("the last edit is saved", async || is_saved(environment.directory.path(), "edit 5")).await;
+    server.signal(Signal::KILL);
+    server.wait();
+    let server = environment.start();
+    let answer = get(&server, &path(1)).await;
+    assert!(reported_age(&answer).is_some());
+    assert_eq!(answer.json::<Value>().await.unwrap()["flow"]["name"], "edit 5");
+    assert_ne!(get(&server, &path(2)).await.status(), StatusCode::OK, "the flow was deleted");
+    assert_eq!(json_of(&server, "/api/flows").await["flows"].as_array().unwrap().len(), 4);
+}
+
+/// Returns whether the file of the copy contains this text.
+fn is_saved(directory: &Path, text: &str) -> bool {
+    let mut paths = directory.read_dir().unwrap().map(|entry| entry.unwrap().path());
+    paths.any(|path| path.extension().is_some_and(|ending| ending == "jsonl") && contains(&path, text))
+}
+
+fn contains(path: &Path, text: &str) -> bool {
+    std::fs::read_to_string(path).is_ok_and(|content| content.contains(text))
 }
