@@ -3,8 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use sqlx::error::DatabaseError;
-
+use super::sqlstate;
 use crate::repository::RepositoryError;
 
 pub(super) type Result<T> = std::result::Result<T, Error>;
@@ -95,13 +94,23 @@ pub(super) fn of_read(error: Error) -> RepositoryError {
     }
 }
 
+/// The error of a write. If the server has rejected a statement, nothing was written.
+pub(super) fn of_write(error: Error) -> RepositoryError {
+    match error {
+        Error::Sqlx(sqlx::Error::Database(error)) if sqlstate::is_rejected(&*error) => {
+            RepositoryError::Rejected(error.into())
+        }
+        other => other.into(),
+    }
+}
+
 impl From<Error> for RepositoryError {
     fn from(error: Error) -> Self {
         match error {
             Error::Repository(error) => error,
             Error::ReaderLeft => unavailable(error.to_string()),
             Error::Unreadable(_) => Self::Failed(error.into()),
-            Error::Sqlx(sqlx::Error::Database(error)) => from_database(error),
+            Error::Sqlx(sqlx::Error::Database(error)) => sqlstate::from_database(error),
             Error::Sqlx(sqlx::Error::Io(error)) => unanswered(format!("the connection was lost: {error}")),
             // An incomplete answer: the connection was cut in the middle of it.
             Error::Sqlx(sqlx::Error::Protocol(error)) => unanswered(format!("the connection was lost: {error}")),
@@ -114,18 +123,5 @@ impl From<Error> for RepositoryError {
             }
             Error::Sqlx(other) => Self::Failed(other.into()),
         }
-    }
-}
-
-/// Maps error codes. Source: <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
-fn from_database(error: Box<dyn DatabaseError>) -> RepositoryError {
-    let code = error.code().unwrap_or_default();
-    let message = error.message();
-    match (&code[..code.len().min(2)], code.as_ref()) {
-        (_, "25006" | "42501") => RepositoryError::ReadOnly(message.to_owned()),
-        (_, "55P03" | "57014" | "53300" | "40001" | "40P01") => RepositoryError::Busy(message.to_owned()),
-        // Connection lost, out of disk or memory, shutting down or starting, no access.
-        ("08" | "53" | "57" | "58" | "28" | "3D", _) => unanswered(message),
-        _ => RepositoryError::Failed(error.into()),
     }
 }
