@@ -78,7 +78,8 @@ mod tests {
 
     #[test]
     fn outcome_is_known_after_every_rollback() {
-        for code in ["53000", "53100", "53200", "53400", "57000", "58000", "58030", "58P01", "28P01", "3D000", "57P03"] {
+        for code in ["53000", "53100", "53200", "53400", "57000", "58000", "58030", "58P01", "28P01", "3D000", "57P03"]
+        {
             assert_eq!(meaning(code, Error), Meaning::NotWritten, "{code}");
         }
         for code in ["55P03", "55006", "57014", "53300", "40000", "40001", "40002", "40P01"] {

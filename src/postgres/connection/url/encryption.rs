@@ -48,11 +48,15 @@ impl Encryption {
             return Err("`sslrootcert=system` requires `sslmode=verify-full`".into());
         }
         if root.is_some() && !is_checked && parameters.get("sslrootcert").is_some_and(|given| !given.is_variable) {
-            return Err("`sslrootcert` requires `sslmode=verify-full` or `sslmode=verify-ca`: no other mode checks the \
+            return Err(
+                "`sslrootcert` requires `sslmode=verify-full` or `sslmode=verify-ca`: no other mode checks the \
                         certificate of the server"
-                .into());
+                    .into(),
+            );
         }
-        if cert.is_some() && matches!(mode, PgSslMode::Disable) && parameters.get("sslcert").is_some_and(|c| !c.is_variable)
+        if cert.is_some()
+            && matches!(mode, PgSslMode::Disable)
+            && parameters.get("sslcert").is_some_and(|c| !c.is_variable)
         {
             return Err("`sslcert` has no effect with `sslmode=disable`".into());
         }

@@ -35,9 +35,13 @@ pub(super) fn addresses(
         let address = text.parse::<IpAddr>().map_err(|_| format!("{label} is not an IP address"));
         address.map(|address| address.to_string())
     })?;
-    let ports = list(parameters, "port", |text, label| {
-        if text.is_empty() { Ok(DEFAULT_PORT) } else { port_number(text, label) }
-    })?;
+    let ports = list(
+        parameters,
+        "port",
+        |text, label| {
+            if text.is_empty() { Ok(DEFAULT_PORT) } else { port_number(text, label) }
+        },
+    )?;
     let is_default_port = parameters.get("port").is_some_and(|given| given.is_variable);
     if authority.len() > 1 && !names.is_empty() {
         return Err("the URL contains hosts in two places".to_owned());

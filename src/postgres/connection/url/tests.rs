@@ -106,13 +106,46 @@ fn pgbouncer_and_connect_timeout_are_parsed_here() {
 #[test]
 fn every_other_parameter_is_an_error_that_names_it_without_its_value() {
     for name in [
-        "sslpassword", "sslmod", "SSLMODE", "ssl_mode", "passfile", "service", "servicefile", "sslcrl", "sslcrldir",
-        "require_auth", "requirepeer", "requiressl", "tcp_user_timeout", "keepalives_idle", "krbsrvname", "schema",
-        "search_path", "replication", "sslnegotiation", "channel_binding", "gssencmode", "ssl", "sslmode", "sslsni",
-        "sslcert", "sslkey", "sslrootcert", "target_session_attrs", "connect_timeout", "pgbouncer", "port", "hostaddr",
-        "statement-cache-capacity", "ssl_max_protocol_version", "client_encoding", "options[x", "load_balance_hosts",
+        "sslpassword",
+        "sslmod",
+        "SSLMODE",
+        "ssl_mode",
+        "passfile",
+        "service",
+        "servicefile",
+        "sslcrl",
+        "sslcrldir",
+        "require_auth",
+        "requirepeer",
+        "requiressl",
+        "tcp_user_timeout",
+        "keepalives_idle",
+        "krbsrvname",
+        "schema",
+        "search_path",
+        "replication",
+        "sslnegotiation",
+        "channel_binding",
+        "gssencmode",
+        "ssl",
+        "sslmode",
+        "sslsni",
+        "sslcert",
+        "sslkey",
+        "sslrootcert",
+        "target_session_attrs",
+        "connect_timeout",
+        "pgbouncer",
+        "port",
+        "hostaddr",
+        "statement-cache-capacity",
+        "ssl_max_protocol_version",
+        "client_encoding",
+        "options[x",
+        "load_balance_hosts",
     ] {
-        let error = DatabaseUrl::parse(&format!("postgresql://u:hidden@h/d?{name}=s3cret")).expect_err(name).to_string();
+        let error =
+            DatabaseUrl::parse(&format!("postgresql://u:hidden@h/d?{name}=s3cret")).expect_err(name).to_string();
         assert!(error.contains(name), "{name}: {error}");
         assert!(!error.contains("s3cret") && !error.contains("hidden"), "{name}: {error}");
     }
@@ -155,7 +188,8 @@ fn sslmode_and_ssl_decide_about_encryption() {
     ] {
         assert_eq!(mode(query, &[]).as_deref(), Ok(expected), "{query}");
     }
-    for query in ["ssl=false", "ssl=1", "ssl=true&sslmode=disable", "sslmode=", "sslrootcert=system&sslmode=require", root]
+    for query in
+        ["ssl=false", "ssl=1", "ssl=true&sslmode=disable", "sslmode=", "sslrootcert=system&sslmode=require", root]
     {
         assert!(mode(query, &[]).unwrap_err().contains("ssl"), "{query}");
     }
