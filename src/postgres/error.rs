@@ -3,7 +3,9 @@
 use std::io;
 use std::time::Duration;
 
-use super::sqlstate;
+use sqlx::error::DatabaseError;
+
+use super::sqlstate::{Meaning, meaning_of};
 use crate::repository::RepositoryError;
 
 pub(super) type Result<T> = std::result::Result<T, Error>;
@@ -97,7 +99,7 @@ pub(super) fn of_read(error: Error) -> RepositoryError {
 /// The error of a write. If the server has rejected a statement, nothing was written.
 pub(super) fn of_write(error: Error) -> RepositoryError {
     match error {
-        Error::Sqlx(sqlx::Error::Database(error)) if sqlstate::is_rejected(&*error) => {
+        Error::Sqlx(sqlx::Error::Database(error)) if meaning_of(&*error) == Meaning::Failed => {
             RepositoryError::Rejected(error.into())
         }
         other => other.into(),
@@ -110,7 +112,7 @@ impl From<Error> for RepositoryError {
             Error::Repository(error) => error,
             Error::ReaderLeft => unavailable(error.to_string()),
             Error::Unreadable(_) => Self::Failed(error.into()),
-            Error::Sqlx(sqlx::Error::Database(error)) => sqlstate::from_database(error),
+            Error::Sqlx(sqlx::Error::Database(error)) => from_database(error),
             Error::Sqlx(sqlx::Error::Io(error)) => unanswered(format!("the connection was lost: {error}")),
             // An incomplete answer: the connection was cut in the middle of it.
             Error::Sqlx(sqlx::Error::Protocol(error)) => unanswered(format!("the connection was lost: {error}")),
@@ -123,5 +125,16 @@ impl From<Error> for RepositoryError {
             }
             Error::Sqlx(other) => Self::Failed(other.into()),
         }
+    }
+}
+
+fn from_database(error: Box<dyn DatabaseError>) -> RepositoryError {
+    let message = error.message();
+    match meaning_of(&*error) {
+        Meaning::ReadOnly => RepositoryError::ReadOnly(message.to_owned()),
+        Meaning::Busy => RepositoryError::Busy(message.to_owned()),
+        Meaning::NotWritten => unavailable(message),
+        Meaning::Unknown => unanswered(message),
+        Meaning::Failed => RepositoryError::Failed(error.into()),
     }
 }

@@ -7,12 +7,9 @@
 use sqlx::error::DatabaseError;
 use sqlx::postgres::{PgDatabaseError, PgSeverity};
 
-use super::error::{unanswered, unavailable};
-use crate::repository::RepositoryError;
-
 /// The meaning of an error code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Meaning {
+pub(super) enum Meaning {
     /// The server or the user cannot write. Nothing was written.
     ReadOnly,
     /// The statement was rolled back, and a retry can succeed at once.
@@ -25,24 +22,8 @@ enum Meaning {
     Failed,
 }
 
-/// Returns the error of a call from the error of the server.
-pub(super) fn from_database(error: Box<dyn DatabaseError>) -> RepositoryError {
-    let message = error.message();
-    match meaning_of(&*error) {
-        Meaning::ReadOnly => RepositoryError::ReadOnly(message.to_owned()),
-        Meaning::Busy => RepositoryError::Busy(message.to_owned()),
-        Meaning::NotWritten => unavailable(message),
-        Meaning::Unknown => unanswered(message),
-        Meaning::Failed => RepositoryError::Failed(error.into()),
-    }
-}
-
-/// Whether the server has rejected a statement for good, and has rolled it back.
-pub(super) fn is_rejected(error: &dyn DatabaseError) -> bool {
-    meaning_of(error) == Meaning::Failed
-}
-
-fn meaning_of(error: &dyn DatabaseError) -> Meaning {
+/// Returns the meaning of an error of the server.
+pub(super) fn meaning_of(error: &dyn DatabaseError) -> Meaning {
     let severity = error.try_downcast_ref::<PgDatabaseError>().map_or(PgSeverity::Error, PgDatabaseError::severity);
     meaning(&error.code().unwrap_or_default(), severity)
 }

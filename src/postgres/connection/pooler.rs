@@ -22,14 +22,15 @@ pub(super) fn explain(error: &sqlx::Error) -> Option<(String, String)> {
     Some((format!("the pooler rejects the connection: {message}"), remedy.to_owned()))
 }
 
-/// Whether the error is final: the pooler rejects the parameters of every attempt in the same way.
+/// Whether the error is final: the pooler rejects every attempt in the same way.
 pub(super) fn is_rejected(error: &dyn DatabaseError) -> bool {
-    error.code().as_deref() == Some("08P01") && is_rejection(error.message())
+    is_rejection(&error.code().unwrap_or_default(), error.message())
 }
 
-fn is_rejection(message: &str) -> bool {
+fn is_rejection(code: &str, message: &str) -> bool {
     let message = message.to_ascii_lowercase();
-    message.contains("startup parameter") || message.contains("startup option") || message.contains("no such database")
+    // PostgreSQL itself reports an unknown database with 3D000.
+    message.contains("startup parameter") || code == "08P01" && message.starts_with("no such database")
 }
 
 #[cfg(test)]
@@ -45,7 +46,7 @@ mod tests {
             "unsupported options startup parameter: only '-c config=val' and '--config=val' are allowed",
             "no such database: flows",
         ] {
-            assert!(is_rejection(final_error), "{final_error}");
+            assert!(is_rejection("08P01", final_error), "{final_error}");
         }
         for outage in [
             "query_wait_timeout",
@@ -55,7 +56,7 @@ mod tests {
             "server conn crashed?",
             "pooler is shut down",
         ] {
-            assert!(!is_rejection(outage), "{outage}");
+            assert!(!is_rejection("08P01", outage), "{outage}");
         }
     }
 }

@@ -29,12 +29,13 @@ enum Certificate {
 
 impl Encryption {
     pub(super) fn of(parameters: &Parameters) -> Result<Self, Problem> {
-        let root = certificate(parameters, "sslrootcert")?;
-        let (cert, key) = (certificate(parameters, "sslcert")?, certificate(parameters, "sslkey")?);
+        let given = mode(parameters)?;
+        let is_disabled = matches!(given, Some(PgSslMode::Disable));
+        let read = |name| certificate(parameters.get(name).filter(|given| !(is_disabled && given.is_variable)), name);
+        let (root, cert, key) = (read("sslrootcert")?, read("sslcert")?, read("sslkey")?);
         if cert.is_some() != key.is_some() {
             return Err("a client certificate needs both `sslcert` and `sslkey`".into());
         }
-        let given = mode(parameters)?;
         let is_system = matches!(root, Some(Certificate::System));
         let mode = match (given, &root) {
             (None, Some(Certificate::System)) => PgSslMode::VerifyFull,
@@ -47,17 +48,15 @@ impl Encryption {
         if is_system && !matches!(mode, PgSslMode::VerifyFull) {
             return Err("`sslrootcert=system` requires `sslmode=verify-full`".into());
         }
-        if root.is_some() && !is_checked && parameters.get("sslrootcert").is_some_and(|given| !given.is_variable) {
+        let is_in_url = |name| parameters.get(name).is_some_and(|given| !given.is_variable);
+        if !is_checked && is_in_url("sslrootcert") {
             return Err(
                 "`sslrootcert` requires `sslmode=verify-full` or `sslmode=verify-ca`: no other mode checks the \
                         certificate of the server"
                     .into(),
             );
         }
-        if cert.is_some()
-            && matches!(mode, PgSslMode::Disable)
-            && parameters.get("sslcert").is_some_and(|c| !c.is_variable)
-        {
+        if is_disabled && is_in_url("sslcert") {
             return Err("`sslcert` has no effect with `sslmode=disable`".into());
         }
         Ok(Self { mode, root, cert, key })
@@ -114,8 +113,8 @@ fn mode(parameters: &Parameters) -> Result<Option<PgSslMode>, Problem> {
 }
 
 /// Returns a certificate or a key. sqlx would report a missing file as an unreachable server.
-fn certificate(parameters: &Parameters, name: &str) -> Result<Option<Certificate>, String> {
-    let Some(Given { value, label, .. }) = parameters.get(name) else { return Ok(None) };
+fn certificate(given: Option<&Given>, name: &str) -> Result<Option<Certificate>, String> {
+    let Some(Given { value, label, .. }) = given else { return Ok(None) };
     if value == "system" && name == "sslrootcert" {
         return Ok(Some(Certificate::System));
     }
