@@ -44,9 +44,11 @@ fn meaning(code: &str, severity: PgSeverity) -> Meaning {
         (_, "57P03" | "57P05" | "25P03") => Meaning::NotWritten,
         // Shutdown, crash, or a dropped database: the session has ended, perhaps after a commit.
         ("57", code) if code.starts_with("57P") => Meaning::Unknown,
-        // Out of disk, memory or another resource; operator intervention; system error; no access to the database.
-        ("53" | "57" | "58" | "28" | "3D", _) => Meaning::NotWritten,
+        // No access to the database: the session has not begun.
+        ("28" | "3D", _) => Meaning::NotWritten,
         _ if matches!(severity, PgSeverity::Fatal) => Meaning::Unknown,
+        // Out of disk, memory or another resource; operator intervention; system error.
+        ("53" | "57" | "58", _) => Meaning::NotWritten,
         _ => Meaning::Failed,
     }
 }
@@ -76,7 +78,7 @@ mod tests {
 
     #[test]
     fn outcome_is_unknown_if_the_session_ended() {
-        for code in ["57P01", "57P02", "57P04", "XX000", "25P04", "08006", "08P01", "40003"] {
+        for code in ["57P01", "57P02", "57P04", "XX000", "25P04", "08006", "08P01", "40003", "53100", "58030"] {
             assert_eq!(meaning(code, Fatal), Meaning::Unknown, "{code}");
         }
         for code in ["53100", "58030", "XX000"] {
