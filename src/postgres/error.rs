@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use sqlx::error::DatabaseError;
 
+use super::sqlstate::{Meaning, meaning_of};
 use crate::repository::RepositoryError;
 
 pub(super) type Result<T> = std::result::Result<T, Error>;
@@ -104,6 +105,16 @@ pub(super) fn of_read(error: Error) -> RepositoryError {
     }
 }
 
+/// The error of a write. If the server has rejected a statement, nothing was written.
+pub(super) fn of_write(error: Error) -> RepositoryError {
+    match error {
+        Error::Sqlx(sqlx::Error::Database(error)) if meaning_of(&*error) == Meaning::Failed => {
+            RepositoryError::Rejected(error.into())
+        }
+        other => other.into(),
+    }
+}
+
 impl From<Error> for RepositoryError {
     fn from(error: Error) -> Self {
         match error {
@@ -127,15 +138,13 @@ impl From<Error> for RepositoryError {
     }
 }
 
-/// Maps error codes. Source: <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
 fn from_database(error: Box<dyn DatabaseError>) -> RepositoryError {
-    let code = error.code().unwrap_or_default();
     let message = error.message();
-    match (&code[..code.len().min(2)], code.as_ref()) {
-        (_, "25006" | "42501") => RepositoryError::ReadOnly(message.to_owned()),
-        (_, "55P03" | "57014" | "53300" | "40001" | "40P01") => RepositoryError::Busy(message.to_owned()),
-        // Connection lost, out of disk or memory, shutting down or starting, no access.
-        ("08" | "53" | "57" | "58" | "28" | "3D", _) => unanswered(message),
-        _ => RepositoryError::Failed(error.into()),
+    match meaning_of(&*error) {
+        Meaning::ReadOnly => RepositoryError::ReadOnly(message.to_owned()),
+        Meaning::Busy => RepositoryError::Busy(message.to_owned()),
+        Meaning::NotWritten => unavailable(message),
+        Meaning::Unknown => unanswered(message),
+        Meaning::Failed => RepositoryError::Failed(error.into()),
     }
 }

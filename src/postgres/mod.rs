@@ -19,6 +19,7 @@ mod history;
 mod repository;
 mod schema;
 mod settings;
+mod sqlstate;
 #[cfg(feature = "testkit")]
 #[doc(hidden)]
 pub mod testing;

@@ -64,6 +64,10 @@ pub enum RepositoryError {
     /// [`close`](super::FlowRepository::close) returns this error.
     #[error("{0}")]
     Incomplete(String),
+    /// The storage rejected the changes for a reason that a retry does not remove, such as a constraint or a trigger of the
+    /// operator, or a limit. Nothing was written. Log the source; do not show it to clients.
+    #[error("the storage rejected the change; nothing was written")]
+    Rejected(#[source] Box<dyn Error + Send + Sync>),
     /// Another failure of the storage. Log the source; do not show it to clients.
     #[error("the storage failed")]
     Failed(#[source] Box<dyn Error + Send + Sync>),

@@ -9,7 +9,7 @@ use futures::future::join_all;
 use strom_store::FlowRepository;
 use strom_store::internals::feed;
 use strom_store::internals::samples::{change, create_all, flow, flow_with, id, retry_while_busy, stamp, stored};
-use strom_store::postgres::{DatabaseUrl, PostgresRepository};
+use strom_store::postgres::{DatabaseUrl, PostgresRepository, Settings};
 use strom_store::repository::{Change, RepositoryError, Since};
 use tokio::time::timeout;
 
@@ -126,6 +126,26 @@ async fn migrations_through_the_pooler_are_rejected() {
     assert_eq!(count(&mut observer, "SELECT COUNT(*) FROM pg_class WHERE relname = 'flows'").await, 0);
     pgbouncer.repository(&database.url()).await.close().await.unwrap();
     assert_eq!(count(&mut observer, "SELECT COUNT(*) FROM flows").await, 0, "migrations use the direct URL");
+}
+
+/// An endless outage would hide that the operator has to act.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs pgbouncer: just test-pgbouncer"]
+async fn rejected_startup_parameter_is_a_final_error_with_a_hint() {
+    let pooled = Pooled::new().await;
+    let url = pooled.pgbouncer.url(&pooled.database.url());
+    let without = url.replace("?pgbouncer=true", "");
+    for (url, parameter, hint) in [
+        (without, "extra_float_digits", "pgbouncer=true"),
+        (format!("{url}&options=-c%20work_mem%3D8MB"), "options", "ignore_startup_parameters"),
+        (format!("{url}&options[statement_timeout]=5s"), "options", "ALTER ROLE"),
+    ] {
+        let settings = Settings::default().with_open_unreachable(true);
+        let opened = PostgresRepository::open_with(&DatabaseUrl::parse(&url).unwrap(), settings).await;
+        let error = opened.expect_err(&url);
+        assert!(error.problem.contains(parameter) && error.problem.contains("pooler"), "{error}");
+        assert!(error.remedy.contains(hint), "{error}");
+    }
 }
 
 /// Uses the settings of docs/pgbouncer.md. Without them, clients of pgbouncer wait for minutes.

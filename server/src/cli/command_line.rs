@@ -84,7 +84,12 @@ impl CommandLine {
     /// Runs the command.
     pub(crate) async fn run(mut self) -> Result<Answer, Failure> {
         if !matches!(self.command, Some(Command::Completions(_) | Command::Openapi | Command::Man(_))) {
-            self.flags.load_environment()?.iter().for_each(|warning| eprint(&format!("warning: {warning}")));
+            let mut warnings = self.flags.load_environment()?;
+            // Every other command in the pod of a server would repeat them.
+            if matches!(self.command, None | Some(Command::Serve | Command::Config(_))) {
+                warnings.extend_from_slice(self.flags.ignored_variables());
+            }
+            warnings.iter().for_each(|warning| eprint(&format!("warning: {warning}")));
         }
         match self.command {
             None | Some(Command::Serve) => serve::run(&self.flags).await,

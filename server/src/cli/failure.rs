@@ -156,6 +156,9 @@ fn with_remedy(error: &RepositoryError) -> String {
         }
         // The text contains the remedy.
         RepositoryError::Incomplete(text) => return text.clone(),
+        RepositoryError::Rejected(source) => {
+            return format!("{error}: {}\nremove the cause, then try again", chain(source.as_ref()));
+        }
         RepositoryError::Failed(source) => {
             return format!("the storage failed: {}\ntry again; RUST_LOG=debug logs details", chain(source.as_ref()));
         }

@@ -8,11 +8,20 @@ use etcetera::BaseStrategy;
 
 use super::error::ConfigError;
 use super::file::ConfigFile;
+use super::setting::Kind;
+use super::table::ALL;
+
+/// The schemes of the addresses that Kubernetes writes into variables of every service, such as
+/// `STROM_PORT=tcp://10.43.0.7:8080` for a service named `strom`.
+/// Source: <https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables>.
+const SERVICE_SCHEMES: [&str; 3] = ["tcp://", "udp://", "sctp://"];
 
 /// The variables that start with `STROM_`, and the configuration files in order of precedence.
 #[derive(Debug, Default)]
 pub(crate) struct Environment {
     variables: HashMap<String, OsString>,
+    /// The warnings about variables that are ignored.
+    pub(super) ignored: Vec<String>,
     pub(super) files: Vec<ConfigFile>,
     /// The paths that were searched for configuration files.
     pub(super) searched: Vec<PathBuf>,
@@ -32,13 +41,33 @@ impl Environment {
     }
 
     /// Reads the configuration files at these paths. A missing file is not an error.
-    pub(super) fn of(variables: HashMap<String, OsString>, searched: Vec<PathBuf>) -> Result<Self, ConfigError> {
+    pub(super) fn of(mut variables: HashMap<String, OsString>, searched: Vec<PathBuf>) -> Result<Self, ConfigError> {
         let read = |path: &PathBuf| ConfigFile::read(Path::new(path)).transpose();
         let files = searched.iter().filter_map(read).collect::<Result<_, _>>()?;
-        Ok(Self { variables, files, searched })
+        let ignored = remove_service_addresses(&mut variables);
+        Ok(Self { variables, ignored, files, searched })
     }
 
     pub(super) fn variable(&self, name: &str) -> Option<OsString> {
         self.variables.get(name).cloned()
     }
+}
+
+/// Removes ports that are the address of a Kubernetes service. Returns a warning about each.
+fn remove_service_addresses(variables: &mut HashMap<String, OsString>) -> Vec<String> {
+    let is_address = |value: &OsString| {
+        let value = value.to_string_lossy();
+        SERVICE_SCHEMES.iter().any(|scheme| value.trim_start().starts_with(scheme))
+    };
+    let ports = ALL.iter().filter(|setting| setting.kind == Kind::Port);
+    let names = ports.flat_map(|setting| setting.variables.iter().map(|name| (*name, setting.flag())));
+    names
+        .filter(|(name, _)| variables.get(*name).is_some_and(is_address) && variables.remove(*name).is_some())
+        .map(|(name, flag)| {
+            format!(
+                "{name} is ignored: it contains the address of a Kubernetes service, not a port; set the port with \
+                 {flag}, or set `enableServiceLinks: false` in the pod"
+            )
+        })
+        .collect()
 }

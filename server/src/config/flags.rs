@@ -33,6 +33,11 @@ impl Flags {
         Ok(self.environment.files.iter().flat_map(|file| file.warnings.clone()).collect())
     }
 
+    /// Returns the warnings about variables that are ignored. They concern settings of the server.
+    pub(crate) fn ignored_variables(&self) -> &[String] {
+        &self.environment.ignored
+    }
+
     /// Returns the effective value of a setting: from the flag, a variable or a file, in this order. Blank values do not
     /// count.
     pub(super) fn value(&self, setting: &Setting) -> Option<Value> {

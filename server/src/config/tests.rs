@@ -55,6 +55,32 @@ fn flags_win_over_variables_and_variables_over_defaults() {
 }
 
 #[test]
+fn address_of_a_kubernetes_service_is_not_a_port() {
+    for address in
+        ["tcp://10.43.0.7:8080", "tcp://[fd00::7]:80", "udp://10.43.0.7:53", "sctp://10.43.0.7:9", " tcp://x:1\n"]
+    {
+        for (variables, port, ignored) in [
+            (&[("STROM_PORT", address)][..], 8080, 1),
+            (&[("STROM_PORT", address), ("STROM_SERVER_PORT", "3")], 3, 1),
+            (&[("STROM_PORT", address), ("STROM_SERVER_PORT", address)], 8080, 2),
+            (&[("STROM_PORT", "4"), ("STROM_SERVER_PORT", address)], 4, 1),
+        ] {
+            let flags = given(&[], variables);
+            assert_eq!(
+                (flags.server().unwrap().port, flags.ignored_variables().len()),
+                (port, ignored),
+                "{variables:?}"
+            );
+            assert!(flags.ignored_variables()[0].contains("_PORT is ignored"), "{variables:?}");
+        }
+    }
+    let error = server(&[], &[("STROM_PORT", "http://h:1")]).unwrap_err().to_string();
+    assert_eq!(error, "STROM_PORT is not a port\na port is a number from 0 to 65535");
+    let error = server(&["--port", "tcp://10.43.0.7:8080"], &[]).unwrap_err().to_string();
+    assert_eq!(error, "--port is not a port\na port is a number from 0 to 65535");
+}
+
+#[test]
 fn a_blank_value_counts_as_not_set() {
     let variables = [
         ("STROM_PORT", " "),

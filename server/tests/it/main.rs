@@ -17,6 +17,7 @@ mod migrations_command;
 mod monitoring;
 mod outages_postgres;
 mod places;
+mod rollback_postgres;
 mod seed_recipe_postgres;
 mod serve;
 mod serve_access;

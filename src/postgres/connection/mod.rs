@@ -7,9 +7,9 @@ mod hooks;
 mod idle;
 mod measurements;
 mod outage;
-mod parameters;
 mod ping;
 mod pool;
+mod pooler;
 mod recovery;
 mod run;
 mod selection_error;
@@ -30,4 +30,8 @@ pub(super) use recovery::probe_during_outages;
 pub(super) use selection_error::{SelectionError, is_outage};
 pub(super) use servers::{SelectedServer, Servers};
 pub(super) use stream::stream_rows;
-pub(super) use tls::explain;
+
+/// Returns the reason and the remedy of an error that TLS or a pooler has caused.
+pub(super) fn explain(error: &sqlx::Error) -> Option<(String, String)> {
+    tls::explain(error).or_else(|| pooler::explain(error))
+}

@@ -35,7 +35,7 @@ pub(super) async fn ping(server: &PgConnectOptions, limit: Duration) -> io::Resu
         let directory = server.get_socket().and_then(|directory| directory.to_str());
         match directory.or_else(|| Some(host).filter(|host| host.starts_with('/'))) {
             Some(directory) => request(UnixStream::connect(format!("{directory}/.s.PGSQL.{port}")).await?).await,
-            None => request(TcpStream::connect((host.trim_matches(['[', ']']), port)).await?).await,
+            None => request(TcpStream::connect((host, port)).await?).await,
         }
     };
     timeout(limit, probe).await.unwrap_or_else(|_| Err(io::Error::new(io::ErrorKind::TimedOut, "no answer")))

@@ -1,7 +1,7 @@
 //! The errors of server selection, and which of them may pass without an operator.
 
 use super::target::{ServerRole, TargetSessionAttrs};
-use super::tls;
+use super::{pooler, tls};
 
 /// The reason why none of the servers is usable.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +32,7 @@ pub(crate) fn is_outage(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(error) if tls::is_rejected_certificate(error) => false,
         sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::PoolTimedOut => true,
+        sqlx::Error::Database(error) if pooler::is_rejected(&**error) => false,
         sqlx::Error::Database(error) => {
             // Connection exception, insufficient resources, shutdown or start in progress.
             let code = error.code().unwrap_or_default();

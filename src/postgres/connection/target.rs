@@ -15,9 +15,10 @@ pub(crate) enum TargetSessionAttrs {
 }
 
 impl FromStr for TargetSessionAttrs {
-    type Err = String;
+    /// The valid values.
+    type Err = &'static str;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, &'static str> {
         Ok(match text {
             "any" => Self::Any,
             "read-write" => Self::ReadWrite,
@@ -26,8 +27,7 @@ impl FromStr for TargetSessionAttrs {
             "standby" => Self::Standby,
             "prefer-standby" => Self::PreferStandby,
             _ => {
-                let all = "`any`, `read-write`, `read-only`, `primary`, `standby`, `prefer-standby`";
-                return Err(format!("`target_session_attrs` must be one of {all}"));
+                return Err("`any`, `read-write`, `read-only`, `primary`, `standby`, `prefer-standby`");
             }
         })
     }

@@ -10,7 +10,7 @@ use super::batch::{BATCH_FLOWS, Batch, BatchRead, append_restored};
 use super::violations::find_violations;
 use super::{adopt, inherit, write};
 use crate::postgres::connection::Pool;
-use crate::postgres::error::Result;
+use crate::postgres::error::{Result, of_write};
 use crate::repository::{self, Applied, Change, ChangeList, RepositoryError, Stamp, Violation, check_ids};
 
 /// How often a call starts again after a race. Each time another writer has made progress.
@@ -46,7 +46,7 @@ pub(crate) async fn apply(
             Err(error) if error.is_race() || error.is_stale_plan() => {}
             // Nothing was written, and the next connection may lead to another server.
             Err(error) if error.is_read_only_server() && attempts == 0 => {}
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(of_write(error)),
         }
     }
     Err(RepositoryError::Busy("other writers changed the same flows during every attempt".to_owned()))

@@ -22,7 +22,7 @@ pub enum SwitchError {
 /// Returns the error with its source, which no other message contains.
 fn with_source(error: &RepositoryError) -> String {
     match error {
-        RepositoryError::Failed(source) => format!("{error}: {source}"),
+        RepositoryError::Failed(source) | RepositoryError::Rejected(source) => format!("{error}: {source}"),
         _ => error.to_string(),
     }
 }

@@ -3,10 +3,11 @@
 use std::fs;
 use std::process::{Command, Stdio};
 
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use super::document;
-use crate::serve::{directory, outcome, strom};
+use crate::serve::{Running, directory, outcome, strom};
 
 /// Runs a command in this directory, with its subdirectory `home` as the user's configuration directory.
 fn run(path: &str, arguments: &[&str], variables: &[(&str, &str)]) -> (Option<i32>, String, String) {
@@ -58,6 +59,44 @@ fn config_prints_every_setting_with_its_source() {
     assert_eq!((&shown["settings"][0], shown["settings"].as_array().unwrap().len()), (&url, 15));
     assert_eq!(shown["files"][2]["found"], json!(false));
     assert!(!stdout.contains("s3cret"));
+}
+
+#[test]
+fn port_variables_of_kubernetes_produce_a_warning() {
+    let (_directory, path) = directory();
+    let variables = [("STROM_PORT", "tcp://10.43.0.7:8080"), ("STROM_PORT_8080_TCP_PORT", "8080")];
+    let (code, stdout, stderr) = run(&path, &["config", "--flows-path", "flows.json"], &variables);
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(stderr.starts_with("warning: STROM_PORT is ignored") && !stderr.contains("10.43.0.7"), "{stderr}");
+    assert!(stdout.lines().any(|line| line.starts_with("port ") && line.ends_with("default")), "{stdout}");
+    let flows = format!("{path}/flows.json");
+    let mut server = Running::start(&["serve", "--flows-path", &flows, "--port", "0"], &variables);
+    server.signal(Signal::TERM);
+    assert_eq!(server.wait().code(), Some(0));
+    assert!(server.stderr().contains("warning: STROM_PORT is ignored"));
+}
+
+#[test]
+fn rejected_parameters_of_a_database_url_do_not_appear_in_the_log() {
+    let (_directory, path) = directory();
+    for (name, query) in [
+        ("`sslpassword`", "sslpassword=s3cret"),
+        ("`sslmdoe`", "sslmdoe=s3cret"),
+        ("`ssl`", "ssl=s3cret"),
+        ("`service`", "service=s3cret"),
+        ("`passfile`", "passfile=/s3cret"),
+        ("`keepalives_idle`", "sslmode=require&keepalives_idle=s3cret"),
+        ("`sslkey`", "sslcert=s3cret&sslkey=s3cret&sslmode=require"),
+    ] {
+        let url = format!("postgresql://u:hunter2@127.0.0.1:1/d?{query}");
+        for arguments in [&["list"][..], &["serve", "--port", "0"], &["migrate"], &["config"]] {
+            let variables = [("STROM_DATABASE_URL", url.as_str()), ("RUST_LOG", "trace")];
+            let (code, stdout, stderr) = run(&path, arguments, &variables);
+            assert_eq!((code, stdout.as_str()), (Some(2), ""), "{arguments:?} {query}: {stderr}");
+            assert!(stderr.contains(name) || name == "`sslkey`" && stderr.contains("`sslcert`"), "{stderr}");
+            assert!(!stderr.contains("s3cret") && !stderr.contains("hunter2"), "{stderr}");
+        }
+    }
 }
 
 #[test]

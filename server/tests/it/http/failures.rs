@@ -160,6 +160,7 @@ async fn each_storage_error_maps_to_a_response() {
             ),
             "",
         ),
+        (RepositoryError::Rejected(SECRET.into()), problem(500, "internal", "internal error", &unwritten), ""),
         (RepositoryError::Failed(SECRET.into()), problem(500, "internal", "internal error", log), ""),
         (RepositoryError::Conflict(Vec::new()), problem(500, "internal", "internal error", log), ""),
     ] {

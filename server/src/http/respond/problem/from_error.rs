@@ -102,6 +102,11 @@ impl From<RepositoryError> for Problem {
                     "the data was not changed; ask the operator: the server log contains the location",
                 )
             }
+            RepositoryError::Rejected(_) => {
+                let detail = "nothing was written; ask the operator: the server log contains the reason";
+                log_internal(&error);
+                Self::new(ProblemKind::Internal, detail)
+            }
             other => internal(&other),
         }
     }
@@ -109,8 +114,12 @@ impl From<RepositoryError> for Problem {
 
 /// Logs the error with its sources. The response contains none of it.
 fn internal(error: &(dyn error::Error + 'static)) -> Problem {
+    log_internal(error);
+    Problem::new(ProblemKind::Internal, "ask the operator: the server log contains the reason")
+}
+
+fn log_internal(error: &(dyn error::Error + 'static)) {
     let chain = iter::successors(Some(error), |error| error.source());
     let chain = chain.map(ToString::to_string).collect::<Vec<_>>().join(": ");
     tracing::error!(error = chain, "internal error");
-    Problem::new(ProblemKind::Internal, "ask the operator: the server log contains the reason")
 }
