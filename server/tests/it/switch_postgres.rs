@@ -186,11 +186,9 @@ async fn every_flow_that_cannot_move_is_an_obstacle() {
         let insert = format!("INSERT INTO flows (id, name, data) VALUES ('{}', '{name}', '{members}')", id(number));
         run(&mut connection, &insert).await;
     }
-    run(
-        &mut connection,
-        &format!("INSERT INTO flows (id, name, data, revision) VALUES ('{}', 'r', '{{}}', 1::BIGINT << 60)", id(4)),
-    )
-    .await;
+    let revision = format!("UPDATE flows SET revision = 1::BIGINT << 60 WHERE id = '{}'", id(4));
+    let insert = format!("INSERT INTO flows (id, name, data) VALUES ('{}', 'r', '{{}}')", id(4));
+    run(&mut connection, &format!("{insert}; SET session_replication_role = replica; {revision}")).await;
     let report = make(&*source, &**target, Existing::Fail).await;
     let refused = refused(&report);
     let reasons: Vec<_> = refused.iter().map(|(id, reason)| (id.as_str(), reason.as_str())).collect();

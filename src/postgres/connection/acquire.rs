@@ -12,7 +12,6 @@ use tokio::time::sleep;
 use super::checkout::{Connection, Permit};
 use super::hooks;
 use super::idle::TrackedConnection;
-use super::ping::ping_twice;
 use super::pool::{ACQUIRE_TIMEOUT, MAX_CONNECTIONS, Pool};
 use crate::postgres::error::{Error, of_read, unavailable};
 use crate::repository::{RepositoryError, Result};
@@ -98,10 +97,10 @@ impl Pool {
     /// them.
     async fn acquire_error(&self, started_at: Instant) -> RepositoryError {
         let is_exhausted = self.sqlx.size() >= MAX_CONNECTIONS || self.was_answered_since(started_at);
-        match ping_twice(&self.sqlx.connect_options()).await {
-            Ok(()) if is_exhausted => RepositoryError::Busy(format!("all {MAX_CONNECTIONS} connections are in use")),
-            Ok(()) => self.open_breaker(format!("no connection within {} s", started_at.elapsed().as_secs())),
-            Err(error) => self.open_breaker(format!("the server is unreachable: {error}")),
+        match self.unreachable_since(started_at).await {
+            None if is_exhausted => RepositoryError::Busy(format!("all {MAX_CONNECTIONS} connections are in use")),
+            None => self.open_breaker(format!("no connection within {} s", started_at.elapsed().as_secs())),
+            Some(reason) => self.open_breaker(reason),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Detects outages while calls run, and opens the breaker.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::time::sleep;
 
@@ -37,13 +37,21 @@ impl Pool {
         loop {
             sleep(wait).await;
             wait *= 2;
-            let server = self.sqlx.connect_options();
-            if let Err(error) = ping_twice(&server).await {
-                let reason = format!("the server is unreachable: {error}");
+            if let Some(reason) = self.unreachable_since(Instant::now()).await {
                 self.breaker.open(reason.as_str());
                 return unanswered(reason).into();
             }
         }
+    }
+
+    /// Probes the server, and returns the reason if it is unreachable. It is not if any call was answered since this time:
+    /// on a busy machine, a probe may be late.
+    pub(super) async fn unreachable_since(&self, time: Instant) -> Option<String> {
+        if self.was_answered_since(time) {
+            return None;
+        }
+        let error = ping_twice(&self.sqlx.connect_options()).await.err()?;
+        (!self.was_answered_since(time)).then(|| format!("the server is unreachable: {error}"))
     }
 
     /// Stops using a server that has become read-only. If the URL requires a writable server, recovery looks for

@@ -10,7 +10,6 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout_at};
 
 use super::acquire::WaitingCaller;
-use super::ping::ping_twice;
 use super::pool::{ACQUIRE_TIMEOUT, MAX_WRITES, Pool};
 use crate::postgres::error::{self, unavailable};
 use crate::repository::{RepositoryError, Result};
@@ -76,9 +75,9 @@ impl Pool {
         match acquired {
             Ok(permit) => permit.map_err(|_| unavailable("the instance is shutting down")),
             // The other writes may also wait for a server that does not respond.
-            Err(_) => Err(match ping_twice(&self.sqlx.connect_options()).await {
-                Ok(()) => self.busy_writes(),
-                Err(error) => self.open_breaker(format!("the server is unreachable: {error}")),
+            Err(_) => Err(match self.unreachable_since((deadline - ACQUIRE_TIMEOUT).into_std()).await {
+                None => self.busy_writes(),
+                Some(reason) => self.open_breaker(reason),
             }),
         }
     }
