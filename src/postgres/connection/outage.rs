@@ -1,5 +1,6 @@
 //! Detects outages while calls run, and opens the breaker.
 
+use std::io;
 use std::time::{Duration, Instant};
 
 use tokio::time::sleep;
@@ -14,6 +15,13 @@ use crate::repository::RepositoryError;
 const OUTAGE_GRACE: Duration = Duration::from_secs(1);
 /// How long a call runs before its server is probed for the first time.
 const FIRST_PROBE_AFTER: Duration = Duration::from_secs(1);
+
+/// The outcome of a probe.
+#[derive(Debug)]
+pub(super) struct Probe {
+    begun_at: Instant,
+    error: Option<io::Error>,
+}
 
 impl Pool {
     /// Opens the breaker, and returns the error of the call that detected the outage.
@@ -37,21 +45,34 @@ impl Pool {
         loop {
             sleep(wait).await;
             wait *= 2;
-            if let Some(reason) = self.unreachable_since(Instant::now()).await {
+            let recently = Instant::now().checked_sub(FIRST_PROBE_AFTER).unwrap_or_else(Instant::now);
+            if let Some(reason) = self.unreachable_since(recently).await {
                 self.breaker.open(reason.as_str());
                 return unanswered(reason).into();
             }
         }
     }
 
-    /// Probes the server, and returns the reason if it is unreachable. It is not if any call was answered since this time:
-    /// on a busy machine, a probe may be late.
+    /// Returns the reason if the server is unreachable. It is reachable if it has answered a call or a probe since this
+    /// time. Otherwise probes it.
+    ///
+    /// All callers share one probe. The server starts a process for each one, so a probe per waiting caller would keep a
+    /// busy server from answering any of them.
     pub(super) async fn unreachable_since(&self, time: Instant) -> Option<String> {
+        let mut last = self.last_probe.lock().await;
         if self.was_answered_since(time) {
             return None;
         }
-        let error = ping_twice(&self.sqlx.connect_options()).await.err()?;
-        (!self.was_answered_since(time)).then(|| format!("the server is unreachable: {error}"))
+        let probe = match last.take().filter(|probe| probe.begun_at > time) {
+            Some(probe) => probe,
+            None => {
+                let begun_at = Instant::now();
+                Probe { begun_at, error: ping_twice(&self.sqlx.connect_options()).await.err() }
+            }
+        };
+        let reason = probe.error.as_ref().map(|error| format!("the server is unreachable: {error}"));
+        *last = Some(probe);
+        reason.filter(|_| !self.was_answered_since(time))
     }
 
     /// Stops using a server that has become read-only. If the URL requires a writable server, recovery looks for

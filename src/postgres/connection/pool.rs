@@ -14,6 +14,7 @@ use tokio::time::timeout;
 use super::breaker::Breaker;
 use super::hooks::{log_slow_statements, with_session_hooks};
 use super::idle::IdleConnections;
+use super::outage::Probe;
 use super::servers::Servers;
 
 /// Number of connections that one instance may hold for all purposes together.
@@ -50,6 +51,7 @@ pub(crate) struct Pool {
     /// Number of callers that wait for their turn to write.
     pub(super) waiting_writes: AtomicU32,
     last_answer_at: Mutex<Instant>,
+    pub(super) last_probe: tokio::sync::Mutex<Option<Probe>>,
 }
 
 impl Pool {
@@ -75,6 +77,7 @@ impl Pool {
             waiting: 0.into(),
             waiting_writes: 0.into(),
             last_answer_at: Instant::now().into(),
+            last_probe: tokio::sync::Mutex::default(),
         }
     }
 

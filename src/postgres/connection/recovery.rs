@@ -24,6 +24,8 @@ pub(crate) async fn probe_during_outages(pool: Arc<Pool>, startup: Arc<Startup>)
             sleep(PROBE_INTERVAL).await;
         }
         tracing::info!(after_ms = pool.state_age().as_millis() as u64, "the database is available again");
+        // Also for callers that share a failed probe.
+        pool.record_answer();
         pool.breaker.close();
     }
 }
