@@ -19,8 +19,9 @@ use tokio::sync::{Mutex, MutexGuard};
 use tokio::task::JoinHandle;
 
 use crate::http::client::{Answer, Client};
+use strom_test_support::cluster::Cluster;
 use strom_test_support::eventually::eventually;
-use strom_test_support::postgres::{Database, count, run};
+use strom_test_support::postgres::{count, run};
 
 /// Flows 1 to 8 are locked, and the flows from 11 on are free.
 const LOCKED: u32 = 8;
@@ -36,7 +37,7 @@ struct Locked {
     blocker: PgConnection,
     observer: PgConnection,
     _last_known: LastKnown,
-    _database: Database,
+    _cluster: Cluster,
     _alone: MutexGuard<'static, ()>,
 }
 
@@ -47,17 +48,18 @@ impl Locked {
     /// Runs this statement of a foreign transaction, which stays open.
     async fn by(statement: &str) -> Self {
         let alone = ALONE.lock().await;
-        let database = Database::migrated().await;
-        let repository = database.repository().await;
+        // On a server of its own: an open transaction delays the feeds of all databases of a server.
+        let cluster = Cluster::start(&["fsync = off"]).await;
+        let repository: Arc<dyn FlowRepository> = cluster.repository().await;
         create_all(&*repository, (1..=LOCKED).chain(FREE..FREE + 20).map(|number| flow(number, "stored"))).await;
         // Follows the feed, so that one connection listens.
         let last_known = LastKnown::follow(repository.clone(), Settings::default()).await;
         eventually("the copy exists", async || last_known.extent().is_some()).await;
         let stack = Stack::over(repository.clone()).last_known(last_known.clone()).ephemeral(clock::now()).build();
         let client = Client::with(stack, Access::Anonymous);
-        let (mut blocker, observer) = (database.connect().await, database.connect().await);
+        let (mut blocker, observer) = (cluster.connect().await, cluster.connect().await);
         run(&mut blocker, &format!("BEGIN; {statement}")).await;
-        Self { repository, client, blocker, observer, _last_known: last_known, _database: database, _alone: alone }
+        Self { repository, client, blocker, observer, _last_known: last_known, _cluster: cluster, _alone: alone }
     }
 
     /// Writes all locked flows in every way, until `is_done`. Returns the responses.
