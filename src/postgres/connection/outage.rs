@@ -1,11 +1,10 @@
 //! Detects outages while calls run, and opens the breaker.
 
-use std::io;
 use std::time::{Duration, Instant};
 
 use tokio::time::sleep;
 
-use super::ping::ping_twice;
+use super::ping::Probe;
 use super::pool::Pool;
 use super::target::TargetSessionAttrs;
 use crate::postgres::error::{Error, unanswered, unavailable};
@@ -15,13 +14,6 @@ use crate::repository::RepositoryError;
 const OUTAGE_GRACE: Duration = Duration::from_secs(1);
 /// How long a call runs before its server is probed for the first time.
 const FIRST_PROBE_AFTER: Duration = Duration::from_secs(1);
-
-/// The outcome of a probe.
-#[derive(Debug)]
-pub(super) struct Probe {
-    begun_at: Instant,
-    error: Option<io::Error>,
-}
 
 impl Pool {
     /// Opens the breaker, and returns the error of the call that detected the outage.
@@ -65,10 +57,7 @@ impl Pool {
         }
         let probe = match last.take().filter(|probe| probe.begun_at > time) {
             Some(probe) => probe,
-            None => {
-                let begun_at = Instant::now();
-                Probe { begun_at, error: ping_twice(&self.sqlx.connect_options()).await.err() }
-            }
+            None => Probe::of(&self.sqlx.connect_options()).await,
         };
         let reason = probe.error.as_ref().map(|error| format!("the server is unreachable: {error}"));
         *last = Some(probe);

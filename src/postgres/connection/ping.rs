@@ -7,7 +7,7 @@
 //! with TLS logs that the session did not follow, so the pool probes only in doubt.
 
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::postgres::PgConnectOptions;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -20,11 +20,23 @@ pub(super) const PING_TIMEOUT: Duration = Duration::from_secs(1);
 /// The SSLRequest message: its length, and its code 80877103.
 const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
 
-/// Waits for an answer of the server, twice if necessary: one answer may be late. Fails if there is none.
-pub(super) async fn ping_twice(server: &PgConnectOptions) -> io::Result<()> {
-    match ping(server, PING_TIMEOUT).await {
-        Ok(()) => Ok(()),
-        Err(_) => ping(server, PING_TIMEOUT).await,
+/// The outcome of a probe.
+#[derive(Debug)]
+pub(super) struct Probe {
+    pub(super) begun_at: Instant,
+    /// The reason if the server is unreachable.
+    pub(super) error: Option<io::Error>,
+}
+
+impl Probe {
+    /// Probes the server, twice if necessary: one answer may be late.
+    pub(super) async fn of(server: &PgConnectOptions) -> Self {
+        let begun_at = Instant::now();
+        let error = match ping(server, PING_TIMEOUT).await {
+            Ok(()) => None,
+            Err(_) => ping(server, PING_TIMEOUT).await.err(),
+        };
+        Self { begun_at, error }
     }
 }
 

@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use super::breaker::Breaker;
 use super::hooks::{log_slow_statements, with_session_hooks};
 use super::idle::IdleConnections;
-use super::outage::Probe;
+use super::ping::Probe;
 use super::servers::Servers;
 
 /// Number of connections that one instance may hold for all purposes together.
