@@ -110,6 +110,8 @@ fn refuse(upkeep: &mut Upkeep, store: &Store, identity: Identity, fault: &str) {
 /// Publishes the result of an edit.
 fn adopt(store: &Store, writer: &mut Writer, view: &View, result: Reconciled, identity: Identity, racy: Racy) {
     let Reconciled { state, in_file, entries, tombstones, reports, quarantined, is_written } = result;
+    store.faults.set(Topic::File, quarantined);
+    store.faults.set(Topic::Conflict, reports);
     let seq = if is_written { writer.last() } else { writer.written.seq };
     writer.written = Written { identity: Some(identity), state: in_file, seq, is_whole: is_written, racy: Some(racy) };
     match writer.append_found(entries, &tombstones) {
@@ -119,9 +121,6 @@ fn adopt(store: &Store, writer: &mut Writer, view: &View, result: Reconciled, id
     store.meters.has_written(writer.written.seq);
     let log = writer.log(&view.log);
     store.publish(View { state, log });
-    // After the changes that they describe.
-    store.faults.set(Topic::File, quarantined);
-    store.faults.set(Topic::Conflict, reports);
     if !is_written {
         store.mark_unwritten();
     }
