@@ -184,6 +184,14 @@ impl Run {
                 self.flows.remove(number);
             }
         }
+        // If a client has deleted the flow that the editor has removed, the editor may as well have removed this one instead.
+        let next = self.log.iter().find(|(changed, _)| *changed > edit.last).map(|(_, number)| *number);
+        if let Some(number) = next.filter(|number| self.flows.contains_key(number))
+            && edit.removed.iter().any(|(removed, _)| !self.flows.contains_key(removed))
+            && found(&*self.store, number).await.is_none()
+        {
+            self.flows.remove(&number);
+        }
         let mut now = BTreeMap::new();
         for stored in everything(&*self.store).await {
             let flow: Value = serde_json::from_str(stored.item.document().get()).unwrap();
