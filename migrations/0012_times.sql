@@ -1,7 +1,7 @@
 -- Times that no change can have, such as `infinity` or the year 294276, can be corrected.
 --
 -- A person or a tool can insert such a time, and the store then shows the nearest time that RFC 3339 can write. But
--- `created_at` never changes, and `updated_at` changes with the content only, so nobody could correct the row without
+-- `created_at` never changes, and `updated_at` changes with the content only, so the row could not be corrected without
 -- deleting it. Now an update of the row may set another time, and every update replaces a time that is still beyond the
 -- limits. `strom check --repair` stores the document again, which is such an update. An insert stores what the writer sent,
 -- because a silent correction would hide the mistake. A revision below 1 becomes 1 in the same way, also on insert.
@@ -13,7 +13,7 @@ CREATE OR REPLACE FUNCTION strom_before_write() RETURNS TRIGGER
 LANGUAGE plpgsql SET search_path FROM CURRENT
 AS $$
 DECLARE
-    -- Strom names the author and brings the time; whoever else writes does neither.
+    -- An instance passes author and time. Other writers pass neither.
     writer TEXT := strom_author(NEW.id);
     -- Must equal `TIME_LIMITS` in src/repository/time_limits.rs.
     earliest CONSTANT TIMESTAMPTZ := '0001-01-01 00:00:00+00';

@@ -125,9 +125,9 @@ impl Run {
         }
     }
 
-    /// Whether the first change after this value was one of this flow.
-    fn is_next_change(&self, value: u64, number: u32) -> bool {
-        self.log.iter().find(|(changed, _)| *changed > value).is_some_and(|(_, flow)| *flow == number)
+    /// Returns the flow of the first change after this value.
+    fn next_changed(&self, value: u64) -> Option<u32> {
+        self.log.iter().find(|(changed, _)| *changed > value).map(|(_, number)| *number)
     }
 
     /// Edits a text that an editor has read: changes a flow, may remove another one, and adds one.
@@ -178,15 +178,14 @@ impl Run {
         }
         for (number, read) in &edit.removed {
             if let Some(expected) = self.flows.get(number)
-                && ((expected.a, expected.b) == (read.a, read.b) || self.is_next_change(edit.last, *number))
+                && ((expected.a, expected.b) == (read.a, read.b) || self.next_changed(edit.last) == Some(*number))
                 && found(&*self.store, *number).await.is_none()
             {
                 self.flows.remove(number);
             }
         }
         // If a client has deleted the flow that the editor has removed, the editor may as well have removed this one instead.
-        let next = self.log.iter().find(|(changed, _)| *changed > edit.last).map(|(_, number)| *number);
-        if let Some(number) = next.filter(|number| self.flows.contains_key(number))
+        if let Some(number) = self.next_changed(edit.last).filter(|number| self.flows.contains_key(number))
             && edit.removed.iter().any(|(removed, _)| !self.flows.contains_key(removed))
             && found(&*self.store, number).await.is_none()
         {

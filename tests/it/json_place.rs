@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use strom_store::FlowRepository;
-use strom_store::internals::faulty_disk::{self, Failure, Fault, FaultyDisk};
+use strom_store::internals::faulty_disk::{self, FaultyDisk};
 use strom_store::internals::samples::{
     change, create_all, everything, flow, flows_of_file, found, id, moment, stamp, time,
 };
@@ -385,23 +385,4 @@ async fn store_in_a_read_only_directory_is_not_ready_until_the_directory_is_writ
     let before = moment(&*store).await;
     let _ = store.close().await;
     assert_eq!(moment(&*open(&directory.flows(), hasty()).await).await, before);
-}
-
-/// The alarm ends when saves are possible again, without another save.
-#[tokio::test]
-async fn failed_saves_are_reported_until_the_disk_works_again() {
-    let file = File::new();
-    let disk = file.disk();
-    let store = file.open_on(&disk, hasty()).await.unwrap();
-    create_all(&*store, [flow(1, "a")]).await;
-    eventually("the file is written", async || file.path.exists()).await;
-    disk.plan(disk.calls() + 1, Fault::UntilHealed(Failure::Full));
-    let save = async || store.apply_all(vec![Change::create(flow(2, "b"))], stamp(2)).await.is_err();
-    eventually("a save fails", save).await;
-    assert!(!faults(&*store).await.is_empty());
-    disk.heal();
-    eventually("the fault ends", async || faults(&*store).await.is_empty()).await;
-    let before = moment(&*store).await;
-    let image = file.as_after_a_crash();
-    assert_eq!(moment(&*image.open_with(lazy()).await).await, before);
 }

@@ -6,9 +6,9 @@ use strom_store::repository::FlowRepositoryExt as _;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::FutureExt;
 use futures::future::join_all;
-use strom_store::internals::faulty_disk;
+use strom_store::internals::faulty_disk::{self, Failure, Fault};
 use strom_store::internals::samples::{
-    change, change_all, create_all, everything, flow, found, id, number, stamp, stored, time,
+    change, change_all, create_all, everything, flow, found, id, moment, number, stamp, stored, time,
 };
 use strom_store::repository::{
     Author, Change, ListQuery, Operation, Precondition, RepositoryError, Retention, Revision, Since, Stamp,
@@ -190,4 +190,23 @@ async fn close_ends_during_continuous_saves() {
         let last = stored(&*store, saver).await.item.head().name.clone();
         assert_eq!(last, format!("edit {}", saved - 1), "saves acknowledged during the close are stored");
     }
+}
+
+/// The alarm ends when saves are possible again, without another save.
+#[tokio::test]
+async fn failed_saves_are_reported_until_the_disk_works_again() {
+    let file = File::new();
+    let disk = file.disk();
+    let store = file.open_on(&disk, hasty()).await.unwrap();
+    create_all(&*store, [flow(1, "a")]).await;
+    eventually("the file is written", async || file.path.exists()).await;
+    disk.plan(disk.calls() + 1, Fault::UntilHealed(Failure::Full));
+    let save = async || store.apply_all(vec![Change::create(flow(2, "b"))], stamp(2)).await.is_err();
+    eventually("a save fails", save).await;
+    assert!(!faults(&*store).await.is_empty());
+    disk.heal();
+    eventually("the fault ends", async || faults(&*store).await.is_empty()).await;
+    let before = moment(&*store).await;
+    let image = file.as_after_a_crash();
+    assert_eq!(moment(&*image.open_with(lazy()).await).await, before);
 }

@@ -212,7 +212,7 @@ async fn step(
                 LIMIT 1
             ) AS first
             CROSS JOIN LATERAL (
-                -- Reports before the deletion: when that has gone as well, nobody finds them.
+                -- Reports before the deletion, because without the deletion this query does not find them.
                 SELECT report.log, report.horizon, report.number
                 FROM flow_changes AS report
                 WHERE flow_id = flow.id AND operation = 'state'
