@@ -100,14 +100,14 @@ impl Drop for Saver {
 
 impl Store {
     pub(crate) fn new(opened: Opened, settings: Settings, disk: Arc<dyn Disk>) -> Self {
-        let Opened { named, path, at, writer, view, history, files, faults } = opened;
+        let Opened { named, path, at, writer, view, history, mut versions, faults } = opened;
         let now = Instant::now();
         let written = writer.as_ref().map(|writer| &writer.written);
         let is_whole = written.is_none_or(|written| written.is_whole && written.seq == view.log.last);
         let seq = written.map_or(view.log.last, |written| written.seq);
         let in_file = written.map_or(&view.state, |written| &written.state).clone();
-        let files = files.into_iter().chain(is_whole.then_some(view.log.last)).collect();
-        let memory = FileMemory::new(files, view.log.last, in_file);
+        versions.earlier.extend(is_whole.then_some(view.log.last));
+        let memory = FileMemory::new(versions, view.log.last, in_file);
         Self {
             named,
             path,

@@ -131,6 +131,29 @@ async fn crash_before_stale_edit(call: u64) -> bool {
     disk.has_struck()
 }
 
+/// The process was killed between a checkpoint and its note in the journal, and the file was edited twice since: first in an
+/// older version, then in the version without a note.
+#[tokio::test(flavor = "multi_thread")]
+async fn stale_edit_of_a_version_without_a_note_changes_only_edited_flows() {
+    let (file, store, older) = changed_since().await;
+    let text = file.read();
+    store.close().await.unwrap();
+    let image = file.as_after_a_crash();
+    let mut journal = image.journal();
+    let note = journal.strip_suffix(b"\n").unwrap().iter().rposition(|byte| *byte == b'\n').unwrap() + 1;
+    let line = String::from_utf8_lossy(&journal[note..]);
+    assert!(line.contains("\"file\":"), "{line}");
+    journal[note..].fill(0);
+    std::fs::write(image.sibling("journal"), journal).unwrap();
+    image.write(older.replace("old 4", "first"));
+    let store = image.open_with(hasty()).await;
+    assert_eq!(name(&*store, 4).await, "first");
+    file_with(&image, &["saved", "first", "new"]).await;
+    replace_file(&image, &text.replace("old 2", "by hand"));
+    eventually("the edit is adopted", async || name(&*store, 2).await == "by hand").await;
+    assert_eq!(name(&*store, 4).await, "first");
+}
+
 /// An editor saves the same text several times, without reading what clients have changed.
 #[tokio::test(flavor = "multi_thread")]
 async fn repeated_edits_of_one_old_text_change_only_edited_flows() {

@@ -20,7 +20,7 @@ use strom_test_support::blocked::Blocked;
 use strom_test_support::cluster::Cluster;
 use strom_test_support::eventually::{HANGS, eventually};
 use strom_test_support::load::{Load, Tally};
-use strom_test_support::postgres::{Database, count};
+use strom_test_support::postgres::{Database, count, run, wait_for_count};
 use strom_test_support::proxy::Proxy;
 
 /// The pool has five connections. PostgreSQL completes a statement before it notices that the client has disconnected, so
@@ -259,6 +259,27 @@ async fn terminated_sessions_lose_no_write() {
     load.recovery().await;
     let tally = load.end(&database.url()).await;
     eprintln!("{killed} sessions terminated; {tally:?}");
+}
+
+/// The network discards the answer to the recovery's own statement, and then works again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recovery_without_an_answer_begins_again() {
+    let database = Database::migrated().await;
+    let proxy = Proxy::before(&database.url()).await;
+    let repository = through(&proxy).await;
+    let (mut blocker, mut observer) = (database.connect().await, database.connect().await);
+    proxy.cut();
+    until_unavailable(&*repository).await;
+    run(&mut blocker, "BEGIN; LOCK TABLE _sqlx_migrations IN ACCESS EXCLUSIVE MODE").await;
+    proxy.restore();
+    let sessions = "SELECT COUNT(*) FROM pg_stat_activity
+                    WHERE application_name LIKE 'strom/%' AND datname = current_database()";
+    wait_for_count(&mut observer, &format!("{sessions} AND wait_event_type = 'Lock'"), 1).await;
+    proxy.black_hole();
+    run(&mut blocker, "ROLLBACK").await;
+    wait_for_count(&mut observer, &format!("{sessions} AND state = 'idle in transaction'"), 1).await;
+    proxy.restore();
+    eventually("the repository recovers automatically", async || repository.get(id(1)).await.is_ok()).await;
 }
 
 /// All connections wait for a lock. Then the server stops responding.

@@ -13,6 +13,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 
 use super::timeline::Timeline;
 use crate::flow::FlowId;
@@ -28,8 +29,8 @@ pub(crate) struct FileVersions {
     pub(crate) edited: Vec<(u64, State)>,
     /// The last version that is known to have been written.
     pub(crate) written: u64,
-    /// Whether the file may have been written after that, without a note in the journal.
-    pub(crate) may_be_newer: bool,
+    /// The changes after which the file may have been written without a note in the journal, because of a crash.
+    pub(crate) unnoted: Range<u64>,
     /// Whether the file is to be taken as an edit of the last version, because no process was running.
     pub(crate) is_only_last: bool,
 }
@@ -60,7 +61,7 @@ impl<'a> Base<'a> {
         unclear: &HashSet<FlowId>,
         versions: &'a FileVersions,
     ) -> Self {
-        let FileVersions { written, may_be_newer, is_only_last, .. } = *versions;
+        let FileVersions { written, ref unnoted, is_only_last, .. } = *versions;
         let last = Candidate { seq: written, edited: None };
         let base = |version, equals| Self { timeline, now, version, equals };
         if is_only_last {
@@ -81,9 +82,8 @@ impl<'a> Base<'a> {
         let mut seqs = versions.earlier.clone();
         seqs.push(written);
         seqs.retain(|seq| *seq <= written);
-        if may_be_newer {
-            seqs.extend(timeline.steps.iter().map(|step| step.seq).filter(|seq| *seq > written));
-        }
+        let noted: HashSet<_> = seqs.iter().copied().collect();
+        seqs.extend(timeline.steps.iter().map(|step| step.seq).filter(|seq| unnoted.contains(seq)));
         seqs.sort_unstable_by_key(|seq| Reverse(*seq));
         seqs.dedup();
         let mut differences: i64 =
@@ -94,7 +94,7 @@ impl<'a> Base<'a> {
             while let Some(step) = later.next_if(|step| step.seq > seq) {
                 differences += differs(step.id, step.before) - differs(step.id, step.after);
             }
-            ranked.push(((seq < read, differences, seq > written), Candidate { seq, edited: None }));
+            ranked.push(((seq < read, differences, !noted.contains(&seq)), Candidate { seq, edited: None }));
         }
         for (seq, edited) in &versions.edited {
             let differences = ids.iter().map(|id| differs(*id, edited.hash(*id))).sum();

@@ -48,8 +48,8 @@ pub(crate) struct Opened {
     pub(crate) writer: Option<Writer>,
     pub(crate) view: View,
     pub(crate) history: Option<History>,
-    /// The last changes of earlier versions of the file.
-    pub(crate) files: Vec<u64>,
+    /// The versions of the file that the journal knows.
+    pub(crate) versions: FileVersions,
     pub(crate) faults: Faults,
 }
 
@@ -226,7 +226,6 @@ fn assemble(
             (without_file(known_flows, documents.map_err(io::Error::other)?, &file_stamp(now)), identity)
         }
     };
-    let FileVersions { written, earlier: files, .. } = versions;
     let Reconciled { state, in_file, mut entries, tombstones, reports, quarantined, is_written } = reconciled;
     if is_new_log {
         let unrecorded = log.unrecorded(&state, &entries).map_err(io::Error::other)?;
@@ -234,7 +233,7 @@ fn assemble(
     }
     faults.set(Topic::File, quarantined);
     faults.set(Topic::Conflict, reports);
-    let written = Written { identity, state: in_file, seq: written, is_whole: is_written, racy: None };
+    let written = Written { identity, state: in_file, seq: versions.written, is_whole: is_written, racy: None };
     let (named, at) = (path.to_owned(), now);
     let OpenMode::ReadWrite(hold) = mode else {
         let log = log.with_entries(&entries)?;
@@ -245,7 +244,7 @@ fn assemble(
             writer: None,
             view: View { state, log },
             history,
-            files,
+            versions,
             faults,
         });
     };
@@ -271,7 +270,7 @@ fn assemble(
         writer: Some(writer),
         view: View { state, log },
         history,
-        files,
+        versions,
         faults,
     })
 }

@@ -156,7 +156,7 @@ impl Recovery<'_> {
                 let versions = FileVersions {
                     earlier: std::mem::take(&mut replay.files),
                     written: replay.file,
-                    may_be_newer: true,
+                    unnoted: replay.file + 1..last + 1,
                     is_only_last: is_closed,
                     ..FileVersions::default()
                 };
@@ -193,7 +193,7 @@ impl Recovery<'_> {
         let known_flows = fold(&mut replay, &lines)?;
         let log = Log { horizon: after, ..log(id, journal.last(), history.as_ref(), Some(journal.segment())) };
         let (journal, faults, is_new_log) = (JournalState::Open(journal), self.faults, self.is_writable);
-        let versions = FileVersions { written, may_be_newer: true, ..FileVersions::default() };
+        let versions = FileVersions { written, unnoted: written + 1..log.last + 1, ..FileVersions::default() };
         Ok(Recovered { known_flows, journal, history, log, versions, faults, is_new_log })
     }
 }

@@ -60,8 +60,8 @@ fn adopt_edit(upkeep: &mut Upkeep, store: &Store) {
     let Some((written, view)) = store.with_writer(|writer| (writer.written.seq, store.view())) else { return };
     let Some(view) = view else { return };
     let memory = &upkeep.memory;
-    let (earlier, edited) = (memory.versions(), memory.edited());
-    let versions = FileVersions { earlier, edited, written, ..FileVersions::default() };
+    let (earlier, edited, unnoted) = (memory.versions(), memory.edited(), memory.unnoted());
+    let versions = FileVersions { earlier, edited, written, unnoted, is_only_last: false };
     let known = Knowledge {
         state: &view.state,
         log: &view.log,

@@ -4,10 +4,12 @@
 //! they contained.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::flow::{Flow, FlowId};
+use crate::json::recovery::FileVersions;
 use crate::json::state::State;
 
 /// The number of versions of the file to remember, and for how long.
@@ -23,6 +25,8 @@ const EDITED: usize = 16;
 pub(crate) struct FileMemory {
     /// The last change of each version, and when it was written.
     versions: VecDeque<(u64, Instant)>,
+    /// The changes after which an earlier process may have written a version without a note, and when this process began.
+    unnoted: (Range<u64>, Instant),
     /// The marks of the runtime members that earlier versions contained.
     reports: HashMap<FlowId, VecDeque<u64>>,
     last: State,
@@ -33,11 +37,13 @@ pub(crate) struct FileMemory {
 impl FileMemory {
     /// Begins with the versions that the journal knows, and the file that the start has read. An editor may have written
     /// it. `seq` is the last change.
-    pub(crate) fn new(mut versions: Vec<u64>, seq: u64, last: State) -> Self {
+    pub(crate) fn new(versions: FileVersions, seq: u64, last: State) -> Self {
         let now = Instant::now();
-        let versions = versions.split_off(versions.len().saturating_sub(VERSIONS));
+        let FileVersions { mut earlier, unnoted, .. } = versions;
+        let earlier = earlier.split_off(earlier.len().saturating_sub(VERSIONS));
         Self {
-            versions: versions.into_iter().map(|seq| (seq, now)).collect(),
+            unnoted: (unnoted, now),
+            versions: earlier.into_iter().map(|seq| (seq, now)).collect(),
             reports: HashMap::new(),
             edited: VecDeque::from([(seq, last.clone(), now)]),
             last,
@@ -79,6 +85,12 @@ impl FileMemory {
     /// Returns the last changes of the versions.
     pub(crate) fn versions(&self) -> Vec<u64> {
         self.versions.iter().filter(|(_, written)| written.elapsed() < AGE).map(|(seq, _)| *seq).collect()
+    }
+
+    /// Returns the changes after which an earlier process may have written a version without a note.
+    pub(crate) fn unnoted(&self) -> Range<u64> {
+        let (unnoted, begin) = &self.unnoted;
+        if begin.elapsed() < AGE { unnoted.clone() } else { 0..0 }
     }
 
     /// Returns the marks of the runtime members of a flow that a version contains.

@@ -14,6 +14,8 @@ use crate::repository::OpenError;
 pub(super) enum Cause {
     #[error("{}", selection_message(.0))]
     NoServer(#[from] SelectionError),
+    #[error("the server has not answered for {} s", .0.as_secs())]
+    NoAnswer(Duration),
     #[error("the database is encoded in {0}, not in UTF8")]
     Encoding(String),
     #[error("another session has held the migration lock for {} s", .0.as_secs())]
@@ -87,6 +89,7 @@ impl Cause {
     fn is_outage(&self) -> bool {
         match self {
             Self::NoServer(error) => error.is_outage(),
+            Self::NoAnswer(_) => true,
             other => other.sqlx().is_some_and(is_outage),
         }
     }

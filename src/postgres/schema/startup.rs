@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures::FutureExt;
 use sqlx::postgres::PgConnectOptions;
 
-use super::ask::ask;
+use super::ask::{ask, ask_reading};
 use super::inspect::{check_readable, inspect};
 use super::migrate::apply_pending;
 use super::migration::Migration;
@@ -63,10 +63,10 @@ impl Startup {
     /// Checks and migrates the database. Waits at most `limit` for the answer of a server.
     pub(crate) async fn run(&self, limit: Duration) -> Result<Started, OpenFailure> {
         if self.read_only {
-            let (server, ()) = ask(&self.servers, limit, |connection| check_readable(connection).boxed()).await?;
+            let (server, ()) = ask_reading(&self.servers, limit, |connection| check_readable(connection).boxed()).await?;
             return Ok(Started { server, applied: Vec::new() });
         }
-        let (server, found) = ask(&self.servers, limit, |connection| inspect(connection).boxed()).await?;
+        let (server, found) = ask_reading(&self.servers, limit, |connection| inspect(connection).boxed()).await?;
         found.log_unknown();
         let failure = |cause: Cause| cause.at(self.servers.url());
         if found.is_complete().map_err(failure)? {
@@ -78,7 +78,7 @@ impl Startup {
         }
         let (_, applied) = ask(direct, limit, |connection| apply_pending(connection).boxed()).await?;
         if self.migration_servers.is_some() {
-            let (_, found) = ask(&self.servers, limit, |connection| inspect(connection).boxed()).await?;
+            let (_, found) = ask_reading(&self.servers, limit, |connection| inspect(connection).boxed()).await?;
             if !found.is_complete().map_err(failure)? {
                 return Err(failure(Cause::MigratedElsewhere(direct.url().to_string())));
             }

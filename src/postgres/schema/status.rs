@@ -2,7 +2,7 @@
 
 use futures::FutureExt;
 
-use super::ask::ask;
+use super::ask::ask_reading;
 use super::inspect::{self, verify};
 use super::migration::{Migration, MigrationState};
 use crate::postgres::connection::{DatabaseUrl, Servers};
@@ -42,6 +42,6 @@ impl MigrationStatus {
 pub async fn migrations(url: &DatabaseUrl) -> Result<MigrationStatus, OpenError> {
     // Read-only: a standby has the same migrations.
     let servers = Servers::new(url, true);
-    let (_, found) = ask(&servers, url.connect_timeout, |connection| inspect::inspect(connection).boxed()).await?;
+    let (_, found) = ask_reading(&servers, url.connect_timeout, |connection| inspect::inspect(connection).boxed()).await?;
     Ok(MigrationStatus { migrations: found.migrations, url: url.clone() })
 }

@@ -41,8 +41,10 @@ pub struct Proxy {
 }
 
 impl Proxy {
+    /// Starts a proxy before this database. Its URL has the `connect_timeout` of production: a connection that a fault has
+    /// made useless must not delay the recovery.
     pub async fn before(database: &str) -> Self {
-        let mut url = Url::parse(database).unwrap();
+        let mut url = Url::parse(&database.replace("connect_timeout=60", "connect_timeout=5")).unwrap();
         let target = format!("{}:{}", url.host_str().unwrap(), url.port().unwrap_or(5432));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         url.set_host(Some("127.0.0.1")).unwrap();
