@@ -63,7 +63,8 @@ impl Startup {
     /// Checks and migrates the database. Waits at most `limit` for the answer of a server.
     pub(crate) async fn run(&self, limit: Duration) -> Result<Started, OpenFailure> {
         if self.read_only {
-            let (server, ()) = ask_reading(&self.servers, limit, |connection| check_readable(connection).boxed()).await?;
+            let (server, ()) =
+                ask_reading(&self.servers, limit, |connection| check_readable(connection).boxed()).await?;
             return Ok(Started { server, applied: Vec::new() });
         }
         let (server, found) = ask_reading(&self.servers, limit, |connection| inspect(connection).boxed()).await?;

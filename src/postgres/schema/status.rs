@@ -42,6 +42,7 @@ impl MigrationStatus {
 pub async fn migrations(url: &DatabaseUrl) -> Result<MigrationStatus, OpenError> {
     // Read-only: a standby has the same migrations.
     let servers = Servers::new(url, true);
-    let (_, found) = ask_reading(&servers, url.connect_timeout, |connection| inspect::inspect(connection).boxed()).await?;
+    let (_, found) =
+        ask_reading(&servers, url.connect_timeout, |connection| inspect::inspect(connection).boxed()).await?;
     Ok(MigrationStatus { migrations: found.migrations, url: url.clone() })
 }
