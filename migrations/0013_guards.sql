@@ -12,9 +12,48 @@
 --    failed, every time. Now revisions follow the history.
 -- 4. `TRUNCATE flows` and `UPDATE flows SET id = …` delete flows, and are recorded as deletions.
 -- 5. Revisions that a JSON number cannot represent are not stored, and existing ones are replaced by the next change.
+-- 6. Disabled triggers. Instances write the revision 0, which the trigger replaces, and a constraint rejects it. So they change
+--    nothing while the trigger is disabled, instead of storing a change with the revision of the change before.
+-- 7. A database that went back in time: a standby that lagged was promoted, or the server was recovered to a point in time.
+--    Both begin a timeline. Its number is now part of the place (0004), so a log begins with each timeline, and cursors of
+--    changes that were lost are unknown. The first change of a flow in a log skips 1000 revisions, so that no ETag of a lost
+--    change fits a later one. <https://www.postgresql.org/docs/current/continuous-archiving.html#BACKUP-TIMELINES>
 --
--- Safe because: functions are replaced, and triggers are added, which waits for running writers for a moment only. Valid rows
--- and their history are not changed. Damaged rows stay as they are until the next change or `strom check --repair`.
+-- Safe because: functions are replaced, and triggers and a constraint are added, which waits for running transactions for a
+-- moment only. The constraint is not checked for existing rows. Valid rows and their history are not changed. Damaged rows
+-- stay as they are until the next change or `strom check --repair`. The current log continues.
+
+SELECT set_config('strom.old_place', strom_place(), TRUE);
+
+-- As in 0004, with qualified names and the timeline. A standby does not know its timeline, and only follows its primary.
+CREATE OR REPLACE FUNCTION strom_place() RETURNS TEXT
+LANGUAGE plpgsql STABLE SECURITY DEFINER
+AS $$
+DECLARE
+    server TEXT := '';
+    database TEXT := (
+        SELECT oid::TEXT FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()
+    );
+    timeline TEXT := '';
+BEGIN
+    IF pg_catalog.has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE') THEN
+        server := (SELECT system_identifier::TEXT FROM pg_catalog.pg_control_system());
+    END IF;
+    IF pg_catalog.pg_is_in_recovery() THEN
+        RETURN (
+            SELECT CASE WHEN pg_catalog.starts_with(place, server || '/' || database || '/') THEN place ELSE '' END
+            FROM flow_log
+        );
+    END IF;
+    IF pg_catalog.has_function_privilege('pg_catalog.pg_current_wal_lsn()', 'EXECUTE')
+        AND pg_catalog.has_function_privilege('pg_catalog.pg_walfile_name(pg_catalog.pg_lsn)', 'EXECUTE')
+    THEN
+        timeline := pg_catalog.left(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()), 8);
+    END IF;
+    RETURN server || '/' || database || '/' || timeline;
+END
+$$;
+UPDATE flow_log SET place = strom_place() WHERE place = current_setting('strom.old_place');
 
 -- Returns the revision after both the current and the recorded one.
 CREATE FUNCTION strom_next_revision(flow UUID, current BIGINT) RETURNS BIGINT
@@ -22,18 +61,16 @@ LANGUAGE plpgsql STABLE
 AS $$
 DECLARE
     revision_limit CONSTANT BIGINT := 9007199254740992;
+    last RECORD;
 BEGIN
-    RETURN 1 + greatest(
-        CASE WHEN current < revision_limit THEN current END,
-        0,
-        (
-            SELECT revision
-            FROM flow_changes
-            WHERE flow_id = flow AND operation <> 'state' AND revision < revision_limit
-            ORDER BY revision DESC
-            LIMIT 1
-        )
-    );
+    SELECT change.revision, change.log
+    INTO last
+    FROM flow_changes AS change
+    WHERE change.flow_id = flow AND change.operation <> 'state' AND change.revision < revision_limit
+    ORDER BY change.revision DESC
+    LIMIT 1;
+    RETURN 1 + greatest(CASE WHEN current < revision_limit THEN current END, last.revision, 0)
+        + CASE WHEN last.revision >= coalesce(current, 0) AND last.log < strom_log() THEN 1000 ELSE 0 END;
 END
 $$;
 
@@ -91,7 +128,7 @@ BEGIN
     NEW.state := strom_state(NEW.data);
     NEW.auto_restart := coalesce(NEW.data #> '{properties,auto_restart}' = 'true', FALSE);
 
-    SELECT change.revision, change.operation
+    SELECT change.revision, change.operation, change.log
     INTO last
     FROM flow_changes AS change
     WHERE change.flow_id = NEW.id AND change.operation <> 'state' AND change.revision < revision_limit
@@ -103,7 +140,7 @@ BEGIN
             CASE WHEN NEW.revision < revision_limit THEN NEW.revision END,
             1,
             1 + (SELECT revision FROM flow_tombstones WHERE id = NEW.id AND revision < revision_limit),
-            CASE last.operation WHEN 'delete' THEN last.revision + 1 END
+            CASE last.operation WHEN 'delete' THEN strom_next_revision(NEW.id, last.revision) END
         );
         NEW.author := coalesce(writer, NEW.author);
         RETURN NEW;
@@ -125,7 +162,8 @@ BEGIN
         END IF;
         NEW.author := OLD.author;
     ELSE
-        NEW.revision := OLD.revision + 1;
+        NEW.revision := OLD.revision + 1
+            + CASE WHEN last.revision >= OLD.revision AND last.log < strom_log() THEN 1000 ELSE 0 END;
         NEW.author := coalesce(writer, 'sql');
         IF writer IS NULL AND NEW.updated_at = OLD.updated_at THEN
             NEW.updated_at := NOW();
@@ -135,6 +173,36 @@ BEGIN
         NEW.created_at := OLD.created_at;
     ELSIF NEW.created_at <= earliest OR NEW.created_at >= latest THEN
         NEW.created_at := least(NEW.updated_at, NOW());
+    END IF;
+    RETURN NEW;
+END
+$$;
+
+-- As in 0008, except for the revision.
+CREATE OR REPLACE FUNCTION strom_came_back() RETURNS TRIGGER
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    last RECORD;
+BEGIN
+    SELECT change.operation, change.revision, change.at, change.author, change.created_at, change.document
+    INTO last
+    FROM flow_changes AS change
+    WHERE change.flow_id = NEW.id AND change.operation <> 'state'
+    ORDER BY change.revision DESC
+    LIMIT 1;
+    IF coalesce(last.operation, 'delete') = 'delete' THEN
+        RETURN NEW;
+    END IF;
+    NEW.created_at := last.created_at;
+    NEW.generation := nextval('flow_change_blocks'); -- A generation only has to be unique.
+    IF strom_content(NEW.data) = strom_content(last.document) THEN
+        NEW.revision := last.revision;
+        NEW.updated_at := last.at;
+        NEW.author := last.author;
+    ELSE
+        -- This replaces all earlier changes of the transaction.
+        NEW.revision := strom_next_revision(NEW.id, last.revision);
     END IF;
     RETURN NEW;
 END
@@ -201,7 +269,7 @@ BEGIN
     SELECT revision, data, generation INTO now_there FROM flows WHERE id = flow.id;
     IF flow.generation
         <> coalesce(now_there.generation, (SELECT generation FROM flow_tombstones WHERE id = flow.id), flow.generation)
-        OR is_deletion AND now_there.revision - 1 <= flow.revision
+        OR is_deletion AND now_there.revision <= strom_next_revision(flow.id, flow.revision)
         OR NOT is_deletion AND now_there.revision < flow.revision
         OR NOT is_deletion AND now_there.revision = flow.revision AND now_there.data <> flow.data
     THEN
@@ -291,21 +359,8 @@ $$;
 CREATE TRIGGER strom_before_truncate BEFORE TRUNCATE ON flows
 FOR EACH STATEMENT EXECUTE FUNCTION strom_before_truncate();
 
--- As in 0004, with qualified names.
-CREATE OR REPLACE FUNCTION strom_place() RETURNS TEXT
-LANGUAGE plpgsql STABLE SECURITY DEFINER
-AS $$
-DECLARE
-    database TEXT := (
-        SELECT oid::TEXT FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()
-    );
-BEGIN
-    IF pg_catalog.has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE') THEN
-        RETURN (SELECT system_identifier::TEXT FROM pg_catalog.pg_control_system()) || '/' || database;
-    END IF;
-    RETURN '/' || database;
-END
-$$;
+-- Instances write 0, which the trigger replaces.
+ALTER TABLE flows ADD CONSTRAINT strom_before_write_is_enabled CHECK (revision > 0) NOT VALID;
 
 DO $do$
 DECLARE

@@ -116,7 +116,7 @@ BEGIN
     NEW.state := strom_state(NEW.data);
     NEW.auto_restart := coalesce(NEW.data #> '{properties,auto_restart}' = 'true', FALSE);
 
-    SELECT change.revision, change.operation
+    SELECT change.revision, change.operation, change.log
     INTO last
     FROM flow_changes AS change
     WHERE change.flow_id = NEW.id AND change.operation <> 'state' AND change.revision < revision_limit
@@ -128,7 +128,7 @@ BEGIN
             CASE WHEN NEW.revision < revision_limit THEN NEW.revision END,
             1,
             1 + (SELECT revision FROM flow_tombstones WHERE id = NEW.id AND revision < revision_limit),
-            CASE last.operation WHEN 'delete' THEN last.revision + 1 END
+            CASE last.operation WHEN 'delete' THEN strom_next_revision(NEW.id, last.revision) END
         );
         NEW.author := coalesce(writer, NEW.author);
         RETURN NEW;
@@ -150,7 +150,8 @@ BEGIN
         END IF;
         NEW.author := OLD.author;
     ELSE
-        NEW.revision := OLD.revision + 1;
+        NEW.revision := OLD.revision + 1
+            + CASE WHEN last.revision >= OLD.revision AND last.log < strom_log() THEN 1000 ELSE 0 END;
         NEW.author := coalesce(writer, 'sql');
         IF writer IS NULL AND NEW.updated_at = OLD.updated_at THEN
             NEW.updated_at := NOW();
@@ -182,13 +183,14 @@ BEGIN
         RETURN NEW;
     END IF;
     NEW.created_at := last.created_at;
-    NEW.generation := nextval('flow_change_blocks'); -- Unique is all it has to be.
+    NEW.generation := nextval('flow_change_blocks'); -- A generation only has to be unique.
     IF strom_content(NEW.data) = strom_content(last.document) THEN
         NEW.revision := last.revision;
         NEW.updated_at := last.at;
         NEW.author := last.author;
     ELSE
-        NEW.revision := last.revision + 1; -- Whatever else the transaction did to it before.
+        -- This replaces all earlier changes of the transaction.
+        NEW.revision := strom_next_revision(NEW.id, last.revision);
     END IF;
     RETURN NEW;
 END
@@ -258,14 +260,27 @@ CREATE FUNCTION public.strom_place() RETURNS text
     SET search_path TO 'public', 'pg_temp'
     AS $$
 DECLARE
+    server TEXT := '';
     database TEXT := (
         SELECT oid::TEXT FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()
     );
+    timeline TEXT := '';
 BEGIN
     IF pg_catalog.has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE') THEN
-        RETURN (SELECT system_identifier::TEXT FROM pg_catalog.pg_control_system()) || '/' || database;
+        server := (SELECT system_identifier::TEXT FROM pg_catalog.pg_control_system());
     END IF;
-    RETURN '/' || database;
+    IF pg_catalog.pg_is_in_recovery() THEN
+        RETURN (
+            SELECT CASE WHEN pg_catalog.starts_with(place, server || '/' || database || '/') THEN place ELSE '' END
+            FROM flow_log
+        );
+    END IF;
+    IF pg_catalog.has_function_privilege('pg_catalog.pg_current_wal_lsn()', 'EXECUTE')
+        AND pg_catalog.has_function_privilege('pg_catalog.pg_walfile_name(pg_catalog.pg_lsn)', 'EXECUTE')
+    THEN
+        timeline := pg_catalog.left(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()), 8);
+    END IF;
+    RETURN server || '/' || database || '/' || timeline;
 END
 $$;
 
@@ -296,18 +311,16 @@ CREATE FUNCTION public.strom_next_revision(flow uuid, current bigint) RETURNS bi
     AS $$
 DECLARE
     revision_limit CONSTANT BIGINT := 9007199254740992;
+    last RECORD;
 BEGIN
-    RETURN 1 + greatest(
-        CASE WHEN current < revision_limit THEN current END,
-        0,
-        (
-            SELECT revision
-            FROM flow_changes
-            WHERE flow_id = flow AND operation <> 'state' AND revision < revision_limit
-            ORDER BY revision DESC
-            LIMIT 1
-        )
-    );
+    SELECT change.revision, change.log
+    INTO last
+    FROM flow_changes AS change
+    WHERE change.flow_id = flow AND change.operation <> 'state' AND change.revision < revision_limit
+    ORDER BY change.revision DESC
+    LIMIT 1;
+    RETURN 1 + greatest(CASE WHEN current < revision_limit THEN current END, last.revision, 0)
+        + CASE WHEN last.revision >= coalesce(current, 0) AND last.log < strom_log() THEN 1000 ELSE 0 END;
 END
 $$;
 
@@ -349,7 +362,7 @@ BEGIN
     SELECT revision, data, generation INTO now_there FROM flows WHERE id = flow.id;
     IF flow.generation
         <> coalesce(now_there.generation, (SELECT generation FROM flow_tombstones WHERE id = flow.id), flow.generation)
-        OR is_deletion AND now_there.revision - 1 <= flow.revision
+        OR is_deletion AND now_there.revision <= strom_next_revision(flow.id, flow.revision)
         OR NOT is_deletion AND now_there.revision < flow.revision
         OR NOT is_deletion AND now_there.revision = flow.revision AND now_there.data <> flow.data
     THEN
@@ -498,6 +511,9 @@ ALTER TABLE ONLY public.flow_tombstones
 
 ALTER TABLE ONLY public.flows
     ADD CONSTRAINT flows_pkey PRIMARY KEY (id);
+
+ALTER TABLE public.flows
+    ADD CONSTRAINT strom_before_write_is_enabled CHECK ((revision > 0)) NOT VALID;
 
 CREATE INDEX flow_changes_by_flow ON public.flow_changes USING btree (flow_id, number);
 

@@ -49,6 +49,9 @@ pub struct Settings {
     pub migrations: Option<DatabaseUrl>,
     /// Whether [`Storage::open_with`] succeeds while the database server is unreachable. Calls fail until it answers.
     pub open_unreachable: bool,
+    /// Whether opening the database repairs a damaged schema: disabled and missing triggers, the primary key, and the row of
+    /// `flow_log`. Otherwise that damage is an error.
+    pub repair: bool,
     /// The URL at which this process serves the flows. Other processes that want to change the same JSON file name it.
     pub url: Option<String>,
 }
@@ -79,6 +82,12 @@ impl Settings {
         Self { open_unreachable, ..self }
     }
 
+    /// Sets [`repair`](Self::repair).
+    #[must_use]
+    pub fn with_repair(self, repair: bool) -> Self {
+        Self { repair, ..self }
+    }
+
     /// Sets [`url`](Self::url).
     #[must_use]
     pub fn with_url(self, url: Option<String>) -> Self {
@@ -97,6 +106,7 @@ impl Settings {
             migrations: self.migrations.clone(),
             read_only: self.read_only,
             open_unreachable: self.open_unreachable,
+            repair: self.repair,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sqlx::error::DatabaseError;
 
-use super::sqlstate::{Meaning, meaning_of};
+use super::sqlstate::{Meaning, is_damage, meaning_of};
 use crate::repository::RepositoryError;
 
 pub(super) type Result<T> = std::result::Result<T, Error>;
@@ -67,6 +67,11 @@ impl Error {
     /// again, the history contradicts the flows.
     pub(super) fn is_duplicate_revision(&self) -> bool {
         matches!(self, Self::Sqlx(sqlx::Error::Database(error)) if error.constraint() == Some("flow_changes_by_revision"))
+    }
+
+    /// The schema may be damaged.
+    pub(super) fn suggests_damage(&self) -> bool {
+        matches!(self, Self::Sqlx(sqlx::Error::Database(error)) if is_damage(&**error)) || self.is_denied()
     }
 
     /// The server rejects writes: it is a standby, perhaps a former primary.

@@ -24,6 +24,7 @@ mod sqlstate;
 #[doc(hidden)]
 pub mod testing;
 mod time;
+mod watch;
 
 pub use connection::DatabaseUrl;
 pub use repository::PostgresRepository;

@@ -12,6 +12,7 @@ use super::flows::{self, GroupCommit, Save};
 use super::history::{self, Notifications, Pace};
 use super::schema::{Started, Startup};
 use super::settings::Settings;
+use super::watch::{verify_schema, watch_schema};
 use crate::background::{Background, End};
 use crate::flow::{Flow, FlowId, Head};
 use crate::repository::{
@@ -87,6 +88,8 @@ fn start_tasks(
     let (of_probe, startup) = (Arc::clone(pool), Arc::new(startup));
     background
         .spawn("probe of the database", move || probe_during_outages(Arc::clone(&of_probe), Arc::clone(&startup)));
+    let (of_watch, read_only) = (Arc::clone(pool), retention.is_none());
+    background.spawn("verification of the schema", move || watch_schema(Arc::clone(&of_watch), read_only));
     let Some((retention, clock)) = retention else { return background };
     let (of_retention, clock) = (Arc::clone(pool), Arc::clone(clock));
     background.spawn("retention", move || {
@@ -179,7 +182,10 @@ impl FlowRepository for PostgresRepository {
     }
 
     async fn health(&self) -> Health {
-        let check = self.pool.read(|connection| flows::faults(connection).boxed());
+        let check = async {
+            verify_schema(&self.pool, self.read_only).await?;
+            self.pool.read(|connection| flows::faults(connection).boxed()).await
+        };
         let (status, mut faults) = match tokio::time::timeout(HEALTH_TIMEOUT, check).await {
             Ok(Ok(faults)) => (Status::Ready, faults),
             Ok(Err(error)) => (Status::Unavailable(error.to_string()), Vec::new()),

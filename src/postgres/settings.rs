@@ -17,6 +17,9 @@ pub struct Settings {
     pub read_only: bool,
     /// Whether the repository opens while the server is unreachable. Calls fail until the server answers.
     pub open_unreachable: bool,
+    /// Whether opening the database repairs a damaged schema: disabled and missing triggers, the primary key, and the row of
+    /// `flow_log`. Otherwise that damage is an error.
+    pub repair: bool,
 }
 
 impl Settings {
@@ -42,5 +45,11 @@ impl Settings {
     #[must_use]
     pub fn with_open_unreachable(self, open_unreachable: bool) -> Self {
         Self { open_unreachable, ..self }
+    }
+
+    /// Sets [`repair`](Self::repair).
+    #[must_use]
+    pub fn with_repair(self, repair: bool) -> Self {
+        Self { repair, ..self }
     }
 }

@@ -25,7 +25,22 @@ pub(super) enum Meaning {
 /// Returns the meaning of an error of the server.
 pub(super) fn meaning_of(error: &dyn DatabaseError) -> Meaning {
     let severity = error.try_downcast_ref::<PgDatabaseError>().map_or(PgSeverity::Error, PgDatabaseError::severity);
+    if is_damage(error) {
+        return Meaning::NotWritten;
+    }
     meaning(&error.code().unwrap_or_default(), severity)
+}
+
+/// Whether an object of the schema is missing or disabled. Our own statements cause such an error in no other case. A trigger
+/// of another program may: then the error has a context that names its function.
+pub(super) fn is_damage(error: &dyn DatabaseError) -> bool {
+    let context = error.try_downcast_ref::<PgDatabaseError>().and_then(PgDatabaseError::r#where);
+    let is_ours = context.is_none_or(|context| context.contains("strom_"));
+    // Undefined table, column, function or schema, and no unique index for `ON CONFLICT`.
+    is_ours && matches!(error.code().as_deref(), Some("42P01" | "42703" | "42883" | "3F000" | "42P10"))
+        || error.constraint() == Some("strom_before_write_is_enabled")
+        // `flow_log` is empty.
+        || error.code().as_deref() == Some("23502") && error.table() == Some("flow_changes")
 }
 
 fn meaning(code: &str, severity: PgSeverity) -> Meaning {

@@ -201,7 +201,9 @@ const DAMAGES: [&str; 9] = [
     "UPDATE flows SET revision = 1 WHERE id = $id",
     "UPDATE flows SET revision = 2, data = data || '{\"x\": 1}' WHERE id = $id",
     "UPDATE flows SET revision = 70 WHERE id = $id",
-    "UPDATE flows SET revision = -5 WHERE id = $id",
+    "ALTER TABLE flows DROP CONSTRAINT strom_before_write_is_enabled;
+     UPDATE flows SET revision = -5 WHERE id = $id;
+     ALTER TABLE flows ADD CONSTRAINT strom_before_write_is_enabled CHECK (revision > 0) NOT VALID",
     "UPDATE flows SET revision = 9223372036854775807 WHERE id = $id",
     "DELETE FROM flows WHERE id = $id",
     "DELETE FROM flow_tombstones WHERE id = $id",

@@ -3,6 +3,7 @@
 
 mod backup_postgres;
 mod contract;
+mod damage_postgres;
 mod documents;
 mod ephemeral;
 mod failover_postgres;
@@ -40,6 +41,7 @@ mod rollback_postgres;
 mod samples;
 mod sqlx_cache;
 mod standby_postgres;
+mod timeline_postgres;
 mod times_postgres;
 mod tls_postgres;
 mod urls_postgres;

@@ -142,9 +142,15 @@ fn invalid_columns(version: &Version) -> Vec<String> {
              check --repair` replace it"
         )
     });
-    let revision = version.revision < Revision::FIRST;
-    let revision = revision.then(|| "column `revision` is below 1; `strom check --repair` sets it to 1".to_owned());
-    times.chain(revision).collect()
+    let revision = match version.revision.number() {
+        0 => Some("column `revision` is below 1; `strom check --repair` replaces it"),
+        // RFC 8259, section 6
+        number if number >= 1 << 53 => {
+            Some("column `revision` is above 2^53 - 1, which JSON cannot represent; `strom check --repair` replaces it")
+        }
+        _ => None,
+    };
+    times.chain(revision.map(str::to_owned)).collect()
 }
 
 /// Returns the first column that differs from the document, with both values. The database computes the counts itself.

@@ -14,7 +14,7 @@ use crate::config::Flags;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// Correct database columns that differ from their document; changes no document
+    /// Correct a damaged schema, and database columns that differ from their document; changes no document
     #[arg(long)]
     repair: bool,
 
@@ -25,7 +25,7 @@ pub(super) struct Arguments {
 
 pub(super) async fn run(flags: &Flags, arguments: &Arguments) -> Result<Answer, Failure> {
     let storage = flags.storage()?;
-    let purpose = if arguments.repair { Purpose::Change } else { Purpose::Read };
+    let purpose = if arguments.repair { Purpose::Repair } else { Purpose::Read };
     let mut stop = if arguments.repair { Some(Stop::on_signal()?) } else { None };
     let (repository, _) = unless_requested(&mut stop, open(flags, purpose)).await?;
     let checking = async {

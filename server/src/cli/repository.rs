@@ -31,6 +31,8 @@ pub(super) enum Purpose {
     DryRun,
     /// Change flows of an existing storage.
     Change,
+    /// Change an existing storage, and repair its schema.
+    Repair,
     /// Store flows. Creates the storage if it does not exist.
     Create,
 }
@@ -47,7 +49,7 @@ pub(super) async fn with_storage<T>(
     let mut stop = match purpose {
         // Nothing must be finished. A signal ends the process, unless the command handles it.
         Purpose::Read | Purpose::Follow => None,
-        Purpose::DryRun | Purpose::Change | Purpose::Create => Some(Stop::on_signal()?),
+        Purpose::DryRun | Purpose::Change | Purpose::Repair | Purpose::Create => Some(Stop::on_signal()?),
     };
     let (repository, _directory) = unless_requested(&mut stop, open(flags, purpose)).await?;
     for fault in repository.health().await.faults {
@@ -68,7 +70,9 @@ pub(super) async fn open(
     if !storage.may_exist() {
         match purpose {
             Purpose::Create => {}
-            Purpose::Read | Purpose::Follow | Purpose::Change => return Err(Failure::MissingFile(storage.to_string())),
+            Purpose::Read | Purpose::Follow | Purpose::Change | Purpose::Repair => {
+                return Err(Failure::MissingFile(storage.to_string()));
+            }
             Purpose::DryRun => {
                 let directory = tempfile::tempdir().map_err(Failure::DryRunDirectory)?;
                 storage = Storage::Json(directory.path().join("flows.json"));
@@ -76,12 +80,12 @@ pub(super) async fn open(
             }
         }
     }
-    let settings = settings(flags)?;
+    let settings = settings(flags)?.with_repair(purpose == Purpose::Repair);
     let is_read_only = match purpose {
         Purpose::Read | Purpose::DryRun => true,
         // Only the process that holds the lock of a JSON file sees its changes.
         Purpose::Follow => matches!(storage, Storage::Postgres(_)),
-        Purpose::Change | Purpose::Create => false,
+        Purpose::Change | Purpose::Repair | Purpose::Create => false,
     };
     let opened = match is_read_only {
         true => storage.open_read_only(clock::now(), settings).await,

@@ -41,7 +41,7 @@ impl Breaker {
     }
 
     /// Opens the breaker. If it is open already, only the reason changes: the outage is the same.
-    pub(super) fn open(&self, reason: impl Into<String>) {
+    pub(crate) fn open(&self, reason: impl Into<String>) {
         self.0.send_modify(|state| {
             if state.reason.is_none() {
                 state.changed_at = Instant::now();

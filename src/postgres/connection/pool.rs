@@ -2,13 +2,13 @@
 //! connection during an outage.
 
 use std::iter;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicBool, AtomicU32};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio::time::timeout;
 
 use super::breaker::Breaker;
@@ -50,6 +50,10 @@ pub(crate) struct Pool {
     pub(super) waiting: AtomicU32,
     /// Number of callers that wait for their turn to write.
     pub(super) waiting_writes: AtomicU32,
+    /// Notified by errors that suggest that the schema is damaged.
+    pub(crate) doubts: Notify,
+    /// Whether the schema was damaged in a way that the history does not contain all changes since.
+    pub(crate) hidden_changes: AtomicBool,
     last_answer_at: Mutex<Instant>,
     pub(super) last_probe: tokio::sync::Mutex<Option<Probe>>,
 }
@@ -76,6 +80,8 @@ impl Pool {
             breaker,
             waiting: 0.into(),
             waiting_writes: 0.into(),
+            doubts: Notify::new(),
+            hidden_changes: false.into(),
             last_answer_at: Instant::now().into(),
             last_probe: tokio::sync::Mutex::default(),
         }

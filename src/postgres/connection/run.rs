@@ -8,7 +8,7 @@ use tokio::time::sleep;
 
 use super::pool::Pool;
 use super::session;
-use crate::postgres::error::{self, of_read, unanswered};
+use crate::postgres::error::{self, Error, of_read, unanswered};
 use crate::repository::Result;
 
 /// Time limit for a call whose connection alone has died. A statement on a reachable server ends sooner (session.rs). A
@@ -59,6 +59,9 @@ impl Pool {
             error = self.outage_error() => Err(error),
             () = sleep(limit) => Err(unanswered(format!("no answer within {} s", limit.as_secs())).into()),
         };
+        if result.as_ref().is_err_and(Error::suggests_damage) {
+            self.doubts.notify_one();
+        }
         match &result {
             Err(error) if error.is_read_only_server() => {
                 connection.close_on_drop();

@@ -3,6 +3,9 @@
 //! Timeouts that a role, a database or the URL's `options` set take precedence. Otherwise a statement may take a minute
 //! and wait ten seconds for a lock, so that no statement blocks others forever.
 //!
+//! A session never hides rows: with row-level security, a statement fails instead of returning fewer flows. A commit waits for
+//! the disk, also if `synchronous_commit` is off for the user or the database.
+//!
 //! Transactions run at READ COMMITTED, whatever the default of the database: a statement then sees what other writers have
 //! committed, instead of failing. <https://www.postgresql.org/docs/current/transaction-iso.html>
 
@@ -30,7 +33,11 @@ pub(super) async fn configure(connection: &mut PgConnection, in_transaction: boo
                 $1
             ) AS statements,
             set_config('lock_timeout', coalesce(nullif(current_setting('lock_timeout'), '0'), '10s'), $1) AS locks,
-            set_config('default_transaction_isolation', 'read committed', $1) AS isolation
+            set_config('default_transaction_isolation', 'read committed', $1) AS isolation,
+            set_config('row_security', 'off', $1) AS security,
+            set_config(
+                'synchronous_commit', coalesce(nullif(current_setting('synchronous_commit'), 'off'), 'on'), $1
+            ) AS durability
         "#,
         in_transaction,
     )

@@ -7,6 +7,7 @@ use futures::FutureExt;
 use sqlx::{Connection, PgConnection};
 
 use super::batch::{BATCH_FLOWS, Batch, BatchRead, append_restored};
+use super::obstacles::find_obstacles;
 use super::violations::find_violations;
 use super::{adopt, inherit, write};
 use crate::postgres::connection::Pool;
@@ -49,7 +50,10 @@ pub(crate) async fn apply(
             Err(error) => return Err(of_write(error)),
         }
     }
-    Err(RepositoryError::Busy("other writers changed the same flows during every attempt".to_owned()))
+    Err(match pool.read(|connection| find_obstacles(connection).boxed()).await? {
+        Some(obstacles) => RepositoryError::ReadOnly(format!("{obstacles} of the table flows prevented the change")),
+        None => RepositoryError::Busy("other writers changed the same flows during every attempt".to_owned()),
+    })
 }
 
 /// Runs an attempt when it gets its turn to write. While many writes wait for locked rows, a short list is first tried

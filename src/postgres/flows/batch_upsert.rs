@@ -87,7 +87,7 @@ async fn update(connection: &mut PgConnection, mut saves: Vec<&Save>) -> Result<
             FOR UPDATE OF flows SKIP LOCKED
         )
         UPDATE flows
-        SET data = change.data, updated_at = change.at
+        SET data = change.data, revision = 0, updated_at = change.at
         FROM stamp, before
         JOIN UNNEST($1::UUID[], $2::BIGINT[], $7::BYTEA[], $3::JSONB[], $4::TIMESTAMPTZ[])
              AS change (id, expected, document, data, at)
@@ -129,8 +129,8 @@ async fn insert(connection: &mut PgConnection, mut saves: Vec<&Save>) -> Result<
             SELECT set_config('strom.author', $6, TRUE), set_config('strom.stamps', $5, TRUE),
                 set_config('lock_timeout', '100ms', TRUE)
         )
-        INSERT INTO flows (id, name, data, created_at, updated_at)
-        SELECT change.id, change.name, change.data, change.at, change.at
+        INSERT INTO flows (id, name, data, revision, created_at, updated_at)
+        SELECT change.id, change.name, change.data, 0, change.at, change.at
         FROM stamp, UNNEST($1::UUID[], $2::TEXT[], $3::JSONB[], $4::TIMESTAMPTZ[]) AS change (id, name, data, at)
         ORDER BY change.id
         ON CONFLICT (id) DO NOTHING

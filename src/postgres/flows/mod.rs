@@ -9,6 +9,7 @@ mod get;
 mod group_commit;
 mod inherit;
 mod list;
+mod obstacles;
 mod outcomes;
 mod pending_list;
 mod row;

@@ -2,6 +2,9 @@
 //!
 //! Each statement leaves out the rows whose precondition does not hold. It locks rows in the order of their ids, so
 //! that two calls cannot deadlock.
+//!
+//! The revision 0 is replaced by a trigger. While that trigger is disabled, a constraint rejects it
+//! (migrations/0013_guards.sql).
 
 use serde_json::value::RawValue;
 use sqlx::PgConnection;
@@ -36,8 +39,8 @@ pub(super) async fn insert(connection: &mut PgConnection, batch: &Batch<'_>, out
             SELECT set_config('strom.author', $5, TRUE), set_config('strom.at', ($4::TIMESTAMPTZ)::TEXT, TRUE),
                 set_config('strom.restored', $6, TRUE)
         )
-        INSERT INTO flows (id, name, data, created_at, updated_at)
-        SELECT change.id, change.name, change.data, $4, $4
+        INSERT INTO flows (id, name, data, revision, created_at, updated_at)
+        SELECT change.id, change.name, change.data, 0, $4, $4
         FROM stamp, UNNEST($1::UUID[], $2::TEXT[], $3::JSONB[]) AS change (id, name, data)
         ORDER BY change.id
         ON CONFLICT (id) DO NOTHING
@@ -82,7 +85,7 @@ pub(super) async fn update(connection: &mut PgConnection, batch: &Batch<'_>, out
         ),
         before AS MATERIALIZED (SELECT id, revision FROM flows WHERE id = ANY($1) ORDER BY id FOR UPDATE)
         UPDATE flows
-        SET data = change.data, updated_at = $4
+        SET data = change.data, revision = 0, updated_at = $4
         FROM stamp, before
         JOIN UNNEST($1::UUID[], $2::BIGINT[], $7::BYTEA[], $3::JSONB[]) AS change (id, expected, document, data)
           ON change.id = before.id AND (change.expected IS NULL OR change.expected = before.revision)

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use sqlx::migrate::Migrator;
 use sqlx::{Connection, PgConnection};
 
+use super::damage::{Damage, find_damage};
 use super::migration::{Migration, MigrationState};
 use super::open_error::Cause;
 
@@ -20,7 +21,10 @@ pub(super) struct Inspection {
     pub(super) migrations: Vec<Migration>,
     /// Whether the table of applied migrations exists.
     pub(super) is_recorded: bool,
-    /// Whether the database was restored from a dump: its change log belongs to another server (0004).
+    /// Damage of a schema without pending migrations.
+    pub(super) damage: Vec<Damage>,
+    /// Whether the change log belongs to another server or timeline (0004, 0013): the database was restored from a dump or
+    /// to an earlier point in time, or a standby was promoted.
     is_restored: bool,
 }
 
@@ -59,6 +63,10 @@ pub(super) fn verify(migrations: &[Migration]) -> Result<(), Cause> {
 pub(super) async fn check_readable(connection: &mut PgConnection) -> Result<(), Cause> {
     let found = inspect(connection).await?;
     verify(&found.migrations)?;
+    let damage: Vec<_> = found.damage.iter().filter(|damage| damage.concerns_reads()).cloned().collect();
+    if !damage.is_empty() {
+        return Err(Cause::Damaged(damage));
+    }
     match found.pending().next() {
         Some(_) if !found.is_recorded => return Err(Cause::NoSchema),
         Some(first) => return Err(Cause::OlderSchema(first.clone())),
@@ -108,7 +116,9 @@ pub(super) async fn inspect(connection: &mut PgConnection) -> Result<Inspection,
     }
     // While a migration is pending, `flow_log` may be missing, or be a table of another program.
     let is_complete = migrations.values().all(|migration| migration.state != MigrationState::Pending);
+    let damage = if is_complete { find_damage(&mut transaction).await? } else { Vec::new() };
     let is_restored = is_complete
+        && !damage.iter().any(Damage::concerns_reads)
         && sqlx::query_scalar!(
             r#"SELECT EXISTS (SELECT FROM flow_log WHERE place IS DISTINCT FROM strom_place()) AS "restored!" -- never NULL"#
         )
@@ -117,7 +127,7 @@ pub(super) async fn inspect(connection: &mut PgConnection) -> Result<Inspection,
     transaction.clear_cached_statements().await?;
     transaction.rollback().await?;
     let migrations = migrations.into_values().collect();
-    Ok(Inspection { migrations, is_recorded: database.is_recorded, is_restored })
+    Ok(Inspection { migrations, is_recorded: database.is_recorded, damage, is_restored })
 }
 
 fn as_pending(known: &sqlx::migrate::Migration) -> Migration {

@@ -13,6 +13,7 @@ use std::time::Duration;
 use sqlx::migrate::{Migrate, MigrateError, Migration as SqlxMigration};
 use sqlx::{Connection, PgConnection};
 
+use super::damage::lacks_key;
 use super::indexes;
 use super::inspect::{Inspection, MIGRATIONS, inspect};
 use super::lock_timeout::{CONCURRENT_LOCK_TIMEOUT, set_lock_timeout};
@@ -43,6 +44,9 @@ pub(super) async fn apply_pending(connection: &mut PgConnection) -> Result<Vec<M
         return Ok(applied);
     }
     if let Some(first) = found.pending().next() {
+        if lacks_key(connection).await? {
+            return Err(Cause::NoKey);
+        }
         log_plan(connection, &found).await?;
         indexes::repair(connection, first.number <= REWRITING_MIGRATION + 1).await?;
     }
@@ -159,12 +163,27 @@ async fn apply_in_transaction(
     Ok(duration)
 }
 
-/// Starts a new change log if the database was restored from a dump: transaction ids start again on the new server.
+/// Starts a new change log if the database is in another place: on a new server, transaction ids start again. After logical
+/// replication, the sequence of the numbers may be behind the records.
 async fn start_new_log(connection: &mut PgConnection) -> Result<(), Cause> {
-    sqlx::query!(
+    let mut transaction = connection.begin().await?;
+    let started = sqlx::query!(
         "UPDATE flow_log SET log = strom_log(), place = strom_place() WHERE place IS DISTINCT FROM strom_place()"
-    )
-    .execute(connection)
-    .await?;
-    Ok(())
+    );
+    if started.execute(&mut *transaction).await?.rows_affected() > 0 {
+        // Concurrent transactions take their numbers in any order, so the last record may not have the highest number.
+        sqlx::query!(
+            "
+            SELECT setval('flow_change_blocks', newest.number)
+            FROM (
+                SELECT max(number) AS number
+                FROM (SELECT number FROM flow_changes ORDER BY log DESC, horizon DESC, number DESC LIMIT 10000) AS last
+            ) AS newest
+            WHERE newest.number > coalesce(pg_sequence_last_value('flow_change_blocks'::REGCLASS), 0)
+            "
+        )
+        .fetch_optional(&mut *transaction)
+        .await?;
+    }
+    Ok(transaction.commit().await?)
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use sqlx::migrate::MigrateError;
 use sqlx::postgres::PgDatabaseError;
 
+use super::damage::{Damage, describe};
 use super::migration::Migration;
 use crate::postgres::connection::{DatabaseUrl, SelectionError, explain, is_outage};
 use crate::repository::OpenError;
@@ -20,6 +21,10 @@ pub(super) enum Cause {
     Encoding(String),
     #[error("another session has held the migration lock for {} s", .0.as_secs())]
     Locked(Duration),
+    #[error("the table flows has no primary key on the column id")]
+    NoKey,
+    #[error("its schema is damaged: {}", describe(.0))]
+    Damaged(Vec<Damage>),
     #[error("migration {0} was applied with different content than in this version")]
     ChangedMigration(Migration),
     #[error("migrations were applied at {0}, but they are still pending here")]
@@ -68,6 +73,11 @@ pub(crate) struct OpenFailure {
 }
 
 impl OpenFailure {
+    /// Whether changes were possible that the history does not contain.
+    pub(crate) fn hides_changes(&self) -> bool {
+        matches!(&self.cause, Cause::Damaged(damage) if damage.iter().any(Damage::hides_changes))
+    }
+
     /// Whether the failure is an outage, which may pass by itself.
     pub(crate) fn is_outage(&self) -> bool {
         self.cause.is_outage()
@@ -89,7 +99,8 @@ impl Cause {
     fn is_outage(&self) -> bool {
         match self {
             Self::NoServer(error) => error.is_outage(),
-            Self::NoAnswer(_) => true,
+            // An operator may repair it while a server waits.
+            Self::NoAnswer(_) | Self::Damaged(_) => true,
             other => other.sqlx().is_some_and(is_outage),
         }
     }
@@ -131,6 +142,8 @@ impl Cause {
                  `pg_terminate_backend(pid)`, not the migration."
                     .to_owned()
             }
+            (Self::Damaged(damage), _) => damage.first().map(|damage| damage.remedy(user)).unwrap_or_default(),
+            (Self::NoKey, _) => "Run `ALTER TABLE flows ADD PRIMARY KEY (id)` as its owner, then start again.".to_owned(),
             (Self::ChangedMigration(_), _) => {
                 "A different build migrated this database. Start that build, or use another database.".to_owned()
             }

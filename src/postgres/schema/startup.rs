@@ -14,6 +14,7 @@ use super::inspect::{check_readable, inspect};
 use super::migrate::apply_pending;
 use super::migration::Migration;
 use super::open_error::{Cause, OpenFailure};
+use super::repair::{begin_log, repair};
 use crate::postgres::connection::{DatabaseUrl, Servers};
 use crate::postgres::settings::Settings;
 use crate::repository::OpenError;
@@ -26,6 +27,8 @@ pub(crate) struct Startup {
     migration_servers: Option<Servers>,
     /// The schema must be up to date already.
     read_only: bool,
+    /// Whether to repair a damaged schema.
+    repair: bool,
 }
 
 /// The outcome of a start: a database that is ready for use.
@@ -56,8 +59,8 @@ pub async fn migrate(url: &DatabaseUrl, direct: Option<&DatabaseUrl>) -> Result<
 impl Startup {
     pub(crate) fn new(url: &DatabaseUrl, settings: &Settings) -> Self {
         let migration_servers = settings.migrations.as_ref().map(|url| Servers::new(url, false));
-        let read_only = settings.read_only;
-        Self { servers: Servers::new(url, read_only), migration_servers, read_only }
+        let Settings { read_only, repair, .. } = *settings;
+        Self { servers: Servers::new(url, read_only), migration_servers, read_only, repair }
     }
 
     /// Checks and migrates the database. Waits at most `limit` for the answer of a server.
@@ -70,10 +73,17 @@ impl Startup {
         let (server, found) = ask_reading(&self.servers, limit, |connection| inspect(connection).boxed()).await?;
         found.log_unknown();
         let failure = |cause: Cause| cause.at(self.servers.url());
+        let direct = self.migration_servers.as_ref().unwrap_or(&self.servers);
+        let damage = found.damage.clone();
+        if !damage.is_empty() {
+            if !self.repair || damage.iter().any(|damage| damage.repair().is_none()) {
+                return Err(failure(Cause::Damaged(damage)));
+            }
+            ask(direct, limit, |connection| async move { repair(connection, &damage).await }.boxed()).await?;
+        }
         if found.is_complete().map_err(failure)? {
             return Ok(Started { server, applied: Vec::new() });
         }
-        let direct = self.migration_servers.as_ref().unwrap_or(&self.servers);
         if direct.is_behind_pooler() {
             return Err(Cause::Pooler.at(direct.url()));
         }
@@ -85,5 +95,14 @@ impl Startup {
             }
         }
         Ok(Started { server, applied })
+    }
+
+    /// Begins a log after a time in which changes were possible that the history does not contain. A read-only instance
+    /// leaves that to the others.
+    pub(crate) async fn begin_log(&self, limit: Duration) -> Result<(), OpenFailure> {
+        if !self.read_only {
+            ask_reading(&self.servers, limit, |connection| begin_log(connection).boxed()).await?;
+        }
+        Ok(())
     }
 }
