@@ -5,108 +5,37 @@ killed, its clock jumps, its log stalls, its lock disappears, and another file s
 acknowledged change is lost without a report, or if `strom check --repair` does not return the store to zero faults.
 """
 
-import argparse
 import json
 import os
-import random
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-import uuid
 from pathlib import Path
 
-from ledger import Ledger
-from server import FAKETIME, Failed, Server, wait_for
-
-FLOWS = 12
-STATES = ["Playing", "Paused", "Ready", "Null"]
-# Statuses that promise that nothing was written. The text of a 503 says whether that is so.
-WRITTEN = {200, 201}
+import campaign
+from server import Failed, Server, wait_for
 
 
-def outcome_of(call):
-    """Sends a change. Returns its outcome for the ledger."""
-    try:
-        status, body = call()
-    except OSError:
-        return "unknown"
-    if status in WRITTEN:
-        return "acknowledged"
-    return "refused" if b"nothing was written" in body or status < 500 else "unknown"
-
-
-class Campaign:
-    """The server, its clients, and what happens to them."""
+class Campaign(campaign.Campaign):
+    """A server on a JSON file."""
 
     def __init__(self, strom, directory, seed):
+        super().__init__(seed)
         self.directory = directory / "store"
         self.directory.mkdir()
         self.path = self.directory / "flows.json"
-        self.server = Server(strom, directory, self.path)
-        self.ledger, self.random = Ledger(), random.Random(seed)
-        self.ids = [str(uuid.UUID(int=0x5713_0000_0000_4000_8000_0000_0000_0000 + number)) for number in range(FLOWS)]
-        self.running, self.paused = threading.Event(), threading.Event()
-        self.busy = threading.Semaphore(0)
-        self.numbers = iter(range(10**9))
+        self.servers = [Server(strom, directory, {"STROM_FLOWS_PATH": str(self.path)})]
         self.edits = {}
-        self.counts = {}
 
-    def create_flows(self):
-        for number, flow in enumerate(self.ids):
-            status, body = self.server.call("POST", "/api/flows", {"id": flow, "name": f"flow {number}", "elements": []})
-            if status != 201:
-                raise Failed(f"cannot create a flow: {body}")
-            self.ledger.acknowledged[flow], self.ledger.states[flow] = set(), {"Null"}
-        # A deleted flow, which no clock may remove from the trash.
-        self.trash = str(uuid.uuid4())
-        self.server.call("POST", "/api/flows", {"id": self.trash, "name": "deleted"})
-        self.server.call("DELETE", f"/api/flows/{self.trash}")
-
-    def clients(self):
-        """Returns the functions of the clients: each makes one change."""
-        def editor():
-            flow, mark = random.choice(self.ids), f"e{next(self.numbers)}"
-            patch = [{"op": "add", "path": "/elements/-", "value": {"id": mark}}]
-            kind = "application/json-patch+json"
-            self.ledger.edit(flow, mark, outcome_of(lambda: self.server.call("PATCH", f"/api/flows/{flow}", patch, kind)))
-
-        def engine_of(flow):
-            def report():
-                state = random.choice(STATES)
-                body = {"state": state}
-                self.ledger.report(flow, state, outcome_of(lambda: self.server.call("PUT", f"/api/flows/{flow}/state", body)))
-            return report
-
-        return [editor, editor, *(engine_of(flow) for flow in self.ids)]
-
-    def run_client(self, change):
-        while self.running.is_set():
-            if self.paused.is_set():
-                self.busy.release()
-                wait_for("the clients continue", lambda: not self.paused.is_set() or not self.running.is_set(), 600)
-            change()
-            time.sleep(random.uniform(0.05, 0.4))
-
-    def audit(self, when):
-        """Stops all clients for a moment, and compares the flows with the ledger."""
-        self.paused.set()
-        for _ in range(self.client_count):
-            self.busy.acquire()
+    def audit_flows(self):
         self.wait_for_edits()
         status, body = self.server.call("GET", "/api/flows")
         faults = self.ledger.faults_in(json.loads(body)["flows"]) if status == 200 else [f"GET /api/flows: {status}"]
-        _, trash = self.server.call("GET", "/api/trash")
-        if self.trash.encode() not in trash:
-            faults.append("the deleted flow is missing from the trash")
         with tempfile.TemporaryDirectory(prefix="strom-chaos-copy-") as copy:
-            faults += self.faults_after_repair(self.copy_files(Path(copy)))
-        if faults:
-            raise Failed(f"after {when}:\n  " + "\n  ".join(faults) + f"\nlog:\n{self.server.tail()}")
-        self.paused.clear()
+            return faults + self.faults_after_repair(self.copy_files(Path(copy)))
 
     # Edits of the file by a person
 
@@ -143,27 +72,9 @@ class Campaign:
 
     # Faults
 
-    def kill(self):
-        self.server.kill()
-        self.server.start()
-
-    def stop(self):
-        self.server.stop()
-        self.server.start()
-
     def hang_up(self):
         self.server.stop(signal.SIGHUP)
         self.server.start()
-
-    def clock_forward(self):
-        self.server.set_clock("+400d")
-        time.sleep(4)
-        self.server.set_clock("+0")
-
-    def clock_backward(self):
-        self.server.set_clock("-30d")
-        time.sleep(4)
-        self.server.set_clock("+0")
 
     def stalled_log(self):
         self.server.is_log_read.clear()
@@ -203,35 +114,18 @@ class Campaign:
         self.edit_file(0)
         self.server.start()
 
-    def run(self, seconds):
-        self.server.start()
-        self.create_flows()
-        self.running.set()
-        changes = self.clients()
-        self.client_count = len(changes)
-        threads = [threading.Thread(target=self.run_client, args=[change], daemon=True) for change in changes]
-        for thread in threads:
-            thread.start()
+    def faults(self):
         faults = [
             self.kill, self.stop, self.hang_up, self.clock_forward, self.clock_backward, self.stalled_log, self.removed_lock,
             self.edited_file, self.stale_file, self.edit_while_stopped, self.edit_after_kill,
         ]
         if os.geteuid() == 0 and shutil.which("mount"):
-            faults.append(self.mount)
-        else:
-            print("no mounts: they require root")
-        end, rounds = time.monotonic() + seconds, 0
-        while time.monotonic() < end or rounds < len(faults):
-            # Each fault once, then at random.
-            fault = faults[rounds] if rounds < len(faults) else self.random.choice(faults)
-            rounds += 1
-            time.sleep(self.random.uniform(0.5, 2))
-            self.counts[fault.__name__] = self.counts.get(fault.__name__, 0) + 1
-            fault()
-            self.audit(fault.__name__)
-        self.running.clear()
-        for thread in threads:
-            thread.join()
+            return [*faults, self.mount]
+        print("no mounts: they require root")
+        return faults
+
+    def run(self, seconds):
+        super().run(seconds)
         self.audit_at_rest()
 
     def copy_files(self, directory):
@@ -253,8 +147,9 @@ class Campaign:
 
     def faults_after_repair(self, path):
         """Repairs a store that no server uses. Returns what `strom check` and the ledger find afterwards."""
-        self.server.command("check", "--repair", path=path)
-        checked = self.server.command("check", path=path)
+        storage = {"STROM_FLOWS_PATH": str(path)}
+        self.server.command("check", "--repair", storage=storage)
+        checked = self.server.command("check", storage=storage)
         if checked.returncode != 0:
             return [f"`strom check` reports faults after a repair:\n{checked.stdout}{checked.stderr}"]
         return self.ledger.faults_in(json.loads(path.read_text())["flows"])
@@ -267,29 +162,5 @@ class Campaign:
             raise Failed("in the file:\n  " + "\n  ".join(faults))
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("strom", help="the program")
-    parser.add_argument("--seconds", type=int, default=1800, help="how long to run (default: 1800)")
-    parser.add_argument("--seed", type=int, default=int(time.time()), help="seed of the faults")
-    arguments = parser.parse_args()
-    if not Path(FAKETIME).exists():
-        sys.exit("error: libfaketime is missing; install the Debian package `libfaketime`")
-    print(f"seed {arguments.seed}")
-    with tempfile.TemporaryDirectory(prefix="strom-chaos-") as directory:
-        campaign = Campaign(str(Path(arguments.strom).resolve()), Path(directory), arguments.seed)
-        try:
-            campaign.run(arguments.seconds)
-        except Failed as failure:
-            print(f"error: {failure}", file=sys.stderr)
-            return 1
-        finally:
-            if campaign.server.process and campaign.server.process.poll() is None:
-                campaign.server.kill()
-        for what, count in sorted({**campaign.ledger.counts, **campaign.counts}.items()):
-            print(f"{count:7}  {what}")
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(campaign.main(__doc__, Campaign))

@@ -29,11 +29,11 @@ def wait_for(what, condition, seconds=60):
 
 
 class Server:
-    """A server on a JSON file. Its clock is the one in a file, which `set_clock` changes while it runs."""
+    """A server. Its clock is the one in a file, which `set_clock` changes while it runs."""
 
-    def __init__(self, strom, directory, path):
-        self.strom, self.path = strom, path
-        self.clock = directory / "clock"
+    def __init__(self, strom, directory, storage):
+        """`storage` contains the environment variables that select the storage, and other settings."""
+        self.strom, self.storage = strom, storage
         self.log = []
         self.is_log_read = threading.Event()
         self.is_log_read.set()
@@ -41,23 +41,27 @@ class Server:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
+        self.clock = directory / f"clock-{self.port}"
         self.set_clock("+0")
 
     def set_clock(self, offset):
         """Sets the wall clock of the server, as a difference to the real one such as `+1y`."""
         self.clock.write_text(offset + "\n")
 
-    def command(self, *arguments, path=None):
-        """Runs a command on the file, or on another one."""
-        environment = {name: value for name, value in os.environ.items() if not name.startswith(("STROM_", "PG"))}
-        environment["STROM_FLOWS_PATH"] = str(path or self.path)
+    def environment(self):
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("STROM_", "PG"))}
+        return inherited | self.storage
+
+    def command(self, *arguments, storage=None):
+        """Runs a command on the storage, or on another one."""
+        environment = self.environment() | (storage or {})
         return subprocess.run([self.strom, *arguments], env=environment, capture_output=True, text=True)
 
     def start(self):
         """Starts the server, and waits until it is ready."""
-        environment = {name: value for name, value in os.environ.items() if not name.startswith(("STROM_", "PG"))}
+        environment = self.environment()
         environment |= {
-            "STROM_FLOWS_PATH": str(self.path), "STROM_PORT": str(self.port), "RUST_LOG": "info",
+            "STROM_PORT": str(self.port), "RUST_LOG": "info",
             "LD_PRELOAD": FAKETIME, "FAKETIME_TIMESTAMP_FILE": str(self.clock), "FAKETIME_NO_CACHE": "1",
             "DONT_FAKE_MONOTONIC": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1",
         }
@@ -66,9 +70,12 @@ class Server:
             env=environment,
         )
         threading.Thread(target=self._read_log, args=[self.process.stderr], daemon=True).start()
-        wait_for("the server is ready", self._is_ready)
+        self.wait_until_ready()
 
-    def _is_ready(self):
+    def wait_until_ready(self):
+        wait_for("the server is ready", self.is_ready)
+
+    def is_ready(self):
         if self.process.poll() is not None:
             raise Failed(f"the server ended with {self.process.returncode}: {self.tail()}")
         try:

@@ -9,7 +9,7 @@ use crate::postgres::error::Result;
 pub(super) async fn find_obstacles(connection: &mut PgConnection) -> Result<Option<String>> {
     // NULL without any.
     let found = sqlx::query_scalar!(
-        "
+        r"
         SELECT string_agg(found.name, ', ' ORDER BY found.name)
         FROM (
             SELECT 'the rule ' || rulename FROM pg_rewrite WHERE ev_class = to_regclass('flows')
@@ -17,7 +17,7 @@ pub(super) async fn find_obstacles(connection: &mut PgConnection) -> Result<Opti
             SELECT 'the trigger ' || tgname
             FROM pg_trigger
             WHERE tgrelid = to_regclass('flows') AND NOT tgisinternal AND tgenabled <> 'D' AND tgtype::INTEGER & 2 <> 0
-                AND tgname NOT LIKE 'strom\\_%'
+                AND tgname NOT LIKE 'strom\_%'
         ) AS found (name)
         "
     );
