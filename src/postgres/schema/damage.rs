@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use sqlx::PgConnection;
 
 use super::dump::{Dump, Trigger};
-use super::inspect::MIGRATIONS;
+use super::migration::MIGRATIONS;
 
 /// The schema after all migrations, as `pg_dump` prints it.
 static SCHEMA: LazyLock<Dump> = LazyLock::new(|| Dump::parse(include_str!("../../../migrations/schema.sql")));

@@ -149,7 +149,7 @@ fn drop_statement(index: &str) -> Option<Statement> {
 #[cfg(test)]
 mod tests {
     use super::drop_statement;
-    use crate::postgres::schema::inspect::MIGRATIONS;
+    use crate::postgres::schema::migration::MIGRATIONS;
 
     /// A migration that builds an index concurrently is the only statement of its file and uses `IF NOT EXISTS`. The
     /// index that an interrupted build leaves is dropped before the next attempt.

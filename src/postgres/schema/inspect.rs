@@ -5,15 +5,11 @@
 
 use std::collections::BTreeMap;
 
-use sqlx::migrate::Migrator;
 use sqlx::{Connection, PgConnection};
 
 use super::damage::{Damage, find_damage};
-use super::migration::{Migration, MigrationState};
+use super::migration::{MIGRATIONS, Migration, MigrationState};
 use super::open_error::Cause;
-
-/// The migrations of this version.
-pub(super) static MIGRATIONS: Migrator = sqlx::migrate!();
 
 /// The findings of an inspection.
 #[derive(Debug)]

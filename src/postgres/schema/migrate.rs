@@ -15,9 +15,9 @@ use sqlx::{Connection, PgConnection};
 
 use super::damage::lacks_key;
 use super::indexes;
-use super::inspect::{Inspection, MIGRATIONS, inspect};
+use super::inspect::{Inspection, inspect};
 use super::lock_timeout::{CONCURRENT_LOCK_TIMEOUT, set_lock_timeout};
-use super::migration::{Migration, MigrationState};
+use super::migration::{MIGRATIONS, Migration, MigrationState};
 use super::open_error::Cause;
 
 /// The key of the advisory lock; "STROM" in ASCII. The lock is separate for each database of a server.

@@ -4,6 +4,10 @@ use std::fmt;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use sqlx::migrate::Migrator;
+
+/// The migrations of this version.
+pub(super) static MIGRATIONS: Migrator = sqlx::migrate!();
 
 /// One step of the schema.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
