@@ -209,7 +209,8 @@ forbid: import-cycles
     forbid 'the clock and new ids belong in one file per crate' '(Utc|Local|SystemTime)::now|Uuid::(new_v4|now_v7)' 'server/src/clock.rs|src/last_known/view.rs'
     forbid 'both backends are named in src/storage.rs only' 'JsonRepository|PostgresRepository' 'src/(storage|lib|internals).rs|src/json/|src/postgres/|src/testkit/'
     forbid 'decorators are ordered in server/src/stack.rs only' '(Ephemeral::over|Metrics::of|\.observed)\(' 'server/src/stack.rs|src/ephemeral/|src/testkit/'
-    forbid 'SQL is checked by macros: query!, query_as!, query_scalar!' 'sqlx::(query|query_as|query_scalar|raw_sql)(::<|\()|AssertSqlSafe' 'none'
+    # A repair runs statements of migrations/schema.sql, which macros cannot check.
+    forbid 'SQL is checked by macros: query!, query_as!, query_scalar!' 'sqlx::(query|query_as|query_scalar|raw_sql)(::<|\()|AssertSqlSafe' 'src/postgres/schema/repair.rs'
     forbid 'unfinished work' '\b(todo|dbg|unimplemented)!' 'none'
 
 # Count idioms that plain English avoids (ARCHITECTURE.md, "Text"); it gates nothing

@@ -9,7 +9,7 @@
 //! checks every statement against the committed `.sqlx`. Triggers in `migrations/` enforce what must hold for every
 //! writer: columns that agree with the document, revisions, folded names.
 //!
-//! Two things are missing on purpose: SQL that is assembled from strings, and transactions that a caller could hold
+//! Two things are missing on purpose: SQL that is assembled from strings (except in the repair of a damaged schema), and transactions that a caller could hold
 //! open.
 
 mod connection;

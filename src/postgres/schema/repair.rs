@@ -11,7 +11,7 @@ pub(super) async fn repair(connection: &mut PgConnection, damage: &[Damage]) -> 
     let mut transaction = connection.begin().await?;
     for damage in damage {
         if let Some(statement) = damage.repair() {
-            // Built from constants and the names of our own triggers.
+            // A constant, or a statement of `migrations/schema.sql`.
             sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut *transaction).await?;
             tracing::warn!(%damage, "repaired");
         }
