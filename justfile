@@ -161,9 +161,9 @@ figures:
 siege *args:
     tests/throwaway-postgres cargo bench --locked {{ if profile == "dev" { "" } else { "--profile " + profile } }} --bench siege -- {{ args }}
 
-# Run the program on a JSON file while its process, clock, log, lock and mounts fail, and audit every change: `just chaos json [--seconds N]`
+# Run the program while what surrounds it fails, and audit every change: `just chaos json [--seconds N]`, `just chaos postgres`
 chaos store *args: build
-    python3 -B server/tests/chaos/{{ store }}_store.py {{ strom }} {{ args }}
+    {{ if store == "postgres" { "tests/throwaway-postgres --source installed --durable" } else { "" } }} python3 -B server/tests/chaos/{{ store }}_store.py {{ strom }} {{ args }}
 
 # Fail over under load, with Patroni: `just failover [--timing short] [--rounds N] [kill|freeze|lag|switchover|kill-async|lag-async]`
 failover *args:

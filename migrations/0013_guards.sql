@@ -8,8 +8,8 @@
 --    <https://www.postgresql.org/docs/current/sql-createfunction.html#SQL-CREATEFUNCTION-SECURITY>
 -- 2. Isolation. A transaction at REPEATABLE READ that inserts a flow, whose deletion is not in its snapshot, sees two rows
 --    with one id. The triggers recorded the wrong one as deleted. Now the insert fails with 40001, and the writer retries.
--- 3. Rows behind their history, for example after a data-only restore. The next change took a recorded revision again and
---    failed, every time. Now revisions follow the history.
+-- 3. Rows that contradict their history, for example after a data-only restore. The next change took a recorded revision again
+--    and failed, every time. Now revisions follow the history.
 -- 4. `TRUNCATE flows` and `UPDATE flows SET id = …` delete flows, and are recorded as deletions.
 -- 5. Revisions that a JSON number cannot represent are not stored, and existing ones are replaced by the next change.
 -- 6. Disabled triggers. Instances write the revision 0, which the trigger replaces, and a constraint rejects it. So they change
@@ -128,7 +128,7 @@ BEGIN
     NEW.state := strom_state(NEW.data);
     NEW.auto_restart := coalesce(NEW.data #> '{properties,auto_restart}' = 'true', FALSE);
 
-    SELECT change.revision, change.operation, change.log
+    SELECT change.revision, change.operation, change.log, change.document
     INTO last
     FROM flow_changes AS change
     WHERE change.flow_id = NEW.id AND change.operation <> 'state' AND change.revision < revision_limit
@@ -148,6 +148,9 @@ BEGIN
     -- Rows that were written without triggers may be behind the history, or have a revision that no change can have.
     IF OLD.revision < 1 OR OLD.revision >= revision_limit OR last.revision > OLD.revision
         OR last.revision = OLD.revision AND last.operation = 'delete'
+        -- Only a write that changes nothing, such as that of `strom check --repair`, compares the documents.
+        OR last.revision = OLD.revision AND NEW.data = OLD.data
+            AND strom_content(last.document) <> strom_content(OLD.data)
     THEN
         OLD.revision := greatest(last.revision, 0);
         is_behind := TRUE;

@@ -116,7 +116,7 @@ BEGIN
     NEW.state := strom_state(NEW.data);
     NEW.auto_restart := coalesce(NEW.data #> '{properties,auto_restart}' = 'true', FALSE);
 
-    SELECT change.revision, change.operation, change.log
+    SELECT change.revision, change.operation, change.log, change.document
     INTO last
     FROM flow_changes AS change
     WHERE change.flow_id = NEW.id AND change.operation <> 'state' AND change.revision < revision_limit
@@ -136,6 +136,9 @@ BEGIN
     -- Rows that were written without triggers may be behind the history, or have a revision that no change can have.
     IF OLD.revision < 1 OR OLD.revision >= revision_limit OR last.revision > OLD.revision
         OR last.revision = OLD.revision AND last.operation = 'delete'
+        -- Only a write that changes nothing, such as that of `strom check --repair`, compares the documents.
+        OR last.revision = OLD.revision AND NEW.data = OLD.data
+            AND strom_content(last.document) <> strom_content(OLD.data)
     THEN
         OLD.revision := greatest(last.revision, 0);
         is_behind := TRUE;

@@ -9,8 +9,8 @@
 //! checks every statement against the committed `.sqlx`. Triggers in `migrations/` enforce what must hold for every
 //! writer: columns that agree with the document, revisions, folded names.
 //!
-//! Two things are missing on purpose: SQL that is assembled from strings (except in the repair of a damaged schema), and transactions that a caller could hold
-//! open.
+//! Two things are missing on purpose: SQL that is assembled from strings (except in the repair of a damaged schema), and
+//! transactions that a caller could hold open.
 
 mod connection;
 mod error;

@@ -183,8 +183,10 @@ impl FlowRepository for PostgresRepository {
 
     async fn health(&self) -> Health {
         let check = async {
-            verify_schema(&self.pool, self.read_only).await?;
-            self.pool.read(|connection| flows::faults(connection).boxed()).await
+            let damage = verify_schema(&self.pool, self.read_only).await?;
+            let mut faults = self.pool.read(|connection| flows::faults(connection).boxed()).await?;
+            faults.extend(damage);
+            Ok::<_, RepositoryError>(faults)
         };
         let (status, mut faults) = match tokio::time::timeout(HEALTH_TIMEOUT, check).await {
             Ok(Ok(faults)) => (Status::Ready, faults),

@@ -9,7 +9,7 @@ use futures::FutureExt;
 use tokio::time::{sleep, timeout};
 
 use super::connection::Pool;
-use super::schema::{describe, find_damage};
+use super::schema::{Damage, describe, find_damage};
 use crate::background::End;
 use crate::repository::Result;
 
@@ -28,13 +28,17 @@ pub(super) async fn watch_schema(pool: Arc<Pool>, read_only: bool) -> End {
     }
 }
 
-/// Opens the breaker if the schema is damaged.
-pub(super) async fn verify_schema(pool: &Pool, read_only: bool) -> Result<()> {
-    let mut damage = pool.read(|connection| async { Ok(find_damage(connection).await?) }.boxed()).await?;
-    damage.retain(|damage| !read_only || damage.concerns_reads());
-    if !damage.is_empty() {
-        pool.hidden_changes.fetch_or(damage.iter().any(|damage| damage.hides_changes()), Ordering::Relaxed);
-        pool.breaker.open(format!("its schema is damaged: {}", describe(&damage)));
+/// Opens the breaker if the schema is damaged. Returns damage that does not concern a read-only instance, as a fault.
+pub(super) async fn verify_schema(pool: &Pool, read_only: bool) -> Result<Option<String>> {
+    let damage = pool.read(|connection| async { Ok(find_damage(connection).await?) }.boxed()).await?;
+    if damage.is_empty() {
+        return Ok(None);
     }
-    Ok(())
+    let fault = format!("its schema is damaged: {}", describe(&damage));
+    if read_only && !damage.iter().any(Damage::concerns_reads) {
+        return Ok(Some(fault));
+    }
+    pool.hidden_changes.fetch_or(damage.iter().any(Damage::hides_changes), Ordering::Relaxed);
+    pool.breaker.open(fault);
+    Ok(None)
 }

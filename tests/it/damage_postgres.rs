@@ -46,7 +46,7 @@ const REPAIRABLE: [(&str, &str); 9] = [
         "ALTER TABLE flows DISABLE TRIGGER strom_before_write",
         "trigger strom_before_write of the table flows is disabled",
     ),
-    ("ALTER TABLE flows DISABLE TRIGGER USER", "trigger strom_record of the table flows is disabled"),
+    ("ALTER TABLE flows DISABLE TRIGGER USER", "trigger strom_after_delete of the table flows is disabled"),
     ("ALTER TABLE flows DISABLE TRIGGER ALL", "trigger strom_after_delete of the table flows is disabled"),
     (
         "ALTER TABLE flows ENABLE REPLICA TRIGGER strom_record_update",

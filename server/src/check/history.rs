@@ -34,7 +34,8 @@ impl HistoryCheck {
         let Record { cursor, operation, revision, .. } = *record;
         if let Some((last_cursor, last_operation, last)) = self.last.replace((cursor, operation, revision)) {
             // A flow that was adopted after its deletion may continue with a higher revision.
-            let may_skip = last_operation == Operation::Delete;
+            let may_skip =
+                last_operation == Operation::Delete || revision.number() == last.number() + 1 + Revision::SKIPPED;
             if revision <= last || cursor <= last_cursor {
                 self.problems.push(format!(
                     "the history is out of order: revision {revision} does not follow revision {last}; `strom get \
@@ -46,17 +47,21 @@ impl HistoryCheck {
         }
     }
 
-    /// Whether the flow has a later revision than the history.
+    /// Whether the flow exists, and the history does not end with its revision and content.
     pub(super) fn lacks_current(&self, current: Option<&Content>) -> bool {
-        let last = self.last.map(|(_, _, revision)| revision);
-        current.is_some_and(|current| last.is_none_or(|last| last < current.revision))
+        let Some(current) = current else { return false };
+        let is_last = |(_, operation, revision)| operation != Operation::Delete && revision == current.revision;
+        !self.last.is_some_and(is_last) || self.differs_from(current)
+    }
+
+    fn differs_from(&self, current: &Content) -> bool {
+        let recorded = self.document.as_ref().and_then(|document| document.hash(Runtime::Exclude).ok());
+        current.hash.zip(recorded).is_some_and(|(current, recorded)| current != recorded)
     }
 
     /// Returns all problems, given the current content of the flow. A problem with the current content is the last one.
     pub(super) fn problems(mut self, current: Option<&Content>) -> Vec<String> {
-        const KEEP: &str = "save the output of `strom get` before the next change of the flow";
         const RECORD: &str = "`strom check --repair` records the current document";
-        let remedy = if self.lacks_current(current) { RECORD } else { KEEP };
         let last = self.last.map(|(_, operation, revision)| (operation, revision));
         self.problems.extend(match (current, last) {
             (None, Some((Operation::Delete, _)) | None) => None,
@@ -65,25 +70,22 @@ impl HistoryCheck {
                  restore --revision {last}` restores it"
             )),
             (Some(Content { revision, .. }), None) => {
-                Some(format!("the flow is at revision {revision}, but it has no history; {remedy}"))
+                Some(format!("the flow is at revision {revision}, but it has no history; {RECORD}"))
             }
             (Some(Content { revision, .. }), Some((Operation::Delete, last))) => Some(format!(
                 "the flow exists at revision {revision}, but its history ends with its deletion as revision {last}; \
-                 {remedy}"
+                 {RECORD}"
             )),
             (Some(Content { revision, .. }), Some((_, last))) if *revision != last => {
-                Some(format!("the flow is at revision {revision}, but its history ends with revision {last}; {remedy}"))
+                Some(format!("the flow is at revision {revision}, but its history ends with revision {last}; {RECORD}"))
             }
-            (Some(Content { revision, hash }), Some(_)) => {
-                let recorded = self.document.and_then(|document| document.hash(Runtime::Exclude).ok());
-                let differs = hash.zip(recorded).is_some_and(|(current, recorded)| current != recorded);
-                differs.then(|| {
-                    format!(
-                        "the document differs from revision {revision} in its history; compare with `strom get \
-                         --revision {revision}`, and {KEEP}"
-                    )
-                })
-            }
+            (Some(current), Some(_)) => self.differs_from(current).then(|| {
+                let revision = current.revision;
+                format!(
+                    "the document differs from revision {revision} in its history; compare with `strom get --revision \
+                     {revision}`; {RECORD}"
+                )
+            }),
         });
         self.problems
     }

@@ -8,8 +8,8 @@
 //! - A *note* is about several flows: they start automatically and claim the same port, name or device.
 //!
 //! A repair stores the same document again. This updates the columns, and adds the current content to a history that ends
-//! before it. It creates no revision and changes no content: no link is dropped, and an unreadable flow remains. Older
-//! missing revisions cannot be repaired.
+//! before it. It changes no content: no link is dropped, and an unreadable flow remains. It creates a revision only if the
+//! history has another change with the revision of the flow. Older missing revisions cannot be repaired.
 //!
 //! | file | contents |
 //! |---|---|

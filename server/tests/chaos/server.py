@@ -93,7 +93,7 @@ class Server:
 
     def tail(self):
         """Returns the last lines of the log, without those of requests."""
-        return "\n".join([line for line in self.log if "answered status" not in line][-15:])
+        return "\n".join([line[:300] for line in self.log if "answered status" not in line][-15:])
 
     def stop(self, signal_number=signal.SIGTERM):
         """Stops the server cleanly."""

@@ -113,9 +113,14 @@ impl fmt::Display for Damage {
     }
 }
 
-/// Returns a description of the damage.
+/// Returns a description of the damage, which names at most three objects.
 pub(crate) fn describe(damage: &[Damage]) -> String {
-    damage.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+    let named = damage.len().min(3);
+    let mut description = damage[..named].iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+    if named < damage.len() {
+        description.push_str(&format!("; and {} more", damage.len() - named));
+    }
+    description
 }
 
 /// Returns the damage of a schema to which all migrations were applied. Only reads. Returns none if a newer version has

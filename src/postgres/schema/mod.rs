@@ -17,6 +17,6 @@ pub use migration::{Migration, MigrationState};
 pub use startup::migrate;
 pub use status::{MigrationStatus, migrations};
 
-pub(super) use damage::{describe, find_damage};
+pub(super) use damage::{Damage, describe, find_damage};
 pub(super) use open_error::OpenFailure;
 pub(super) use startup::{Started, Startup};

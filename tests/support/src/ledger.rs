@@ -161,9 +161,9 @@ impl Ledger {
             assert_eq!(record.operation, operation, "call {at}: {record:?}");
             assert_eq!(record.author, Author::new("tester"), "call {at}");
             let last = before.map_or(0, |before| before.revision.number());
-            // The first change of a flow in a log skips revisions (migrations/0013_guards.sql).
-            let skipped =
-                before.filter(|before| effective && before.cursor.log() < record.cursor.log()).map_or(0, |_| 1000);
+            let skipped = before
+                .filter(|before| effective && before.cursor.log() < record.cursor.log())
+                .map_or(0, |_| Revision::SKIPPED);
             let revision = last + u64::from(effective) + skipped;
             assert_eq!(record.revision.number(), revision, "call {at}: revisions increase by one");
             if let CallResult::Applied(revisions) = &call.result {
