@@ -76,7 +76,7 @@ ci:
     # The caller's settings must not decide what is tested.
     unset DATABASE_URL SQLX_OFFLINE "${!STROM_@}" "${!PG@}"
     steps=(build check misspelled minimum-rust embedding test-docker 'test-postgres wheel' test-pgbouncer 'schemathesis --examples 20' console
-        'siege 10000' 'chaos json --seconds 60' 'failover --timing short --rounds 1 switchover' alerts deny prepare-check)
+        'siege 10000' 'chaos json --seconds 60' 'chaos postgres --seconds 60' 'failover --timing short --rounds 1 switchover' alerts deny prepare-check)
     if [[ -x /usr/lib/postgresql/14/bin/postgres ]]; then steps+=('test-postgres 14'); fi
     table=() current=''
     show_table() {

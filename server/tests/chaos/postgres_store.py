@@ -91,7 +91,9 @@ class Campaign(campaign.Campaign):
         super().__init__(seed)
         self.database = Database(os.environ["DATABASE_URL"])
         storage = {"STROM_DATABASE_URL": self.database.url, "STROM_HISTORY_REVISIONS": "1000000"}
-        self.servers = [Server(strom, directory, storage) for _ in range(INSTANCES)]
+        self.servers = [
+            Server(strom, directory, storage | {"STROM_DATA_DIR": str(directory / f"instance-{number}")}) for number in range(INSTANCES)
+        ]
         # Each SQL writer holds one of these during its statements, and damage holds all.
         self.sql_writers = threading.Semaphore(SQL_WRITERS)
         self.removed = set()
