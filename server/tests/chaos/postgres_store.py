@@ -281,7 +281,7 @@ class Campaign(campaign.Campaign):
         self.wait_until_ready()
 
     def without_triggers(self):
-        """Somebody changes flows without triggers, for example with a restore of data. `strom check` reports the flows."""
+        """SQL changes a flow without triggers, for example a restore of data. `strom check` reports the flows."""
         self.pause()
         mark = f"w{next(self.numbers)}"
         self.ledger.edit(self.ids[2], mark, "unknown")

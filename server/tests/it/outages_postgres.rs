@@ -263,7 +263,7 @@ async fn terminated_sessions_lose_no_write() {
 
 /// The network discards the answer to the recovery's own statement, and then works again.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_recovery_without_an_answer_begins_again() {
+async fn recovery_without_an_answer_restarts() {
     let database = Database::migrated().await;
     let proxy = Proxy::before(&database.url()).await;
     let repository = through(&proxy).await;
