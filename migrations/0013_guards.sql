@@ -11,7 +11,8 @@
 -- 3. Rows that contradict their history, for example after a data-only restore. The next change took a recorded revision again
 --    and failed, every time. Now revisions follow the history.
 -- 4. `TRUNCATE flows` and `UPDATE flows SET id = …` delete flows, and are recorded as deletions.
--- 5. Revisions that a JSON number cannot represent are not stored, and existing ones are replaced by the next change.
+-- 5. Revisions that a JSON number cannot represent, and times that no change can have, are not stored. Existing ones are
+--    replaced by the next change. Before, an insert could store such a time.
 -- 6. Disabled triggers. Instances write the revision 0, which the trigger replaces, and a constraint rejects it. So they change
 --    nothing while the trigger is disabled, instead of storing a change with the revision of the change before.
 -- 7. A database that went back in time: a standby that lagged was promoted, or the server was recovered to a point in time.
@@ -128,6 +129,11 @@ BEGIN
     NEW.state := strom_state(NEW.data);
     NEW.auto_restart := coalesce(NEW.data #> '{properties,auto_restart}' = 'true', FALSE);
 
+    -- A time that no change can have, such as `infinity`, becomes the current time.
+    IF NEW.updated_at <= earliest OR NEW.updated_at >= latest THEN
+        NEW.updated_at := NOW();
+    END IF;
+
     SELECT change.revision, change.operation, change.log, change.document
     INTO last
     FROM flow_changes AS change
@@ -143,6 +149,9 @@ BEGIN
             CASE last.operation WHEN 'delete' THEN strom_next_revision(NEW.id, last.revision) END
         );
         NEW.author := coalesce(writer, NEW.author);
+        IF NEW.created_at <= earliest OR NEW.created_at >= latest THEN
+            NEW.created_at := least(NEW.updated_at, NOW());
+        END IF;
         RETURN NEW;
     END IF;
     -- Rows that were written without triggers may be behind the history, or have a revision that no change can have.
@@ -157,11 +166,8 @@ BEGIN
     END IF;
     IF NEW.data = OLD.data OR strom_content(NEW.data) = strom_content(OLD.data) THEN
         NEW.revision := OLD.revision + is_behind::INTEGER;
-        -- A time that no change can have does not stay: the writer or the next update of the row corrects it.
         IF OLD.updated_at > earliest AND OLD.updated_at < latest THEN
             NEW.updated_at := OLD.updated_at;
-        ELSIF NEW.updated_at <= earliest OR NEW.updated_at >= latest THEN
-            NEW.updated_at := NOW();
         END IF;
         NEW.author := OLD.author;
     ELSE

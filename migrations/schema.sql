@@ -116,6 +116,11 @@ BEGIN
     NEW.state := strom_state(NEW.data);
     NEW.auto_restart := coalesce(NEW.data #> '{properties,auto_restart}' = 'true', FALSE);
 
+    -- A time that no change can have, such as `infinity`, becomes the current time.
+    IF NEW.updated_at <= earliest OR NEW.updated_at >= latest THEN
+        NEW.updated_at := NOW();
+    END IF;
+
     SELECT change.revision, change.operation, change.log, change.document
     INTO last
     FROM flow_changes AS change
@@ -131,6 +136,9 @@ BEGIN
             CASE last.operation WHEN 'delete' THEN strom_next_revision(NEW.id, last.revision) END
         );
         NEW.author := coalesce(writer, NEW.author);
+        IF NEW.created_at <= earliest OR NEW.created_at >= latest THEN
+            NEW.created_at := least(NEW.updated_at, NOW());
+        END IF;
         RETURN NEW;
     END IF;
     -- Rows that were written without triggers may be behind the history, or have a revision that no change can have.
@@ -145,11 +153,8 @@ BEGIN
     END IF;
     IF NEW.data = OLD.data OR strom_content(NEW.data) = strom_content(OLD.data) THEN
         NEW.revision := OLD.revision + is_behind::INTEGER;
-        -- A time that no change can have does not stay: the writer or the next update of the row corrects it.
         IF OLD.updated_at > earliest AND OLD.updated_at < latest THEN
             NEW.updated_at := OLD.updated_at;
-        ELSIF NEW.updated_at <= earliest OR NEW.updated_at >= latest THEN
-            NEW.updated_at := NOW();
         END IF;
         NEW.author := OLD.author;
     ELSE

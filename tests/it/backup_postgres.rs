@@ -90,41 +90,36 @@ impl TestDatabase {
     }
 }
 
-/// Runs `pg_dump` and `pg_restore` with the options of docs/backup.md.
+/// Runs those commands of docs/backup.md that contain one of the texts, in a new directory.
+async fn run_documented(texts: &[&str], source: &TestDatabase, target: &TestDatabase) {
+    let commands = include_str!("../../docs/backup.md").lines().filter_map(|line| line.strip_prefix("    "));
+    let wanted = |line: &&str| texts.iter().any(|text| line.contains(text));
+    let script: Vec<_> = ["set -e"].into_iter().chain(commands.filter(wanted)).collect();
+    assert!(script.len() > texts.len(), "{script:?}");
+    let programs = source.cluster.programs();
+    let directory = programs.new_path();
+    let mut make = programs.command("mkdir");
+    make.arg(&directory);
+    done(make).await;
+    let mut command = programs.command("bash");
+    command.arg("-c").arg(script.join("\n")).current_dir(&directory);
+    command.env("PATH", format!("{}:{}", programs.bin().display(), std::env::var("PATH").unwrap_or_default()));
+    command.env("STROM_DATABASE_URL", source.url()).env("NEW_DATABASE_URL", target.url());
+    done(command).await;
+}
+
 async fn dump_and_restore(source: &TestDatabase, target: &TestDatabase) {
-    let file = source.cluster.programs().new_path();
-    let mut dump = source.cluster.program("pg_dump");
-    dump.args(["--format=custom", "--file"]).arg(&file).args(["--dbname", &source.url()]);
-    done(dump).await;
-    let mut restore = target.cluster.program("pg_restore");
-    restore.args(["--exit-on-error", "--single-transaction", "--no-owner", "--dbname", &target.url()]).arg(&file);
-    done(restore).await;
+    run_documented(&["strom.dump"], source, target).await;
 }
 
 async fn dump_and_restore_as_sql(source: &TestDatabase, target: &TestDatabase) {
-    let file = source.cluster.programs().new_path();
-    let mut dump = source.cluster.program("pg_dump");
-    dump.args(["--no-owner", "--file"]).arg(&file).args(["--dbname", &source.url()]);
-    done(dump).await;
-    let mut restore = target.cluster.program("psql");
-    restore.args(["--quiet", "--set", "ON_ERROR_STOP=1", "--single-transaction", "--dbname", &target.url()]);
-    restore.arg("--file").arg(&file);
-    done(restore).await;
+    run_documented(&["strom.sql"], source, target).await;
 }
 
 /// Restores the data into a schema that Strom has created, which may be newer.
 async fn dump_and_restore_data_only(source: &TestDatabase, target: &TestDatabase) {
-    let file = source.cluster.programs().new_path();
-    let mut dump = source.cluster.program("pg_dump");
-    dump.args(["--format=custom", "--data-only", "--table=flows", "--table=flow_*", "--file"]).arg(&file);
-    dump.args(["--dbname", &source.url()]);
-    done(dump).await;
     target.repository().await.close().await.unwrap();
-    run(&mut target.connect().await, "DELETE FROM flow_log").await;
-    let mut restore = target.cluster.program("pg_restore");
-    restore.args(["--exit-on-error", "--single-transaction", "--data-only", "--disable-triggers"]);
-    restore.args(["--dbname", &target.url()]).arg(&file);
-    done(restore).await;
+    run_documented(&["strom.data", "DELETE FROM flow_log"], source, target).await;
 }
 
 /// Returns flows, deleted flows, histories and documents of these numbers as text.

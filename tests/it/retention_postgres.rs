@@ -10,7 +10,7 @@ use strom_store::postgres::{PostgresRepository, Settings};
 use strom_store::repository::{Author, Change, FlowRepository, Precondition, RepositoryError, Retention, Since, Stamp};
 use strom_store::testkit::concurrency;
 
-use strom_test_support::postgres::{Database, count, run};
+use strom_test_support::postgres::{Database, count, insert_with_times, run};
 
 /// Retains only the current revisions.
 const MINIMAL: Retention = Retention { revisions: 1, age: TimeDelta::zero() };
@@ -193,8 +193,7 @@ async fn deletion_pauses_after_a_flow_from_the_future() {
         edit(&*repository, 1, seconds).await;
     }
     let mut psql = database.connect().await;
-    let insert = "INSERT INTO flows (id, name, data, updated_at) VALUES";
-    run(&mut psql, &format!("{insert} ('{}', 'future', '{{}}', 'infinity')", id(9))).await;
+    insert_with_times(&mut psql, id(9), "future", "2026-01-01", "infinity").await;
     now(&*repository).await;
     edit(&*repository, 2, 6).await;
     repository.apply_retention().await.unwrap();

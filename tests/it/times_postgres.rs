@@ -9,7 +9,7 @@ use strom_store::internals::history::history;
 use strom_store::internals::samples::{change, create_all, everything, flow, id, moment, number, stamp, stored};
 use strom_store::repository::{Change, ListQuery, Since, TIME_LIMITS, is_beyond_limits};
 
-use strom_test_support::postgres::{Database, count, run};
+use strom_test_support::postgres::{Database, count, insert_with_times, run};
 
 /// `created_at` and `updated_at` of the flows 1, 2, ….
 const TIMES: [[&str; 2]; 8] = [
@@ -28,8 +28,7 @@ async fn fill(database: &Database, repository: &dyn FlowRepository) {
     create_all(repository, [flow(20, "first"), flow(21, "second")]).await;
     let mut psql = database.connect().await;
     for (number, [created, updated]) in (1..).zip(TIMES) {
-        let values = format!("('{}', 'n{number}', '{{}}', '{created}', '{updated}')", id(number));
-        run(&mut psql, &format!("INSERT INTO flows (id, name, data, created_at, updated_at) VALUES {values}")).await;
+        insert_with_times(&mut psql, id(number), &format!("n{number}"), created, updated).await;
     }
 }
 
@@ -121,6 +120,28 @@ async fn faults_name_the_flows_until_they_are_corrected_or_deleted() {
     assert_eq!(stored(&*repository, 8).await.version, before, "a valid time of creation never changes");
 }
 
+#[tokio::test]
+async fn triggers_store_no_time_that_no_change_can_have() {
+    let database = Database::migrated().await;
+    let repository = database.repository().await;
+    let mut psql = database.connect().await;
+    for (number, [created, updated]) in (1..).zip(TIMES) {
+        let values = format!("('{}', 'n{number}', '{{}}', '{created}', '{updated}')", id(number));
+        let insert = format!("INSERT INTO flows (id, name, data, created_at, updated_at) VALUES {values}");
+        let update = format!(
+            "UPDATE flows SET data = data || '{{\"a\": 1}}', created_at = '{created}', updated_at = '{updated}' WHERE id = '{}'",
+            id(number)
+        );
+        for statement in [insert, update] {
+            run(&mut psql, &statement).await;
+            let version = stored(&*repository, number).await.version;
+            let is_valid = !is_beyond_limits(version.created_at) && !is_beyond_limits(version.updated_at);
+            assert!(is_valid, "{statement}: {version:?}");
+        }
+    }
+    assert_eq!(repository.health().await.faults, [""; 0]);
+}
+
 /// Only SQL without the triggers can store a revision below 1.
 #[tokio::test]
 async fn rows_with_an_invalid_revision_do_not_fail_lists() {
@@ -149,7 +170,7 @@ async fn rows_with_an_invalid_revision_do_not_fail_lists() {
 #[test]
 fn limits_in_sql_of_postgres_equal_the_limits_of_the_store() {
     let [earliest, latest] = TIME_LIMITS.map(|time| time.format("%Y-%m-%d %H:%M:%S%.f+00").to_string());
-    for text in [include_str!("../../migrations/0012_times.sql"), include_str!("../../src/postgres/flows/faults.rs")] {
+    for text in [include_str!("../../migrations/0013_guards.sql"), include_str!("../../src/postgres/flows/faults.rs")] {
         assert!(
             text.contains(&format!("'{earliest}'")) && text.contains(&format!("'{latest}'")),
             "{earliest} {latest}"

@@ -10,7 +10,7 @@ use crate::cli::Store;
 use crate::serve::{Running, strom};
 use strom_test_support::eventually::eventually;
 use strom_test_support::json::File;
-use strom_test_support::postgres::{Database, run};
+use strom_test_support::postgres::{Database, insert_with_times, run};
 
 /// Stores the flows 1 to 7, and by SQL the flows 8 to 10 with times that chrono cannot represent.
 async fn fill(database: &Database) {
@@ -18,11 +18,10 @@ async fn fill(database: &Database) {
     create_all(&*repository, (1..=7).map(|number| flow(number, &format!("flow {number}")))).await;
     repository.close().await.unwrap();
     let mut psql = database.connect().await;
-    for (number, times) in
-        [(8, "'infinity', '2026-01-01'"), (9, "'294276-01-01', '294276-01-01'"), (10, "'2026-01-01', '-infinity'")]
+    for (number, created, updated) in
+        [(8, "infinity", "2026-01-01"), (9, "294276-01-01", "294276-01-01"), (10, "2026-01-01", "-infinity")]
     {
-        let values = format!("('{}', 'flow {number}', '{{}}', {times})", id(number));
-        run(&mut psql, &format!("INSERT INTO flows (id, name, data, created_at, updated_at) VALUES {values}")).await;
+        insert_with_times(&mut psql, id(number), &format!("flow {number}"), created, updated).await;
     }
 }
 

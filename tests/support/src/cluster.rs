@@ -78,6 +78,11 @@ impl Programs {
         }
     }
 
+    /// Returns the directory of the programs.
+    pub fn bin(&self) -> &Path {
+        &self.bin
+    }
+
     /// Returns a command for one of the programs, run as the user of the server, without the environment of the tests.
     pub fn program(&self, name: &str) -> Command {
         self.command(self.bin.join(name))

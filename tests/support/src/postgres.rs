@@ -22,6 +22,7 @@ use crate::clock;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection};
 use strom_store::FlowRepository;
+use strom_store::flow::FlowId;
 use strom_store::postgres::{DatabaseUrl, PostgresRepository, Settings};
 use strom_store::repository::Retention;
 use testcontainers::core::{IntoContainerPort, Mount, WaitFor};
@@ -116,6 +117,23 @@ pub async fn open_keeping(retention: Retention) -> (Arc<PostgresRepository>, Dat
 /// Runs statements that return no rows.
 pub async fn run(connection: &mut PgConnection, sql: &str) {
     sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(connection).await.unwrap();
+}
+
+/// Inserts a flow, and sets its times in the table and in the history, as they were stored by SQL before a trigger checked
+/// them.
+pub async fn insert_with_times(connection: &mut PgConnection, flow: FlowId, name: &str, created: &str, updated: &str) {
+    run(
+        connection,
+        &format!(
+            "INSERT INTO flows (id, name, data) VALUES ('{flow}', '{name}', '{{}}');
+             SET CONSTRAINTS ALL IMMEDIATE;
+             SET session_replication_role = replica;
+             UPDATE flows SET created_at = '{created}', updated_at = '{updated}' WHERE id = '{flow}';
+             UPDATE flow_changes SET created_at = '{created}', at = '{updated}' WHERE flow_id = '{flow}';
+             SET session_replication_role = origin"
+        ),
+    )
+    .await;
 }
 
 /// Returns the number in the only row.
