@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::FutureExt;
 use tokio::time::{sleep, timeout};
@@ -30,6 +30,7 @@ pub(super) async fn watch_schema(pool: Arc<Pool>, read_only: bool) -> End {
 
 /// Opens the breaker if the schema is damaged. Returns damage that does not concern a read-only instance, as a fault.
 pub(super) async fn verify_schema(pool: &Pool, read_only: bool) -> Result<Option<String>> {
+    let begin = Instant::now();
     let damage = pool.read(|connection| async { Ok(find_damage(connection).await?) }.boxed()).await?;
     if damage.is_empty() {
         return Ok(None);
@@ -39,6 +40,6 @@ pub(super) async fn verify_schema(pool: &Pool, read_only: bool) -> Result<Option
         return Ok(Some(fault));
     }
     pool.hidden_changes.fetch_or(damage.iter().any(Damage::hides_changes), Ordering::Relaxed);
-    pool.breaker.open(fault);
+    pool.breaker.open_unless_closed_since(begin, fault);
     Ok(None)
 }

@@ -104,6 +104,7 @@ async fn first_save_after_the_trigger_was_disabled_changes_nothing_postgres() {
             let refused = repository.apply_all(changes, stamp(2)).await;
             let is_known = matches!(refused, Err(RepositoryError::Unavailable { outcome_unknown: false, .. }));
             assert!(is_known, "{damage}: {refused:?}");
+            assert!(reason(&*repository).await.contains("disabled"), "{damage}");
             run(&mut psql, &format!("{table} ENABLE TRIGGER USER")).await;
             until_ready(&*repository).await;
             assert_eq!(moment(&*repository).await, before, "{damage}");

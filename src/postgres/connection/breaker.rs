@@ -41,7 +41,7 @@ impl Breaker {
     }
 
     /// Opens the breaker. If it is open already, only the reason changes: the outage is the same.
-    pub(crate) fn open(&self, reason: impl Into<String>) {
+    pub(super) fn open(&self, reason: impl Into<String>) {
         self.0.send_modify(|state| {
             if state.reason.is_none() {
                 state.changed_at = Instant::now();
@@ -49,6 +49,18 @@ impl Breaker {
             }
             state.reason = Some(reason.into());
         });
+    }
+
+    /// Opens the breaker as [`open`](Self::open) does, unless an outage has ended since this time: what was observed before
+    /// may be outdated.
+    pub(crate) fn open_unless_closed_since(&self, time: Instant, reason: impl Into<String>) {
+        let is_outdated = {
+            let state = self.0.borrow();
+            state.reason.is_none() && state.changed_at > time
+        };
+        if !is_outdated {
+            self.open(reason);
+        }
     }
 
     /// Closes the breaker.
@@ -83,5 +95,9 @@ mod tests {
         breaker.close();
         assert_eq!((breaker.reason(), breaker.until_open().now_or_never()), (None, None));
         assert_eq!(breaker.outages(), 1);
+        breaker.open_unless_closed_since(opened_at, "seen during the outage");
+        assert_eq!((breaker.reason(), breaker.outages()), (None, 1), "the reason is outdated");
+        breaker.open_unless_closed_since(std::time::Instant::now(), "seen later");
+        assert_eq!((breaker.reason().as_deref(), breaker.outages()), (Some("seen later"), 2));
     }
 }
