@@ -1,5 +1,5 @@
-//! Verifies that the objects of the schema exist and work. The table of migrations only tells what was created once: people
-//! and tools can drop, disable or replace the objects afterwards.
+//! Verifies that the objects of the schema exist and work. The table of migrations only proves that they were created once.
+//! People and tools can drop, disable or replace them afterwards.
 
 use std::fmt;
 use std::sync::LazyLock;
