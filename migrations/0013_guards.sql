@@ -13,8 +13,8 @@
 -- 4. `TRUNCATE flows` and `UPDATE flows SET id = …` delete flows, and are recorded as deletions.
 -- 5. Revisions that a JSON number cannot represent, and times that no change can have, are not stored. Existing ones are
 --    replaced by the next change. Before, an insert could store such a time.
--- 6. Disabled triggers. Instances write the revision 0, which the trigger replaces, and a constraint rejects it. So they change
---    nothing while the trigger is disabled, instead of storing a change with the revision of the change before.
+-- 6. Disabled triggers. While one of them is disabled, another one rejects every change, because the history would lack it. While
+--    all are disabled, a constraint rejects the changes of instances: they write the revision 0, which a trigger replaces.
 -- 7. A database that went back in time: a standby that lagged was promoted, or the server was recovered to a point in time.
 --    Both begin a timeline. Its number is now part of the place (0004), so a log begins with each timeline, and cursors of
 --    changes that were lost are unknown. The first change of a flow in a log skips 1000 revisions, so that no ETag of a lost
@@ -367,6 +367,25 @@ END
 $$;
 CREATE TRIGGER strom_before_truncate BEFORE TRUNCATE ON flows
 FOR EACH STATEMENT EXECUTE FUNCTION strom_before_truncate();
+
+-- Rejects changes while another trigger is missing or disabled: the history would lack them.
+CREATE FUNCTION strom_verify() RETURNS TRIGGER
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    IF 11 > (
+        SELECT COUNT(*) FROM pg_trigger
+        WHERE tgrelid = TG_RELID AND tgname LIKE 'strom\_%' AND tgenabled IN ('O', 'A')
+    ) THEN
+        RAISE EXCEPTION 'triggers of the table flows are missing or disabled'
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'strom_verify',
+                HINT = 'Run `strom check --repair` as the owner of the table.';
+    END IF;
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER strom_verify BEFORE INSERT OR UPDATE OR DELETE ON flows
+FOR EACH STATEMENT EXECUTE FUNCTION strom_verify();
 
 -- Instances write 0, which the trigger replaces.
 ALTER TABLE flows ADD CONSTRAINT strom_before_write_is_enabled CHECK (revision > 0) NOT VALID;

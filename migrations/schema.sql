@@ -454,6 +454,23 @@ CREATE FUNCTION public.strom_state(document jsonb) RETURNS text
                  END AS reported) state;
 END;
 
+CREATE FUNCTION public.strom_verify() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+BEGIN
+    IF 11 > (
+        SELECT COUNT(*) FROM pg_trigger
+        WHERE tgrelid = TG_RELID AND tgname LIKE 'strom\_%' AND tgenabled IN ('O', 'A')
+    ) THEN
+        RAISE EXCEPTION 'triggers of the table flows are missing or disabled'
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'strom_verify',
+                HINT = 'Run `strom check --repair` as the owner of the table.';
+    END IF;
+    RETURN NULL;
+END
+$$;
+
 CREATE SEQUENCE public.flow_change_blocks
     START WITH 1
     INCREMENT BY 1000000
@@ -568,3 +585,5 @@ CREATE CONSTRAINT TRIGGER strom_record_moved AFTER UPDATE ON public.flows DEFERR
 CREATE CONSTRAINT TRIGGER strom_record_same AFTER UPDATE ON public.flows DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((NOT (old.data IS DISTINCT FROM new.data))) EXECUTE FUNCTION public.strom_record();
 
 CREATE CONSTRAINT TRIGGER strom_record_update AFTER UPDATE ON public.flows DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((old.data IS DISTINCT FROM new.data)) EXECUTE FUNCTION public.strom_record();
+
+CREATE TRIGGER strom_verify BEFORE INSERT OR DELETE OR UPDATE ON public.flows FOR EACH STATEMENT EXECUTE FUNCTION public.strom_verify();

@@ -1,5 +1,8 @@
 //! JSON Merge Patch (RFC 7396): members of the patch replace those of the document, and `null` removes them.
 
+use std::collections::HashMap;
+use std::mem;
+
 use super::refusal::{Path, Reason, Refusal};
 use super::{Flow, Node};
 
@@ -35,18 +38,22 @@ fn merged<'a>(target: Option<Node<'a>>, patch: Node<'a>) -> Node<'a> {
         Some(Node::Object(members)) => members,
         _ => Vec::new(),
     };
+    // Searching and shifting the members for each change would be quadratic.
+    let indexes: HashMap<_, _> = members.iter().enumerate().map(|(index, (name, _))| (name.clone(), index)).collect();
+    let mut is_removed = vec![false; members.len()];
     for (name, change) in changes {
-        let place = members.iter().position(|(member, _)| *member == name);
-        match (place, change) {
-            (Some(place), Node::Null) => drop(members.remove(place)),
+        match (indexes.get(&name), change) {
+            (Some(index), Node::Null) => is_removed[*index] = true,
             (None, Node::Null) => {}
-            (Some(place), change) => {
-                let old = std::mem::replace(&mut members[place].1, Node::Null);
-                members[place].1 = merged(Some(old), change);
+            (Some(index), change) => {
+                let old = mem::replace(&mut members[*index].1, Node::Null);
+                members[*index].1 = merged(Some(old), change);
             }
             (None, change) => members.push((name, merged(None, change))),
         }
     }
+    let mut is_removed = is_removed.into_iter();
+    members.retain(|_| !is_removed.next().unwrap_or(false));
     Node::Object(members)
 }
 
@@ -74,6 +81,12 @@ mod tests {
             (r#"{"e":null}"#, r#"{"a":1}"#, r#"{"e":null,"a":1}"#),
             ("[1,2]", r#"{"a":"b","c":null}"#, r#"{"a":"b"}"#),
             ("{}", r#"{"a":{"bb":{"ccc":null}}}"#, r#"{"a":{"bb":{}}}"#),
+            // Several changes of one object.
+            (
+                r#"{"a":1,"b":2,"c":3,"d":4}"#,
+                r#"{"e":5,"c":null,"a":null,"d":{"x":1}}"#,
+                r#"{"b":2,"d":{"x":1},"e":5}"#,
+            ),
         ] {
             let merged = merged(Some(Node::parse(target).unwrap()), Node::parse(patch).unwrap());
             assert_eq!(merged.to_compact(), result, "{target} {patch}");

@@ -1,6 +1,7 @@
 //! The tree of a JSON text. It borrows from the text and preserves numbers and the order of members.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use super::number::Decimal;
 use super::refusal::Refusal;
@@ -77,6 +78,30 @@ impl<'a> Node<'a> {
                 a.len() == b.len() && a.iter().zip(&b).all(same)
             }
             _ => self == other,
+        }
+    }
+
+    /// Returns the number of scalars, objects and arrays, including this value.
+    pub(crate) fn count(&self) -> usize {
+        1 + match self {
+            Self::Array(items) => items.iter().map(Self::count).sum(),
+            Self::Object(members) => members.iter().map(|(_, value)| value.count()).sum::<usize>(),
+            _ => 0,
+        }
+    }
+
+    /// Returns the value with the first of equal elements of each array.
+    pub(crate) fn without_repetitions(self) -> Self {
+        match self {
+            Self::Array(items) => {
+                let mut seen = HashSet::new();
+                let items = items.into_iter().map(Self::without_repetitions);
+                Self::Array(items.filter(|item| seen.insert(item.to_canonical())).collect())
+            }
+            Self::Object(members) => {
+                Self::Object(members.into_iter().map(|(name, value)| (name, value.without_repetitions())).collect())
+            }
+            scalar => scalar,
         }
     }
 

@@ -71,13 +71,21 @@ pub enum Reason {
     /// Objects and arrays are nested too deep.
     #[error("nested deeper than {} levels", super::limits::MAX_DEPTH)]
     TooDeep,
+    /// A search contains too many values.
+    #[error("has {found} values, at most {max} are allowed")]
+    TooManyValues {
+        /// The number of scalars, objects and arrays.
+        found: usize,
+        /// The maximum number.
+        max: usize,
+    },
     /// The document is too large.
     #[error("the document has over {} bytes, with numbers written in full", super::limits::MAX_SIZE)]
     TooLarge,
 }
 
 impl Reason {
-    pub(super) fn at(self, path: Path) -> Refusal {
+    pub(crate) fn at(self, path: Path) -> Refusal {
         Refusal { path, reason: self }
     }
 }

@@ -38,7 +38,7 @@ pub(super) fn is_damage(error: &dyn DatabaseError) -> bool {
     let is_ours = context.is_none_or(|context| context.contains("strom_"));
     // Undefined table, column, function or schema, and no unique index for `ON CONFLICT`.
     is_ours && matches!(error.code().as_deref(), Some("42P01" | "42703" | "42883" | "3F000" | "42P10"))
-        || error.constraint() == Some("strom_before_write_is_enabled")
+        || matches!(error.constraint(), Some("strom_before_write_is_enabled" | "strom_verify"))
         // `flow_log` is empty.
         || error.code().as_deref() == Some("23502") && error.table() == Some("flow_changes")
 }

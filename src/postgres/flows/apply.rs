@@ -50,6 +50,7 @@ pub(crate) async fn apply(
             Err(error) => return Err(of_write(error)),
         }
     }
+    pool.doubts.notify_one();
     Err(match pool.read(|connection| find_obstacles(connection).boxed()).await? {
         Some(obstacles) => RepositoryError::ReadOnly(format!("{obstacles} of the table flows prevented the change")),
         None => RepositoryError::Busy("other writers changed the same flows during every attempt".to_owned()),

@@ -1,11 +1,12 @@
-//! Finds the rules and triggers of other programs that can prevent a change without an error.
+//! Finds rules and triggers that can prevent a change without an error.
 
 use sqlx::PgConnection;
 
 use crate::postgres::error::Result;
 
-/// Returns a list of the rules of `flows`, and of its triggers that run before a change and do not belong to the store. A rule
-/// can replace a change, and such a trigger can omit a row: <https://www.postgresql.org/docs/current/plpgsql-trigger.html>.
+/// Returns a list of the rules of `flows`, of its triggers that run before a change and do not belong to the store, and of our own
+/// trigger if it is disabled. A rule can replace a change, and a trigger can omit a row:
+/// <https://www.postgresql.org/docs/current/plpgsql-trigger.html>. Our statements delete nothing without triggers.
 pub(super) async fn find_obstacles(connection: &mut PgConnection) -> Result<Option<String>> {
     // NULL without any.
     let found = sqlx::query_scalar!(
@@ -18,6 +19,10 @@ pub(super) async fn find_obstacles(connection: &mut PgConnection) -> Result<Opti
             FROM pg_trigger
             WHERE tgrelid = to_regclass('flows') AND NOT tgisinternal AND tgenabled <> 'D' AND tgtype::INTEGER & 2 <> 0
                 AND tgname NOT LIKE 'strom\_%'
+            UNION ALL
+            SELECT 'the disabled trigger ' || tgname
+            FROM pg_trigger
+            WHERE tgrelid = to_regclass('flows') AND tgname = 'strom_verify' AND tgenabled NOT IN ('O', 'A')
         ) AS found (name)
         "
     );

@@ -123,6 +123,8 @@ pub(super) async fn delete(connection: &mut PgConnection, batch: &Batch<'_>, out
     if ids.is_empty() {
         return Ok(());
     }
+    // Without triggers, the statement deletes nothing: the history and the trash would lack the flow.
+    //
     // A deletion has the next revision, like every change (migrations/0003_revisions.sql). `!`: neither that revision
     // nor the two parameters are ever NULL.
     let rows = sqlx::query_as!(
@@ -130,6 +132,8 @@ pub(super) async fn delete(connection: &mut PgConnection, batch: &Batch<'_>, out
         r#"
         WITH stamp AS MATERIALIZED (
             SELECT set_config('strom.author', $4, TRUE), set_config('strom.at', ($3::TIMESTAMPTZ)::TEXT, TRUE)
+            FROM pg_trigger
+            WHERE tgrelid = 'flows'::REGCLASS AND tgname = 'strom_verify' AND tgenabled IN ('O', 'A')
         ),
         before AS MATERIALIZED (SELECT id, revision FROM flows WHERE id = ANY($1) ORDER BY id FOR UPDATE)
         DELETE FROM flows
