@@ -12,7 +12,7 @@ use super::flows::{self, GroupCommit, Save};
 use super::history::{self, Notifications, Pace};
 use super::schema::{Started, Startup};
 use super::settings::Settings;
-use super::watch::{verify_schema, watch_schema};
+use super::watch::{find_faults, watch_schema};
 use crate::background::{Background, End};
 use crate::flow::{Flow, FlowId, Head};
 use crate::repository::{
@@ -182,14 +182,10 @@ impl FlowRepository for PostgresRepository {
     }
 
     async fn health(&self) -> Health {
-        let check = async {
-            let damage = verify_schema(&self.pool, self.read_only).await?;
-            let mut faults = self.pool.read(|connection| flows::faults(connection).boxed()).await?;
-            faults.extend(damage);
-            Ok::<_, RepositoryError>(faults)
-        };
+        let check = find_faults(&self.pool, self.read_only);
         let (status, mut faults) = match tokio::time::timeout(HEALTH_TIMEOUT, check).await {
-            Ok(Ok(faults)) => (Status::Ready, faults),
+            // The breaker is open if the schema is damaged.
+            Ok(Ok(faults)) => (self.pool.breaker.reason().map_or(Status::Ready, Status::Unavailable), faults),
             Ok(Err(error)) => (Status::Unavailable(error.to_string()), Vec::new()),
             Err(_) => (Status::Unavailable(format!("no answer within {} s", HEALTH_TIMEOUT.as_secs())), Vec::new()),
         };

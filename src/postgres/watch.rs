@@ -6,10 +6,12 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use futures::FutureExt;
+use sqlx::PgConnection;
 use tokio::time::{sleep, timeout};
 
 use super::connection::Pool;
 use super::schema::{Damage, describe, find_damage};
+use super::{error, flows};
 use crate::background::End;
 use crate::repository::Result;
 
@@ -23,23 +25,33 @@ pub(super) async fn watch_schema(pool: Arc<Pool>, read_only: bool) -> End {
     loop {
         let _ = timeout(INTERVAL, pool.doubts.notified()).await;
         // Other errors have opened the breaker already, if necessary.
-        let _ = verify_schema(&pool, read_only).await;
+        let _ = find_faults(&pool, read_only).await;
         sleep(PAUSE).await;
     }
 }
 
-/// Opens the breaker if the schema is damaged. Returns damage that does not concern a read-only instance, as a fault.
-pub(super) async fn verify_schema(pool: &Pool, read_only: bool) -> Result<Option<String>> {
+/// Returns what an operator should examine. Opens the breaker if the schema is damaged. A read-only instance continues with
+/// damage that concerns only writes.
+pub(super) async fn find_faults(pool: &Pool, read_only: bool) -> Result<Vec<String>> {
     let begin = Instant::now();
-    let damage = pool.read(|connection| async { Ok(find_damage(connection).await?) }.boxed()).await?;
+    let found = pool.read(|connection| examine(connection).boxed());
+    let (damage, mut faults) = found.await?;
     if damage.is_empty() {
-        return Ok(None);
+        return Ok(faults);
     }
     let fault = format!("its schema is damaged: {}", describe(&damage));
-    if read_only && !damage.iter().any(Damage::concerns_reads) {
-        return Ok(Some(fault));
+    if !read_only || damage.iter().any(Damage::concerns_reads) {
+        pool.hidden_changes.fetch_or(damage.iter().any(Damage::hides_changes), Ordering::Relaxed);
+        pool.breaker.open_unless_closed_since(begin, fault.as_str());
     }
-    pool.hidden_changes.fetch_or(damage.iter().any(Damage::hides_changes), Ordering::Relaxed);
-    pool.breaker.open_unless_closed_since(begin, fault);
-    Ok(None)
+    faults.push(fault);
+    Ok(faults)
+}
+
+/// Returns the damage of the schema, and the faults of the flows if they can be read.
+async fn examine(connection: &mut PgConnection) -> error::Result<(Vec<Damage>, Vec<String>)> {
+    let damage = find_damage(connection).await?;
+    let is_readable = !damage.iter().any(Damage::concerns_reads);
+    let faults = if is_readable { flows::faults(connection).await? } else { Vec::new() };
+    Ok((damage, faults))
 }
