@@ -97,6 +97,9 @@ class Campaign(campaign.Campaign):
         # Each SQL writer holds one of these during its statements, and damage holds all.
         self.sql_writers = threading.Semaphore(SQL_WRITERS)
         self.removed = set()
+        # The flows whose reports a blind writer may have overwritten since the last audit. A later edit removes its record of the
+        # report.
+        self.overwritten = set()
         # What the audited part of the history contains.
         self.cursor = (0, 0, 0)
         self.seen = {flow: set() for flow in self.ids}
@@ -165,6 +168,7 @@ class Campaign(campaign.Campaign):
             document = json.loads(output)
             document.setdefault("elements", []).append({"id": mark})
             time.sleep(random.uniform(0, 0.1))
+            self.overwritten.add(flow)
             outcome, _ = self.database.run(self.upserted(document))
         self.ledger.edit(flow, mark, outcome)
 
@@ -243,6 +247,7 @@ class Campaign(campaign.Campaign):
         return damaged_schema
 
     def truncate(self):
+        self.overwritten.update(self.ids)
         self.database.must("DROP TABLE IF EXISTS saved; BEGIN; CREATE TABLE saved AS SELECT * FROM flows; TRUNCATE flows; COMMIT;")
         for server in self.servers:
             wait_for("the flows are deleted", lambda server=server: server.call("GET", f"/api/flows/{self.ids[0]}")[0] in {404, 410})
@@ -251,6 +256,7 @@ class Campaign(campaign.Campaign):
 
     def replace_all(self):
         """Deletes and inserts all flows, as an older version does."""
+        self.overwritten.update(self.ids)
         documents = [row["data"] for row in self.database.rows("SELECT data FROM flows")]
         statements = "".join(self.upserted(document) for document in documents)
         self.database.must(f"BEGIN; DELETE FROM flows;\n{statements}COMMIT;")
@@ -299,7 +305,8 @@ class Campaign(campaign.Campaign):
         faults = []
         if checked.returncode != 0:
             faults.append(f"`strom check` after a repair:\n{repaired.stdout}{repaired.stderr}{checked.stdout}{checked.stderr}")
-        blind = self.read_history(faults)
+        blind = self.read_history(faults) | self.overwritten
+        self.overwritten = set()
         for row in self.database.rows("SELECT id, revision, data FROM flows"):
             flow, marks = row["id"], [element["id"] for element in row["data"].get("elements", [])]
             if flow not in self.seen:

@@ -13,6 +13,7 @@ use strom_store::internals::Chance;
 use strom_store::internals::samples::{id, stamp};
 use strom_store::postgres::{DatabaseUrl, PostgresRepository};
 use strom_store::repository::{Change, FlowRepository, RepositoryError, Status};
+use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use crate::http::client::{Answer, Client};
@@ -32,7 +33,7 @@ async fn through(proxy: &Proxy) -> Arc<dyn FlowRepository> {
 }
 
 /// Samples the number of sessions that Strom has in the database.
-struct Watch(tokio::task::JoinHandle<()>, Arc<AtomicI64>);
+struct Watch(JoinHandle<()>, Arc<AtomicI64>);
 
 impl Watch {
     async fn over(database: &Database) -> Self {
@@ -298,6 +299,21 @@ async fn an_exhausted_pool_of_an_unresponsive_server_is_unavailable() {
         let hanging = timeout(HANGS, call).await.expect("calls to an unresponsive server return").unwrap();
         assert!(matches!(hanging, Err(RepositoryError::Unavailable { .. })), "{hanging:?}");
     }
+    blocked.release().await;
+    proxy.restore();
+    eventually("the repository recovers automatically", async || repository.get(id(1)).await.is_ok()).await;
+}
+
+/// Callers leave while the server does not respond. The pool closes their connections, which may never be answered.
+#[tokio::test(flavor = "multi_thread")]
+async fn cancelled_calls_to_an_unresponsive_server_return_their_connections() {
+    let database = Database::migrated().await;
+    let proxy = Proxy::before(&database.url()).await;
+    let repository = through(&proxy).await;
+    let mut blocked = Blocked::behind_a_lock(&database, &repository, 5).await;
+    proxy.black_hole();
+    std::mem::take(&mut blocked.calls).iter().for_each(JoinHandle::abort);
+    until_unavailable(&*repository).await;
     blocked.release().await;
     proxy.restore();
     eventually("the repository recovers automatically", async || repository.get(id(1)).await.is_ok()).await;

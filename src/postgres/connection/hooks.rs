@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures::FutureExt;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection as _, PgConnection};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tracing::log::LevelFilter;
 
 use super::breaker::Breaker;
@@ -17,9 +17,29 @@ use super::target::TargetSessionAttrs;
 /// Time limit for the check of an idle connection.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// Time limit for the check of a connection whose call was cancelled: its statement may still run, for the statement timeout.
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(90);
+
 /// Limits sqlx's statement log to statements that take more than a second.
 pub(super) fn log_slow_statements(server: PgConnectOptions) -> PgConnectOptions {
     server.log_slow_statements(LevelFilter::Warn, Duration::from_secs(1)).log_statements(LevelFilter::Off)
+}
+
+/// Checks a connection before it returns to sqlx's pool. sqlx itself would wait without a limit for an unresponsive server, and
+/// the connection would count as one of the pool's until then.
+pub(super) fn with_release_check(options: PgPoolOptions, breaker: &Arc<Breaker>) -> PgPoolOptions {
+    let breaker = Arc::clone(breaker);
+    options.after_release(move |connection, _| {
+        let breaker = Arc::clone(&breaker);
+        async move {
+            tokio::select! {
+                checked = connection.ping() => checked.map(|()| true),
+                _ = breaker.until_open() => Err(sqlx::Error::PoolTimedOut),
+                () = sleep(RELEASE_TIMEOUT) => Err(sqlx::Error::PoolTimedOut),
+            }
+        }
+        .boxed()
+    })
 }
 
 /// Configures each new session, and replaces sqlx's ping before each use by [`check`], which costs the same.

@@ -12,7 +12,7 @@ use tokio::sync::{Notify, Semaphore};
 use tokio::time::timeout;
 
 use super::breaker::Breaker;
-use super::hooks::{log_slow_statements, with_session_hooks};
+use super::hooks::{log_slow_statements, with_release_check, with_session_hooks};
 use super::idle::IdleConnections;
 use super::ping::Probe;
 use super::servers::Servers;
@@ -65,6 +65,7 @@ impl Pool {
         let breaker = Arc::new(Breaker::new(outage));
         let mut options =
             PgPoolOptions::new().max_connections(MAX_CONNECTIONS).acquire_timeout(servers.connect_timeout());
+        options = with_release_check(options, &breaker);
         // Behind a pooler, other clients would get the settings of the session.
         if !servers.is_behind_pooler() {
             options = with_session_hooks(options, servers.target, &breaker);
