@@ -111,7 +111,7 @@ impl Writer {
         self.pending.extend(entries);
         self.check_writable()?;
         self.restore_in_place()?;
-        self.append(Vec::new()).and_then(|()| self.note(tombstones)).map_err(|error| self.failure(&error))
+        self.append(Vec::new()).and_then(|()| self.note(&[], tombstones)).map_err(|error| self.failure(&error))
     }
 
     /// Appends these calls after the pending changes.
@@ -127,10 +127,10 @@ impl Writer {
         Ok(())
     }
 
-    /// Records in the journal which changes the file contains.
-    pub(crate) fn note(&mut self, tombstones: &[(FlowId, Tombstone)]) -> io::Result<()> {
+    /// Records in the journal which changes the file contains, and may have contained earlier.
+    pub(crate) fn note(&mut self, earlier: &[u64], tombstones: &[(FlowId, Tombstone)]) -> io::Result<()> {
         let seq = self.written.seq;
-        self.journal()?.note(seq, tombstones)
+        self.journal()?.note(seq, earlier, tombstones)
     }
 
     /// Runs `append` with a check for the moment between the sync and the acknowledgement.

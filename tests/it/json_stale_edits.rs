@@ -163,9 +163,19 @@ async fn stale_edit_of_a_version_without_a_note_changes_only_edited_flows() {
     let store = image.open_with(hasty()).await;
     assert_eq!(name(&*store, 4).await, "first");
     file_with(&image, &["saved", "first", "new"]).await;
+    eventually("the checkpoint is noted", async || {
+        let journal = image.journal();
+        String::from_utf8_lossy(&journal[last_line(&journal)..]).contains(r#""file":8}"#)
+    })
+    .await;
+    let later_image = image.as_after_a_crash();
     replace_file(&image, &text.replace("old 2", "by hand"));
     eventually("the edit is adopted", async || name(&*store, 2).await == "by hand").await;
     assert_eq!(name(&*store, 4).await, "first");
+    // The process was killed again before the second edit.
+    replace_file(&later_image, &text.replace("old 2", "by hand"));
+    let store = later_image.open_with(hasty()).await;
+    assert_eq!((name(&*store, 2).await, name(&*store, 4).await), ("by hand".into(), "first".into()));
 }
 
 /// An editor saves the same text several times, without reading what clients have changed.

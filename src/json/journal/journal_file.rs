@@ -128,15 +128,17 @@ impl Journal {
         self.file.append(print, confirm)
     }
 
-    /// Records that `flows.json` contains every change up to this one, and the tombstones of flows that no change
-    /// deletes. The note is not synced: without it, a start recognises the flows in the file by their content.
-    pub(crate) fn note(&mut self, file: u64, tombstones: &[(FlowId, Tombstone)]) -> io::Result<()> {
+    /// Records that `flows.json` contains every change up to this one, that it may have contained every change up to each of
+    /// these earlier ones, and the tombstones of flows that no change deletes. The note is not synced: without it, a start
+    /// recognises the flows in the file by their content.
+    pub(crate) fn note(&mut self, file: u64, earlier: &[u64], tombstones: &[(FlowId, Tombstone)]) -> io::Result<()> {
         self.file.append_unsynced(|out| {
             let mut text = Vec::new();
             for (id, tombstone) in tombstones {
                 line::print_tombstone(&mut text, *id, tombstone);
             }
-            line::print_file(&mut text, file);
+            // The highest number is that of the current file.
+            earlier.iter().chain([&file]).for_each(|seq| line::print_file(&mut text, *seq));
             out.write_all(&text)
         })
     }

@@ -44,10 +44,13 @@ pub(crate) fn write_and_rotate(upkeep: &mut Upkeep, store: &Store) -> bool {
             return false;
         }
         let begin = Instant::now();
-        let written = write_file(store, &point);
+        // After another crash, a start needs them to recognise stale edits.
+        let unnoted = upkeep.memory.unnoted_versions();
+        let written = write_file(store, &point, &unnoted);
         store.meters.tried_to_write(written.as_ref().ok().copied(), begin.elapsed());
         match written {
             Ok(true) => {
+                upkeep.memory.note(unnoted);
                 upkeep.memory.add(Some(point.seq), &point.view.state);
                 store.faults.clear(Topic::Checkpoint);
             }
@@ -96,8 +99,9 @@ pub(crate) fn apply_retention(store: &Store) -> io::Result<()> {
     Ok(())
 }
 
-/// Writes the file. Returns false if another program has edited it in the meantime.
-fn write_file(store: &Store, point: &Point) -> io::Result<bool> {
+/// Writes the file, and notes it in the journal together with these versions. Returns false if another program has edited it in
+/// the meantime.
+fn write_file(store: &Store, point: &Point, unnoted: &[u64]) -> io::Result<bool> {
     let denied = store.with_writer(|writer| writer.check_writable().err()).flatten();
     if let Some(failure) = denied {
         return Err(io::Error::other(failure.to_string()));
@@ -124,7 +128,7 @@ fn write_file(store: &Store, point: &Point) -> io::Result<bool> {
         writer.written.is_whole = false;
         return Err(error);
     }
-    if let Err(error) = writer.note(&[]) {
+    if let Err(error) = writer.note(unnoted, &[]) {
         tracing::warn!(%error, "cannot record the checkpoint in the journal");
     }
     Ok(true)

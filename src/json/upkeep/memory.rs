@@ -15,6 +15,8 @@ use crate::json::state::State;
 /// The number of versions of the file to remember, and for how long.
 const VERSIONS: usize = 100;
 const AGE: Duration = Duration::from_secs(3_600);
+/// The number of versions without a note to remember after the next note.
+const UNNOTED: u64 = 25;
 /// The number of reports to remember per flow.
 const REPORTS: usize = 256;
 /// The number of versions by editors to remember. Each one holds the documents that differ from the current ones.
@@ -91,6 +93,19 @@ impl FileMemory {
     pub(crate) fn unnoted(&self) -> Range<u64> {
         let (unnoted, begin) = &self.unnoted;
         if begin.elapsed() < AGE { unnoted.clone() } else { 0..0 }
+    }
+
+    /// Returns the last versions that an earlier process may have written without a note.
+    pub(crate) fn unnoted_versions(&self) -> Vec<u64> {
+        let Range { start, end } = self.unnoted();
+        (start.max(end.saturating_sub(UNNOTED))..end).collect()
+    }
+
+    /// Adds versions that were without a note until now.
+    pub(crate) fn note(&mut self, versions: Vec<u64>) {
+        self.unnoted.0 = 0..0;
+        let now = Instant::now();
+        self.versions.extend(versions.into_iter().map(|seq| (seq, now)));
     }
 
     /// Returns the marks of the runtime members of a flow that a version contains.
