@@ -57,7 +57,7 @@ impl Pool {
         }
         let probe = match last.take().filter(|probe| probe.begun_at > time) {
             Some(probe) => probe,
-            None => Probe::of(&self.sqlx.connect_options()).await,
+            None => Probe::of(&self.sqlx.connect_options(), self.servers.probe_timeout()).await,
         };
         let reason = probe.error.as_ref().map(|error| format!("the server is unreachable: {error}"));
         *last = Some(probe);

@@ -14,7 +14,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 
-/// Time limit for the answer of a reachable server.
+/// Time limit for the answer of a reachable server, at least.
 pub(super) const PING_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The SSLRequest message: its length, and its code 80877103.
@@ -30,11 +30,11 @@ pub(super) struct Probe {
 
 impl Probe {
     /// Probes the server, twice if necessary: one answer may be late.
-    pub(super) async fn of(server: &PgConnectOptions) -> Self {
+    pub(super) async fn of(server: &PgConnectOptions, limit: Duration) -> Self {
         let begun_at = Instant::now();
-        let error = match ping(server, PING_TIMEOUT).await {
+        let error = match ping(server, limit).await {
             Ok(()) => None,
-            Err(_) => ping(server, PING_TIMEOUT).await.err(),
+            Err(_) => ping(server, limit).await.err(),
         };
         Self { begun_at, error }
     }

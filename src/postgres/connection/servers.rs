@@ -7,7 +7,7 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, Connection, PgConnection};
 use tokio::time::timeout;
 
-use super::ping::ping;
+use super::ping::{PING_TIMEOUT, ping};
 use super::selection_error::{SelectionError, unsuitable_reason};
 use super::session;
 use super::target::{ServerRole, TargetSessionAttrs};
@@ -47,6 +47,11 @@ impl Servers {
     /// Returns the time limit for connecting to one server.
     pub(crate) fn connect_timeout(&self) -> Duration {
         self.url.connect_timeout
+    }
+
+    /// Returns the time limit for a probe. The operator of a slow server or network sets a longer `connect_timeout`.
+    pub(super) fn probe_timeout(&self) -> Duration {
+        PING_TIMEOUT.max(self.connect_timeout() / 5)
     }
 
     /// Whether a pooler assigns a connection per transaction.
