@@ -120,7 +120,7 @@ impl Locked {
             503 => self.status(line, "").await,
             status => status,
         };
-        join_all(lines.map(|line| read(line))).await.into_iter().collect()
+        join_all(lines.map(read)).await.into_iter().collect()
     }
 }
 
