@@ -138,6 +138,27 @@ async fn faults_exit_with_1_and_notes_with_0() {
 }
 
 #[tokio::test]
+async fn a_damaged_schema_is_reported_and_repaired() {
+    let database = Database::migrated().await;
+    let store = database.repository().await;
+    create_all(&*store, [flow(1, "a")]).await;
+    store.close().await.unwrap();
+    let (url, mut connection) = (database.url(), database.connect().await);
+    for damage in
+        ["ALTER TABLE flows DISABLE TRIGGER ALL", "DELETE FROM flow_log", "DROP TRIGGER strom_record ON flows"]
+    {
+        run(&mut connection, damage).await;
+        let (code, stdout, stderr) = program(&["--database-url", &url]);
+        assert!(code == Some(1) || code == Some(2), "{damage}: {stdout}{stderr}");
+        assert!(format!("{stdout}{stderr}").contains("its schema is damaged"), "{damage}: {stdout}{stderr}");
+        let (code, stdout, stderr) = program(&["--database-url", &url, "--repair"]);
+        assert_eq!((code, stderr.as_str()), (Some(0), ""), "{damage}: {stdout}");
+        let (code, stdout, stderr) = program(&["--database-url", &url]);
+        assert_eq!((code, stderr.as_str()), (Some(0), ""), "{damage}: {stdout}");
+    }
+}
+
+#[tokio::test]
 async fn an_unreadable_flow_in_a_file_is_a_fault() {
     let good = format!(r#"{{"id":"{}","name":"a"}}"#, id(1));
     let file = File::holding(&file_of(&[&good, r#"{"id":"none","name":"b"}"#]));
