@@ -47,7 +47,8 @@ pub struct Settings {
     /// connections per transaction cannot hold the locks of a migration.
     #[cfg(feature = "postgres")]
     pub migrations: Option<DatabaseUrl>,
-    /// Whether [`Storage::open_with`] succeeds while the database server is unreachable. Calls fail until it answers.
+    /// Whether [`Storage::open_with`] succeeds while the database server is unreachable or its schema is damaged. Calls fail
+    /// until the server answers and the schema is repaired.
     pub open_unreachable: bool,
     /// Whether opening the database repairs a damaged schema: disabled and missing triggers, the primary key, and the row of
     /// `flow_log`. Otherwise that damage is an error.

@@ -43,7 +43,7 @@ impl PostgresRepository {
     ///
     /// # Errors
     /// [`OpenError`] if no server is reachable, the user has no access, the encoding is not UTF-8, a foreign table
-    /// `flows` exists, or a migration fails. The database is then unchanged.
+    /// `flows` exists, a migration fails, or the schema is damaged. The database is then unchanged.
     pub async fn open(url: &DatabaseUrl) -> std::result::Result<Self, OpenError> {
         Self::open_with(url, Settings::default()).await
     }

@@ -15,7 +15,8 @@ pub struct Settings {
     pub migrations: Option<DatabaseUrl>,
     /// Whether the repository rejects every change and migrates nothing, as a standby requires.
     pub read_only: bool,
-    /// Whether the repository opens while the server is unreachable. Calls fail until the server answers.
+    /// Whether the repository opens while the server is unreachable or its schema is damaged. Calls fail until the server
+    /// answers and the schema is repaired.
     pub open_unreachable: bool,
     /// Whether opening the database repairs a damaged schema: disabled and missing triggers, the primary key, and the row of
     /// `flow_log`. Otherwise that damage is an error.

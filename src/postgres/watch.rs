@@ -17,7 +17,7 @@ use crate::repository::Result;
 
 /// How often the schema is verified without a reason.
 const INTERVAL: Duration = Duration::from_secs(10);
-/// How long errors cause no other verification after one.
+/// The pause after a verification. All errors during the pause together cause one verification after it.
 const PAUSE: Duration = Duration::from_millis(250);
 
 /// Verifies the schema periodically, and soon after an error that suggests damage.

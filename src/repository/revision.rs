@@ -13,6 +13,7 @@ impl Revision {
     /// How many revisions the first change of a flow skips after a database went back in time. So the revision of a change
     /// that was lost is never given to another change. Must equal the number in `migrations/0013_guards.sql`.
     pub const SKIPPED: u64 = 1_000;
+
     /// The highest revision that a store accepts from another store. It leaves 2^52 revisions until JavaScript, which
     /// counts exactly up to 2^53, confuses two of them. No store reaches it by counting.
     pub const HIGHEST_ADOPTED: Self = Self(1 << 52);

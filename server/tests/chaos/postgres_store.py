@@ -100,7 +100,7 @@ class Campaign(campaign.Campaign):
         # The flows whose reports a blind writer may have overwritten since the last audit. A later edit removes its record of the
         # report.
         self.overwritten = set()
-        # What the audited part of the history contains.
+        # The contents of the audited part of the history.
         self.cursor = (0, 0, 0)
         self.seen = {flow: set() for flow in self.ids}
         self.last = {}

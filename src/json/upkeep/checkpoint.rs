@@ -44,7 +44,7 @@ pub(crate) fn write_and_rotate(upkeep: &mut Upkeep, store: &Store) -> bool {
             return false;
         }
         let begin = Instant::now();
-        // After another crash, a start needs them to recognise stale edits.
+        // A start after another crash needs these versions to recognise stale edits.
         let unnoted = upkeep.memory.unnoted_versions();
         let written = write_file(store, &point, &unnoted);
         store.meters.tried_to_write(written.as_ref().ok().copied(), begin.elapsed());

@@ -14,7 +14,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 
-/// Time limit for the answer of a reachable server, at least.
+/// Minimum time limit for the answer of a reachable server.
 pub(super) const PING_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The SSLRequest message: its length, and its code 80877103.

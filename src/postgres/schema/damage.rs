@@ -32,7 +32,7 @@ pub(crate) enum Damage {
 }
 
 impl Damage {
-    /// Whether it also makes reading impossible.
+    /// Whether the damage also makes reading impossible.
     pub(crate) fn concerns_reads(&self) -> bool {
         matches!(self, Self::Missing(_) | Self::HiddenRows(_) | Self::NoLog)
     }
@@ -54,18 +54,8 @@ impl Damage {
                 "ALTER TABLE flows ADD CONSTRAINT strom_before_write_is_enabled CHECK (revision > 0) NOT VALID"
                     .to_owned(),
             ),
-            // The old records stay in the histories of their flows. The feed begins after them.
-            Self::NoLog => Some(
-                "INSERT INTO flow_log (log, place, gone_log, gone_horizon, gone_number)
-                 SELECT greatest(extract(EPOCH FROM NOW())::BIGINT, log + 1), strom_place(), log, horizon, number
-                 FROM (
-                    (SELECT log, horizon, number FROM flow_changes ORDER BY log DESC, horizon DESC, number DESC LIMIT 1)
-                    UNION ALL
-                    SELECT 0, 0, 0
-                    LIMIT 1
-                 ) AS newest"
-                    .to_owned(),
-            ),
+            // The repair then begins a log, which has another number.
+            Self::NoLog => Some("INSERT INTO flow_log (log, place) VALUES (0, strom_place())".to_owned()),
             Self::Missing(_) | Self::HiddenRows(_) | Self::ReplicationRole => None,
         }
     }

@@ -26,8 +26,8 @@ pub(super) async fn begin_log(connection: &mut PgConnection) -> Result<(), Cause
     sqlx::query!(
         "
         UPDATE flow_log
-        SET log = greatest(strom_log(), newest.log, extract(EPOCH FROM clock_timestamp()) * 1000000)::BIGINT + 1, place = strom_place(), gone_log = newest.log,
-            gone_horizon = newest.horizon, gone_number = newest.number + 1
+        SET log = greatest(strom_log(), newest.log, extract(EPOCH FROM clock_timestamp()) * 1000000)::BIGINT + 1,
+            place = strom_place(), gone_log = newest.log, gone_horizon = newest.horizon, gone_number = newest.number + 1
         FROM (
             (SELECT log, horizon, number FROM flow_changes ORDER BY log DESC, horizon DESC, number DESC LIMIT 1)
             UNION ALL

@@ -50,6 +50,7 @@ pub(crate) struct Started {
 /// - The user may not read the tables, or may not change the schema although migrations are pending.
 /// - The encoding of the database is not UTF-8.
 /// - A migration failed. Nothing of it was kept.
+/// - The schema is damaged: tables, triggers or other objects are missing or disabled.
 /// - An applied migration differs from the migration of this version with the same number.
 pub async fn migrate(url: &DatabaseUrl, direct: Option<&DatabaseUrl>) -> Result<Vec<Migration>, OpenError> {
     let startup = Startup::new(url, &Settings::default().with_migrations(direct.cloned()));
@@ -98,7 +99,7 @@ impl Startup {
     }
 
     /// Begins a log after a time in which changes were possible that the history does not contain. A read-only instance
-    /// leaves that to the others.
+    /// leaves that to the other instances.
     pub(crate) async fn begin_log(&self, limit: Duration) -> Result<(), OpenFailure> {
         if !self.read_only {
             ask_reading(&self.servers, limit, |connection| begin_log(connection).boxed()).await?;
