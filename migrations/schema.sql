@@ -39,16 +39,26 @@ END
 $$;
 
 CREATE FUNCTION public.strom_at(flow uuid) RETURNS timestamp with time zone
-    LANGUAGE sql STABLE
-    BEGIN ATOMIC
- SELECT (COALESCE(((NULLIF(current_setting('strom.stamps'::text, true), ''::text))::jsonb #>> ARRAY[(flow)::text, 'at'::text]), NULLIF(current_setting('strom.at'::text, true), ''::text)))::timestamp with time zone AS "coalesce";
-END;
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+DECLARE
+    stamps JSONB := nullif(current_setting('strom.stamps', TRUE), '');
+BEGIN
+    RETURN coalesce(stamps #>> ARRAY[flow::TEXT, 'at'], nullif(current_setting('strom.at', TRUE), ''));
+END
+$$;
 
 CREATE FUNCTION public.strom_author(flow uuid) RETURNS text
-    LANGUAGE sql STABLE
-    BEGIN ATOMIC
- SELECT COALESCE(((NULLIF(current_setting('strom.stamps'::text, true), ''::text))::jsonb #>> ARRAY[(flow)::text, 'author'::text]), NULLIF(current_setting('strom.author'::text, true), ''::text)) AS "coalesce";
-END;
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+DECLARE
+    stamps JSONB := nullif(current_setting('strom.stamps', TRUE), '');
+BEGIN
+    RETURN coalesce(stamps #>> ARRAY[flow::TEXT, 'author'], nullif(current_setting('strom.author', TRUE), ''));
+END
+$$;
 
 CREATE FUNCTION public.strom_before_truncate() RETURNS trigger
     LANGUAGE plpgsql
@@ -115,6 +125,12 @@ BEGIN
     NEW.name := NEW.data ->> 'name';
     NEW.state := strom_state(NEW.data);
     NEW.auto_restart := coalesce(NEW.data #> '{properties,auto_restart}' = 'true', FALSE);
+    NEW.name_folded := strom_fold(NEW.name);
+    NEW.size := octet_length(NEW.data::TEXT);
+    NEW.elements := strom_count(NEW.data, 'elements');
+    NEW.blocks := strom_count(NEW.data, 'blocks');
+    NEW.links := strom_count(NEW.data, 'links');
+    NEW.content_hash := NULL; -- Only an instance computes it.
 
     -- A time that no change can have, such as `infinity`, becomes the current time.
     IF NEW.updated_at <= earliest OR NEW.updated_at >= latest THEN
@@ -224,38 +240,49 @@ END
 $$;
 
 CREATE FUNCTION public.strom_content(document jsonb) RETURNS jsonb
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    BEGIN ATOMIC
- SELECT
-         CASE
-             WHEN ((stripped.content -> 'properties'::text) = '{}'::jsonb) THEN (stripped.content - 'properties'::text)
-             ELSE stripped.content
-         END AS content
-    FROM ( SELECT (((strom_content.document - '{running,gst_state,state,block_health}'::text[]) ||
-                 CASE jsonb_typeof((strom_content.document -> 'properties'::text))
-                     WHEN 'object'::text THEN jsonb_build_object('properties', ((strom_content.document -> 'properties'::text) - '{clock_sync_status,ptp_info,ntp_info,thread_priority_status,started_at}'::text[]))
-                     ELSE '{}'::jsonb
-                 END) ||
-                 CASE jsonb_typeof((strom_content.document -> 'blocks'::text))
-                     WHEN 'array'::text THEN jsonb_build_object('blocks', ( SELECT COALESCE(jsonb_agg(
-                             CASE jsonb_typeof(item.block)
-                                 WHEN 'object'::text THEN (item.block - '{runtime_data,computed_external_pads}'::text[])
-                                 ELSE item.block
-                             END ORDER BY item.place), '[]'::jsonb) AS "coalesce"
-                        FROM jsonb_array_elements((strom_content.document -> 'blocks'::text)) WITH ORDINALITY item(block, place)))
-                     ELSE '{}'::jsonb
-                 END) AS content) stripped;
-END;
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+    SET search_path TO 'public', 'pg_temp'
+    AS $_$
+DECLARE
+    content JSONB := document - '{running,gst_state,state,block_health}'::TEXT[];
+    properties JSONB := content -> 'properties';
+BEGIN
+    IF jsonb_typeof(properties) = 'object' THEN
+        properties := properties - '{clock_sync_status,ptp_info,ntp_info,thread_priority_status,started_at}'::TEXT[];
+        content := CASE properties
+            WHEN '{}' THEN content - 'properties'
+            ELSE content || jsonb_build_object('properties', properties)
+        END;
+    END IF;
+    -- Most documents have no such block, and stay as they are.
+    IF jsonb_typeof(content -> 'blocks') = 'array'
+        AND jsonb_path_exists(content, '$.blocks[*] ? (exists(@.runtime_data) || exists(@.computed_external_pads))')
+    THEN
+        content := content || jsonb_build_object('blocks', (
+            SELECT jsonb_agg(
+                CASE jsonb_typeof(item.block)
+                    WHEN 'object' THEN item.block - '{runtime_data,computed_external_pads}'::TEXT[]
+                    ELSE item.block
+                END
+                ORDER BY item.place
+            )
+            FROM jsonb_array_elements(content -> 'blocks') WITH ORDINALITY AS item (block, place)
+        ));
+    END IF;
+    RETURN content;
+END
+$_$;
 
 CREATE FUNCTION public.strom_count(document jsonb, member text) RETURNS integer
-    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
-    BEGIN ATOMIC
- SELECT
-         CASE jsonb_typeof((document -> member))
-             WHEN 'array'::text THEN jsonb_array_length((document -> member))
-             ELSE 0
-         END AS "case";
-END;
+    LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+DECLARE
+    list JSONB := document -> member;
+BEGIN
+    RETURN CASE jsonb_typeof(list) WHEN 'array' THEN jsonb_array_length(list) ELSE 0 END;
+END
+$$;
 
 CREATE FUNCTION public.strom_fold(name text) RETURNS text
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
@@ -263,55 +290,22 @@ CREATE FUNCTION public.strom_fold(name text) RETURNS text
  SELECT translate(name, ((((('ABCDEFGHIJKLMNOPQRSTUVWXYZÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÐÑÒÓÔÕÖØÙÚÛÜÝÞĀĂĄĆĈĊČĎĐĒĔĖĘĚĜĞĠĢĤĦĨĪĬĮĲĴĶĹĻĽĿŁŃŅŇŊŌŎŐŒŔŖŘŚ'::text || 'ŜŞŠŢŤŦŨŪŬŮŰŲŴŶŸŹŻŽƁƂƄƆƇƉƊƋƎƏƐƑƓƔƖƗƘƜƝƟƠƢƤƦƧƩƬƮƯƱƲƳƵƷƸƼǄǅǇǈǊǋǍǏǑǓǕǗǙǛǞǠǢǤǦǨǪǬǮǱǲǴǶǷǸǺǼǾȀȂȄȆȈȊȌȎȐȒȔȖȘȚ'::text) || 'ȜȞȠȢȤȦȨȪȬȮȰȲȺȻȽȾɁɃɄɅɆɈɊɌɎͰͲͶͿΆΈΉΊΌΎΏΑΒΓΔΕΖΗΘΙΚΛΜΝΞΟΠΡΣΤΥΦΧΨΩΪΫϏϘϚϜϞϠϢϤϦϨϪϬϮϴϷϹϺϽϾϿЀЁЂЃЄЅІЇЈЉЊЋЌЍЎЏАБ'::text) || 'ВГДЕЖЗИЙКЛМНОПРСТУФХЦЧШЩЪЫЬЭЮЯѠѢѤѦѨѪѬѮѰѲѴѶѸѺѼѾҀҊҌҎҐҒҔҖҘҚҜҞҠҢҤҦҨҪҬҮҰҲҴҶҸҺҼҾӀӁӃӅӇӉӋӍӐӒӔӖӘӚӜӞӠӢӤӦӨӪӬӮӰӲ'::text) || 'ӴӶӸӺӼӾԀԂԄԆԈԊԌԎԐԒԔԖԘԚԜԞԠԢԤԦԨԪԬԮԱԲԳԴԵԶԷԸԹԺԻԼԽԾԿՀՁՂՃՄՅՆՇՈՉՊՋՌՍՎՏՐՑՒՓՔՕՖḀḂḄḆḈḊḌḎḐḒḔḖḘḚḜḞḠḢḤḦḨḪḬḮḰḲḴḶḸḺḼḾ'::text) || 'ṀṂṄṆṈṊṌṎṐṒṔṖṘṚṜṞṠṢṤṦṨṪṬṮṰṲṴṶṸṺṼṾẀẂẄẆẈẊẌẎẐẒẔẞẠẢẤẦẨẪẬẮẰẲẴẶẸẺẼẾỀỂỄỆỈỊỌỎỐỒỔỖỘỚỜỞỠỢỤỦỨỪỬỮỰỲỴỶỸỺỼỾ'::text), ((((('abcdefghijklmnopqrstuvwxyzàáâãäåæçèéêëìíîïðñòóôõöøùúûüýþāăąćĉċčďđēĕėęěĝğġģĥħĩīĭįĳĵķĺļľŀłńņňŋōŏőœŕŗřś'::text || 'ŝşšţťŧũūŭůűųŵŷÿźżžɓƃƅɔƈɖɗƌǝəɛƒɠɣɩɨƙɯɲɵơƣƥʀƨʃƭʈưʊʋƴƶʒƹƽǆǆǉǉǌǌǎǐǒǔǖǘǚǜǟǡǣǥǧǩǫǭǯǳǳǵƕƿǹǻǽǿȁȃȅȇȉȋȍȏȑȓȕȗșț'::text) || 'ȝȟƞȣȥȧȩȫȭȯȱȳⱥȼƚⱦɂƀʉʌɇɉɋɍɏͱͳͷϳάέήίόύώαβγδεζηθικλμνξοπρστυφχψωϊϋϗϙϛϝϟϡϣϥϧϩϫϭϯθϸϲϻͻͼͽѐёђѓєѕіїјљњћќѝўџаб'::text) || 'вгдежзийклмнопрстуфхцчшщъыьэюяѡѣѥѧѩѫѭѯѱѳѵѷѹѻѽѿҁҋҍҏґғҕҗҙқҝҟҡңҥҧҩҫҭүұҳҵҷҹһҽҿӏӂӄӆӈӊӌӎӑӓӕӗәӛӝӟӡӣӥӧөӫӭӯӱӳ'::text) || 'ӵӷӹӻӽӿԁԃԅԇԉԋԍԏԑԓԕԗԙԛԝԟԡԣԥԧԩԫԭԯաբգդեզէըթժիլխծկհձղճմյնշոչպջռսվտրցւփքօֆḁḃḅḇḉḋḍḏḑḓḕḗḙḛḝḟḡḣḥḧḩḫḭḯḱḳḵḷḹḻḽḿ'::text) || 'ṁṃṅṇṉṋṍṏṑṓṕṗṙṛṝṟṡṣṥṧṩṫṭṯṱṳṵṷṹṻṽṿẁẃẅẇẉẋẍẏẑẓẕßạảấầẩẫậắằẳẵặẹẻẽếềểễệỉịọỏốồổỗộớờởỡợụủứừửữựỳỵỷỹỻỽỿ'::text)) AS translate;
 END;
 
-CREATE FUNCTION public.strom_place() RETURNS text
-    LANGUAGE plpgsql STABLE SECURITY DEFINER
+CREATE FUNCTION public.strom_log() RETURNS bigint
+    LANGUAGE plpgsql
     SET search_path TO 'public', 'pg_temp'
     AS $$
 DECLARE
-    server TEXT := '';
-    database TEXT := (
-        SELECT oid::TEXT FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()
-    );
-    timeline TEXT := '';
+    session_place TEXT := nullif(current_setting('strom.session_place', TRUE), '');
 BEGIN
-    IF pg_catalog.has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE') THEN
-        server := (SELECT system_identifier::TEXT FROM pg_catalog.pg_control_system());
+    IF session_place IS NULL THEN
+        session_place := strom_place();
+        IF NOT pg_is_in_recovery() THEN
+            PERFORM set_config('strom.session_place', session_place, FALSE);
+        END IF;
     END IF;
-    IF pg_catalog.pg_is_in_recovery() THEN
-        RETURN (
-            SELECT CASE WHEN pg_catalog.starts_with(place, server || '/' || database || '/') THEN place ELSE '' END
-            FROM flow_log
-        );
-    END IF;
-    IF pg_catalog.has_function_privilege('pg_catalog.pg_current_wal_lsn()', 'EXECUTE')
-        AND pg_catalog.has_function_privilege('pg_catalog.pg_walfile_name(pg_catalog.pg_lsn)', 'EXECUTE')
-    THEN
-        timeline := pg_catalog.left(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()), 8);
-    END IF;
-    RETURN server || '/' || database || '/' || timeline;
+    RETURN (SELECT CASE WHEN place = session_place THEN log ELSE log + 1 END FROM flow_log);
 END
 $$;
-
-CREATE TABLE public.flow_log (
-    only_row boolean DEFAULT true NOT NULL,
-    log bigint NOT NULL,
-    place text NOT NULL,
-    gone_log bigint DEFAULT 0 NOT NULL,
-    gone_horizon bigint DEFAULT 0 NOT NULL,
-    gone_number bigint DEFAULT 0 NOT NULL,
-    CONSTRAINT flow_log_only_row_check CHECK (only_row)
-);
-
-CREATE FUNCTION public.strom_log() RETURNS bigint
-    LANGUAGE sql STABLE
-    BEGIN ATOMIC
- SELECT
-         CASE
-             WHEN (flow_log.place = public.strom_place()) THEN flow_log.log
-             ELSE (flow_log.log + 1)
-         END AS "case"
-    FROM public.flow_log;
-END;
 
 CREATE FUNCTION public.strom_next_revision(flow uuid, current bigint) RETURNS bigint
     LANGUAGE plpgsql STABLE
@@ -339,6 +333,35 @@ CREATE FUNCTION public.strom_notify() RETURNS trigger
 BEGIN
     PERFORM pg_notify('strom_changes', '');
     RETURN NULL;
+END
+$$;
+
+CREATE FUNCTION public.strom_place() RETURNS text
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+DECLARE
+    server TEXT := '';
+    database TEXT := (
+        SELECT oid::TEXT FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()
+    );
+    timeline TEXT := '';
+BEGIN
+    IF pg_catalog.has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE') THEN
+        server := (SELECT system_identifier::TEXT FROM pg_catalog.pg_control_system());
+    END IF;
+    IF pg_catalog.pg_is_in_recovery() THEN
+        RETURN (
+            SELECT CASE WHEN pg_catalog.starts_with(place, server || '/' || database || '/') THEN place ELSE '' END
+            FROM flow_log
+        );
+    END IF;
+    IF pg_catalog.has_function_privilege('pg_catalog.pg_current_wal_lsn()', 'EXECUTE')
+        AND pg_catalog.has_function_privilege('pg_catalog.pg_walfile_name(pg_catalog.pg_lsn)', 'EXECUTE')
+    THEN
+        timeline := pg_catalog.left(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()), 8);
+    END IF;
+    RETURN server || '/' || database || '/' || timeline;
 END
 $$;
 
@@ -440,19 +463,15 @@ END
 $$;
 
 CREATE FUNCTION public.strom_state(document jsonb) RETURNS text
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    BEGIN ATOMIC
- SELECT
-         CASE
-             WHEN (state.reported = ANY (ARRAY['Null'::text, 'Ready'::text, 'Paused'::text, 'Playing'::text])) THEN state.reported
-             ELSE 'Null'::text
-         END AS "case"
-    FROM ( SELECT
-                 CASE
-                     WHEN (strom_state.document ? 'gst_state'::text) THEN (strom_state.document ->> 'gst_state'::text)
-                     ELSE (strom_state.document ->> 'state'::text)
-                 END AS reported) state;
-END;
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+DECLARE
+    reported TEXT := document ->> CASE WHEN document ? 'gst_state' THEN 'gst_state' ELSE 'state' END;
+BEGIN
+    RETURN CASE WHEN reported IN ('Null', 'Ready', 'Paused', 'Playing') THEN reported ELSE 'Null' END;
+END
+$$;
 
 CREATE FUNCTION public.strom_verify() RETURNS trigger
     LANGUAGE plpgsql
@@ -499,6 +518,16 @@ CREATE TABLE public.flow_changes (
     CONSTRAINT flow_changes_operation_check CHECK ((operation = ANY (ARRAY['create'::text, 'update'::text, 'delete'::text, 'restore'::text, 'state'::text])))
 );
 
+CREATE TABLE public.flow_log (
+    only_row boolean DEFAULT true NOT NULL,
+    log bigint NOT NULL,
+    place text NOT NULL,
+    gone_log bigint DEFAULT 0 NOT NULL,
+    gone_horizon bigint DEFAULT 0 NOT NULL,
+    gone_number bigint DEFAULT 0 NOT NULL,
+    CONSTRAINT flow_log_only_row_check CHECK (only_row)
+);
+
 CREATE TABLE public.flow_tombstones (
     id uuid NOT NULL,
     revision bigint NOT NULL,
@@ -515,14 +544,15 @@ CREATE TABLE public.flows (
     data jsonb NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
-    name_folded text GENERATED ALWAYS AS (public.strom_fold(name)) STORED NOT NULL COLLATE pg_catalog."C",
-    size integer GENERATED ALWAYS AS (octet_length((data)::text)) STORED NOT NULL,
-    elements integer GENERATED ALWAYS AS (public.strom_count(data, 'elements'::text)) STORED NOT NULL,
-    blocks integer GENERATED ALWAYS AS (public.strom_count(data, 'blocks'::text)) STORED NOT NULL,
-    links integer GENERATED ALWAYS AS (public.strom_count(data, 'links'::text)) STORED NOT NULL,
+    name_folded text NOT NULL COLLATE pg_catalog."C",
+    size integer NOT NULL,
+    elements integer NOT NULL,
+    blocks integer NOT NULL,
+    links integer NOT NULL,
     revision bigint DEFAULT 1 NOT NULL,
     author text DEFAULT 'sql'::text NOT NULL,
-    generation bigint DEFAULT 0 NOT NULL
+    generation bigint DEFAULT 0 NOT NULL,
+    content_hash bytea
 );
 
 ALTER TABLE ONLY public.flow_changes
@@ -570,20 +600,20 @@ CREATE TRIGGER strom_after_move AFTER UPDATE OF id ON public.flows FOR EACH ROW 
 
 CREATE TRIGGER strom_before_truncate BEFORE TRUNCATE ON public.flows FOR EACH STATEMENT EXECUTE FUNCTION public.strom_before_truncate();
 
-CREATE TRIGGER strom_before_write BEFORE INSERT OR UPDATE ON public.flows FOR EACH ROW EXECUTE FUNCTION public.strom_before_write();
+CREATE TRIGGER strom_before_write BEFORE INSERT OR UPDATE ON public.flows FOR EACH ROW WHEN ((COALESCE(current_setting('strom.direct'::text, true), ''::text) = ''::text)) EXECUTE FUNCTION public.strom_before_write();
 
-CREATE TRIGGER strom_came_back BEFORE INSERT ON public.flows FOR EACH ROW EXECUTE FUNCTION public.strom_came_back();
+CREATE TRIGGER strom_came_back BEFORE INSERT ON public.flows FOR EACH ROW WHEN ((COALESCE(current_setting('strom.direct'::text, true), ''::text) = ''::text)) EXECUTE FUNCTION public.strom_came_back();
 
 CREATE TRIGGER strom_changes_gone AFTER DELETE ON public.flow_changes REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION public.strom_changes_gone();
 
 CREATE TRIGGER strom_notify AFTER INSERT ON public.flow_changes FOR EACH STATEMENT WHEN ((COALESCE(current_setting('strom.author'::text, true), ''::text) = ''::text)) EXECUTE FUNCTION public.strom_notify();
 
-CREATE CONSTRAINT TRIGGER strom_record AFTER INSERT OR DELETE ON public.flows DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION public.strom_record();
+CREATE CONSTRAINT TRIGGER strom_record AFTER INSERT OR DELETE ON public.flows DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((COALESCE(current_setting('strom.direct'::text, true), ''::text) = ''::text)) EXECUTE FUNCTION public.strom_record();
 
 CREATE CONSTRAINT TRIGGER strom_record_moved AFTER UPDATE ON public.flows DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((old.id IS DISTINCT FROM new.id)) EXECUTE FUNCTION public.strom_record();
 
-CREATE CONSTRAINT TRIGGER strom_record_same AFTER UPDATE ON public.flows DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((NOT (old.data IS DISTINCT FROM new.data))) EXECUTE FUNCTION public.strom_record();
+CREATE CONSTRAINT TRIGGER strom_record_same AFTER UPDATE ON public.flows DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (((COALESCE(current_setting('strom.direct'::text, true), ''::text) = ''::text) AND (NOT (old.data IS DISTINCT FROM new.data)))) EXECUTE FUNCTION public.strom_record();
 
-CREATE CONSTRAINT TRIGGER strom_record_update AFTER UPDATE ON public.flows DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((old.data IS DISTINCT FROM new.data)) EXECUTE FUNCTION public.strom_record();
+CREATE CONSTRAINT TRIGGER strom_record_update AFTER UPDATE ON public.flows DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (((COALESCE(current_setting('strom.direct'::text, true), ''::text) = ''::text) AND (old.data IS DISTINCT FROM new.data))) EXECUTE FUNCTION public.strom_record();
 
 CREATE TRIGGER strom_verify BEFORE INSERT OR DELETE OR UPDATE ON public.flows FOR EACH STATEMENT EXECUTE FUNCTION public.strom_verify();

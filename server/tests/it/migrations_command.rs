@@ -11,7 +11,7 @@ use crate::serve::{Running, outcome, strom};
 use strom_test_support::given_table::{GIVEN_TABLE, LOCKS, fill_given_table};
 use strom_test_support::postgres::{Database, count, run, wait_for_count};
 
-const MIGRATIONS: [&str; 13] = [
+const MIGRATIONS: [&str; 14] = [
     "0001 flows",
     "0002 lists",
     "0003 revisions",
@@ -25,6 +25,7 @@ const MIGRATIONS: [&str; 13] = [
     "0011 plans",
     "0012 times",
     "0013 guards",
+    "0014 direct",
 ];
 
 /// Runs `strom migrate`. Returns exit code, stdout and stderr.

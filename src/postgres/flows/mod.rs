@@ -4,6 +4,7 @@ mod adopt;
 mod apply;
 mod batch;
 mod batch_upsert;
+mod direct;
 mod faults;
 mod get;
 mod group_commit;

@@ -1,0 +1,269 @@
+//! The statements of the group commit. They write flows and the records of the changes themselves, without the triggers that do
+//! this for other writers (migrations/0014_direct.sql).
+//!
+//! A statement leaves out every flow for which it cannot do exactly what the triggers would do: the newest record of the flow
+//! must be visible, be of the current log and contain the current revision. Then the position of the new record follows it: the
+//! change that it records has ended before the snapshot of the statement was taken, and both parts of a position only grow.
+//!
+//! Disabled triggers mean that the history may lack changes, so the statements then write nothing.
+
+use chrono::{DateTime, Utc};
+use serde_json::value::RawValue;
+use sqlx::PgConnection;
+use sqlx::types::Json;
+use uuid::Uuid;
+
+use super::batch_upsert::Save;
+use super::outcomes::{Expected, Outcomes, WrittenRow, record_outcomes};
+use crate::flow::Runtime;
+use crate::postgres::error::Result;
+use crate::postgres::time::Time;
+use crate::repository::{NamePart, Outcome, Precondition};
+
+/// Signals to the trigger of notifications that an instance writes (migrations/0006_notifications.sql).
+const BATCH_AUTHOR: &str = "several";
+
+/// Replaces the flows that exist, if their preconditions hold.
+pub(super) async fn update(connection: &mut PgConnection, mut saves: Vec<&Save>) -> Result<Outcomes> {
+    let mut outcomes = Outcomes::new();
+    saves.retain(|save| save.precondition != Precondition::Absent);
+    if saves.is_empty() {
+        return Ok(outcomes);
+    }
+    let columns = Columns::of(&saves);
+    let mut expected = Expected::default();
+    saves.iter().for_each(|save| expected.push(save.precondition));
+    // `LIMIT cardinality($1)` changes nothing but the planner's estimate. The planner assumes ten elements for an array
+    // of unknown length, so a generic plan never looks cheap enough to be cached, and planning takes 0.2 ms each time.
+    // For an unknown limit it assumes a tenth of the rows.
+    //
+    // `current` locks the rows and reads their latest committed versions. The times must equal `TIME_LIMITS`: the triggers correct
+    // rows with other times.
+    let rows = sqlx::query_as!(
+        WrittenRow,
+        r#"
+        WITH stamp AS MATERIALIZED (
+            SELECT set_config('strom.author', $16, TRUE), set_config('strom.direct', 'on', TRUE)
+            FROM pg_trigger
+            WHERE tgrelid = 'flows'::REGCLASS AND tgname = 'strom_verify' AND tgenabled IN ('O', 'A')
+        ),
+        current AS MATERIALIZED (
+            SELECT flows.id, revision, data, content_hash, created_at, updated_at, author
+            FROM (SELECT unnest($1::UUID[]) AS id LIMIT cardinality($1)) AS wanted
+            JOIN flows ON flows.id = wanted.id
+            ORDER BY flows.id
+            FOR UPDATE OF flows SKIP LOCKED
+        ),
+        place AS MATERIALIZED (
+            SELECT strom_log() AS log, nextval('flow_change_blocks') AS number, greatest(
+                pg_snapshot_xmax(pg_current_snapshot())::TEXT::BIGINT, pg_current_xact_id()::TEXT::BIGINT + 1
+            ) AS horizon
+        ),
+        change AS MATERIALIZED (
+            SELECT change.*, place.*, current.revision AS before, current.updated_at AS before_at,
+                current.author AS before_author, current.data AS before_data,
+                CASE
+                    WHEN change.content_hash IS NULL OR current.content_hash IS NULL
+                        THEN strom_content(change.data) = strom_content(current.data)
+                    ELSE change.content_hash = current.content_hash
+                END AS is_same
+            FROM stamp
+            CROSS JOIN place
+            CROSS JOIN current
+            JOIN UNNEST(
+                $1::UUID[], $2::TEXT[], $3::TEXT[], $4::TEXT[], $5::BOOLEAN[], $6::INTEGER[], $7::INTEGER[], $8::INTEGER[], $9::INTEGER[],
+                $10::BYTEA[], $11::JSONB[], $12::TIMESTAMPTZ[], $13::TEXT[], $14::BIGINT[], $15::BYTEA[]
+            ) AS change (
+                id, name, name_folded, state, auto_restart, size, elements, blocks, links, content_hash, data, at, author,
+                expected_revision, expected_document
+            ) ON change.id = current.id
+            CROSS JOIN LATERAL (
+                SELECT last.log, last.horizon, last.number, last.operation, last.revision
+                FROM flow_changes AS last
+                WHERE last.flow_id = current.id
+                ORDER BY last.number DESC
+                LIMIT 1
+            ) AS last
+            WHERE (expected_revision IS NULL OR expected_revision = current.revision)
+                AND (expected_document IS NULL OR expected_document = sha256(convert_to(current.data::TEXT, 'UTF8')))
+                AND last.log = place.log AND (last.horizon, last.number) < (place.horizon, place.number)
+                AND last.revision = current.revision AND last.operation <> 'delete'
+                AND least(current.created_at, current.updated_at) > '0001-01-01 00:00:00+00'
+                AND greatest(current.created_at, current.updated_at) < '9999-12-31 23:59:59.999999+00'
+        ),
+        written AS (
+            UPDATE flows
+            SET name = change.name, name_folded = change.name_folded, state = change.state,
+                auto_restart = change.auto_restart, data = change.data, size = change.size,
+                elements = change.elements, blocks = change.blocks, links = change.links,
+                content_hash = change.content_hash,
+                revision = CASE WHEN is_same THEN before ELSE before + 1 END,
+                updated_at = CASE WHEN is_same THEN before_at ELSE at END,
+                author = CASE WHEN is_same THEN before_author ELSE change.author END
+            FROM change
+            WHERE flows.id = change.id
+            RETURNING flows.*, before, is_same, before_data, log, horizon, number, at, change.author AS writer
+        ),
+        recorded AS (
+            INSERT INTO flow_changes (
+                log, horizon, number, flow_id, operation, revision, at, author,
+                created_at, name, state, auto_restart, size, elements, blocks, links, document
+            )
+            SELECT log, horizon, number + row_number() OVER (ORDER BY id) - 1, id,
+                CASE WHEN is_same THEN 'state' ELSE 'update' END, revision, at, writer,
+                created_at, name, state, auto_restart, size, elements, blocks, links, data
+            FROM written
+            WHERE NOT is_same OR data <> before_data
+        )
+        SELECT id, before, revision, created_at AS "created_at: Time", updated_at AS "updated_at: Time", author
+        FROM written
+        "#,
+        &columns.ids,
+        &columns.names,
+        &columns.folded_names,
+        &columns.states as &[&str],
+        &columns.auto_restart,
+        &columns.sizes,
+        &columns.elements,
+        &columns.blocks,
+        &columns.links,
+        &columns.content_hashes as &[Option<Vec<u8>>],
+        &columns.documents as &[Json<&RawValue>],
+        &columns.times,
+        &columns.authors as &[&str],
+        &expected.revisions as &[Option<i64>],
+        &expected.documents as &[Option<Vec<u8>>],
+        BATCH_AUTHOR,
+    )
+    .fetch_all(connection)
+    .await?;
+    record_outcomes(&mut outcomes, rows, |row| {
+        if row.before == Some(row.revision) { Outcome::Unchanged } else { Outcome::Replaced }
+    })?;
+    Ok(outcomes)
+}
+
+/// Creates the flows that have never existed, if their preconditions allow it. Triggers create the others, whose revisions
+/// continue.
+pub(super) async fn insert(connection: &mut PgConnection, mut saves: Vec<&Save>) -> Result<Outcomes> {
+    let mut outcomes = Outcomes::new();
+    saves.retain(|save| matches!(save.precondition, Precondition::Absent | Precondition::Any));
+    if saves.is_empty() {
+        return Ok(outcomes);
+    }
+    let columns = Columns::of(&saves);
+    // `ON CONFLICT` waits for a transaction that has inserted, changed or deleted the same row, so the statement has a
+    // short lock timeout. Then the saves run alone.
+    let rows = sqlx::query_as!(
+        WrittenRow,
+        r#"
+        WITH stamp AS MATERIALIZED (
+            SELECT set_config('strom.author', $14, TRUE), set_config('strom.direct', 'on', TRUE),
+                set_config('lock_timeout', '100ms', TRUE)
+            FROM pg_trigger
+            WHERE tgrelid = 'flows'::REGCLASS AND tgname = 'strom_verify' AND tgenabled IN ('O', 'A')
+        ),
+        place AS MATERIALIZED (
+            SELECT strom_log() AS log, nextval('flow_change_blocks') AS number, greatest(
+                pg_snapshot_xmax(pg_current_snapshot())::TEXT::BIGINT, pg_current_xact_id()::TEXT::BIGINT + 1
+            ) AS horizon
+        ),
+        written AS (
+            INSERT INTO flows (
+                id, name, name_folded, state, auto_restart, data, size, elements, blocks, links, content_hash,
+                revision, created_at, updated_at, author
+            )
+            SELECT id, name, name_folded, state, auto_restart, data, size, elements, blocks, links,
+                content_hash, 1, at, at, author
+            FROM stamp, UNNEST(
+                $1::UUID[], $2::TEXT[], $3::TEXT[], $4::TEXT[], $5::BOOLEAN[], $6::INTEGER[], $7::INTEGER[], $8::INTEGER[], $9::INTEGER[],
+                $10::BYTEA[], $11::JSONB[], $12::TIMESTAMPTZ[], $13::TEXT[]
+            ) AS change (
+                id, name, name_folded, state, auto_restart, size, elements, blocks, links, content_hash, data, at, author
+            )
+            WHERE NOT EXISTS (SELECT FROM flow_changes WHERE flow_id = change.id)
+                AND NOT EXISTS (SELECT FROM flow_tombstones WHERE flow_tombstones.id = change.id)
+            ORDER BY id
+            ON CONFLICT (id) DO NOTHING
+            RETURNING *
+        ),
+        recorded AS (
+            INSERT INTO flow_changes (
+                log, horizon, number, flow_id, operation, revision, at, author,
+                created_at, name, state, auto_restart, size, elements, blocks, links, document
+            )
+            SELECT log, horizon, number + row_number() OVER (ORDER BY id) - 1, id, 'create', revision, updated_at, author,
+                created_at, name, state, auto_restart, size, elements, blocks, links, data
+            FROM place, written
+        )
+        SELECT id, NULL::BIGINT AS before, revision,
+            created_at AS "created_at: Time", updated_at AS "updated_at: Time", author
+        FROM written
+        "#,
+        &columns.ids,
+        &columns.names,
+        &columns.folded_names,
+        &columns.states as &[&str],
+        &columns.auto_restart,
+        &columns.sizes,
+        &columns.elements,
+        &columns.blocks,
+        &columns.links,
+        &columns.content_hashes as &[Option<Vec<u8>>],
+        &columns.documents as &[Json<&RawValue>],
+        &columns.times,
+        &columns.authors as &[&str],
+        BATCH_AUTHOR,
+    )
+    .fetch_all(connection)
+    .await?;
+    record_outcomes(&mut outcomes, rows, |_| Outcome::Created)?;
+    Ok(outcomes)
+}
+
+/// The saves as arrays for a statement.
+#[derive(Default)]
+struct Columns<'a> {
+    ids: Vec<Uuid>,
+    names: Vec<String>,
+    folded_names: Vec<String>,
+    states: Vec<&'static str>,
+    auto_restart: Vec<bool>,
+    sizes: Vec<i32>,
+    elements: Vec<i32>,
+    blocks: Vec<i32>,
+    links: Vec<i32>,
+    /// `None` for a document that [`Flow::parse`](crate::Flow::parse) rejects.
+    content_hashes: Vec<Option<Vec<u8>>>,
+    documents: Vec<Json<&'a RawValue>>,
+    times: Vec<DateTime<Utc>>,
+    authors: Vec<&'a str>,
+}
+
+impl<'a> Columns<'a> {
+    fn of(saves: &[&'a Save]) -> Self {
+        let mut columns = Self::default();
+        for save in saves {
+            let (flow, head) = (&save.flow, save.flow.head());
+            columns.ids.push(save.id());
+            columns.names.push(head.name.clone());
+            columns.folded_names.push(NamePart::fold(&head.name));
+            columns.states.push(head.state.as_str());
+            columns.auto_restart.push(head.auto_restart);
+            columns.sizes.push(count(head.size));
+            columns.elements.push(count(head.elements.into()));
+            columns.blocks.push(count(head.blocks.into()));
+            columns.links.push(count(head.links.into()));
+            columns.content_hashes.push(flow.hash(Runtime::Exclude).ok().map(|hash| hash.to_vec()));
+            columns.documents.push(Json(flow.document()));
+            columns.times.push(save.stamp.at);
+            columns.authors.push(save.stamp.author.as_str());
+        }
+        columns
+    }
+}
+
+/// Converts a size or the number of parts of a document, which [`MAX_SIZE`](crate::flow::MAX_SIZE) limits.
+fn count(number: u64) -> i32 {
+    i32::try_from(number).unwrap_or(i32::MAX)
+}
