@@ -7,7 +7,8 @@
 --    record a row do not run. Such a statement writes all columns and the row of `flow_changes`. It skips a flow whose newest
 --    record is not what the flow says, and the instance then writes that flow with the triggers. `strom_verify` and
 --    `strom_after_insert` run for every writer.
--- 2. Columns are not generated any more, and can be inserted. The triggers compute them for other writers.
+-- 2. Columns that are computed from the document are not generated any more. The triggers compute them for other writers. A row
+--    that is written without triggers has their defaults, which `strom check --repair` corrects.
 -- 3. `content_hash` is the SHA-256 of the content, which decides without the old document whether a change is a revision. Triggers
 --    cannot compute it and clear it. The next change by an instance then compares the documents.
 -- 4. The helper functions are PL/pgSQL, which keeps their plans.
@@ -18,12 +19,40 @@
 -- replaced. All of that waits for running transactions for a moment only. Older versions write with the triggers.
 
 ALTER TABLE flows
-    ALTER COLUMN name_folded DROP EXPRESSION,
     ALTER COLUMN size DROP EXPRESSION,
     ALTER COLUMN elements DROP EXPRESSION,
     ALTER COLUMN blocks DROP EXPRESSION,
     ALTER COLUMN links DROP EXPRESSION,
     ADD COLUMN content_hash BYTEA;
+ALTER TABLE flows
+    ALTER COLUMN size SET DEFAULT 0,
+    ALTER COLUMN elements SET DEFAULT 0,
+    ALTER COLUMN blocks SET DEFAULT 0,
+    ALTER COLUMN links SET DEFAULT 0;
+
+-- The same mapping as in 0002, which takes 40 microseconds for a name of 20 letters. ASCII needs no table.
+CREATE OR REPLACE FUNCTION strom_fold(name TEXT) RETURNS TEXT
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT CASE
+        WHEN octet_length(name) = length(name) THEN lower(name COLLATE "C")
+        ELSE translate(
+            name,
+            'ABCDEFGHIJKLMNOPQRSTUVWXYZÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÐÑÒÓÔÕÖØÙÚÛÜÝÞĀĂĄĆĈĊČĎĐĒĔĖĘĚĜĞĠĢĤĦĨĪĬĮĲĴĶĹĻĽĿŁŃŅŇŊŌŎŐŒŔŖŘŚ'
+            || 'ŜŞŠŢŤŦŨŪŬŮŰŲŴŶŸŹŻŽƁƂƄƆƇƉƊƋƎƏƐƑƓƔƖƗƘƜƝƟƠƢƤƦƧƩƬƮƯƱƲƳƵƷƸƼǄǅǇǈǊǋǍǏǑǓǕǗǙǛǞǠǢǤǦǨǪǬǮǱǲǴǶǷǸǺǼǾȀȂȄȆȈȊȌȎȐȒȔȖȘȚ'
+            || 'ȜȞȠȢȤȦȨȪȬȮȰȲȺȻȽȾɁɃɄɅɆɈɊɌɎͰͲͶͿΆΈΉΊΌΎΏΑΒΓΔΕΖΗΘΙΚΛΜΝΞΟΠΡΣΤΥΦΧΨΩΪΫϏϘϚϜϞϠϢϤϦϨϪϬϮϴϷϹϺϽϾϿЀЁЂЃЄЅІЇЈЉЊЋЌЍЎЏАБ'
+            || 'ВГДЕЖЗИЙКЛМНОПРСТУФХЦЧШЩЪЫЬЭЮЯѠѢѤѦѨѪѬѮѰѲѴѶѸѺѼѾҀҊҌҎҐҒҔҖҘҚҜҞҠҢҤҦҨҪҬҮҰҲҴҶҸҺҼҾӀӁӃӅӇӉӋӍӐӒӔӖӘӚӜӞӠӢӤӦӨӪӬӮӰӲ'
+            || 'ӴӶӸӺӼӾԀԂԄԆԈԊԌԎԐԒԔԖԘԚԜԞԠԢԤԦԨԪԬԮԱԲԳԴԵԶԷԸԹԺԻԼԽԾԿՀՁՂՃՄՅՆՇՈՉՊՋՌՍՎՏՐՑՒՓՔՕՖḀḂḄḆḈḊḌḎḐḒḔḖḘḚḜḞḠḢḤḦḨḪḬḮḰḲḴḶḸḺḼḾ'
+            || 'ṀṂṄṆṈṊṌṎṐṒṔṖṘṚṜṞṠṢṤṦṨṪṬṮṰṲṴṶṸṺṼṾẀẂẄẆẈẊẌẎẐẒẔẞẠẢẤẦẨẪẬẮẰẲẴẶẸẺẼẾỀỂỄỆỈỊỌỎỐỒỔỖỘỚỜỞỠỢỤỦỨỪỬỮỰỲỴỶỸỺỼỾ',
+            'abcdefghijklmnopqrstuvwxyzàáâãäåæçèéêëìíîïðñòóôõöøùúûüýþāăąćĉċčďđēĕėęěĝğġģĥħĩīĭįĳĵķĺļľŀłńņňŋōŏőœŕŗřś'
+            || 'ŝşšţťŧũūŭůűųŵŷÿźżžɓƃƅɔƈɖɗƌǝəɛƒɠɣɩɨƙɯɲɵơƣƥʀƨʃƭʈưʊʋƴƶʒƹƽǆǆǉǉǌǌǎǐǒǔǖǘǚǜǟǡǣǥǧǩǫǭǯǳǳǵƕƿǹǻǽǿȁȃȅȇȉȋȍȏȑȓȕȗșț'
+            || 'ȝȟƞȣȥȧȩȫȭȯȱȳⱥȼƚⱦɂƀʉʌɇɉɋɍɏͱͳͷϳάέήίόύώαβγδεζηθικλμνξοπρστυφχψωϊϋϗϙϛϝϟϡϣϥϧϩϫϭϯθϸϲϻͻͼͽѐёђѓєѕіїјљњћќѝўџаб'
+            || 'вгдежзийклмнопрстуфхцчшщъыьэюяѡѣѥѧѩѫѭѯѱѳѵѷѹѻѽѿҁҋҍҏґғҕҗҙқҝҟҡңҥҧҩҫҭүұҳҵҷҹһҽҿӏӂӄӆӈӊӌӎӑӓӕӗәӛӝӟӡӣӥӧөӫӭӯӱӳ'
+            || 'ӵӷӹӻӽӿԁԃԅԇԉԋԍԏԑԓԕԗԙԛԝԟԡԣԥԧԩԫԭԯաբգդեզէըթժիլխծկհձղճմյնշոչպջռսվտրցւփքօֆḁḃḅḇḉḋḍḏḑḓḕḗḙḛḝḟḡḣḥḧḩḫḭḯḱḳḵḷḹḻḽḿ'
+            || 'ṁṃṅṇṉṋṍṏṑṓṕṗṙṛṝṟṡṣṥṧṩṫṭṯṱṳṵṷṹṻṽṿẁẃẅẇẉẋẍẏẑẓẕßạảấầẩẫậắằẳẵặẹẻẽếềểễệỉịọỏốồổỗộớờởỡợụủứừửữựỳỵỷỹỻỽỿ'
+        )
+    END;
+END;
 
 -- The functions as in 0002, 0003 and 0009, in PL/pgSQL.
 CREATE OR REPLACE FUNCTION strom_state(document JSONB) RETURNS TEXT
@@ -115,7 +144,7 @@ BEGIN
 END
 $$;
 
--- As in 0013, and computes the columns that were generated.
+-- As in 0013, and computes the columns that are not generated any more.
 CREATE OR REPLACE FUNCTION strom_before_write() RETURNS TRIGGER
 LANGUAGE plpgsql
 AS $$
@@ -168,7 +197,6 @@ BEGIN
     NEW.name := NEW.data ->> 'name';
     NEW.state := strom_state(NEW.data);
     NEW.auto_restart := coalesce(NEW.data #> '{properties,auto_restart}' = 'true', FALSE);
-    NEW.name_folded := strom_fold(NEW.name);
     NEW.size := octet_length(NEW.data::TEXT);
     NEW.elements := strom_count(NEW.data, 'elements');
     NEW.blocks := strom_count(NEW.data, 'blocks');

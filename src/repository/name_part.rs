@@ -27,7 +27,7 @@ impl NamePart {
         if text.contains('\0') {
             return Err(InvalidQuery::NulInName);
         }
-        Ok(Self(Self::fold(text)))
+        Ok(Self(fold(text)))
     }
 
     /// Returns the text in lower case.
@@ -37,20 +37,19 @@ impl NamePart {
 
     /// Returns whether the name contains the text, case-insensitively.
     pub fn matches(&self, name: &str) -> bool {
-        Self::fold(name).contains(&self.0)
+        fold(name).contains(&self.0)
     }
+}
 
-    /// Returns the text in lower case, as `name_folded` contains it.
-    pub(crate) fn fold(text: &str) -> String {
-        let fold_char = |c: char| {
-            let mut lower = c.to_lowercase();
-            match (c, lower.next(), lower.next()) {
-                ('\0'..='\u{58f}' | '\u{1e00}'..='\u{1eff}', Some(lower), None) => lower,
-                _ => c,
-            }
-        };
-        text.chars().map(fold_char).collect()
-    }
+fn fold(text: &str) -> String {
+    let fold_char = |c: char| {
+        let mut lower = c.to_lowercase();
+        match (c, lower.next(), lower.next()) {
+            ('\0'..='\u{58f}' | '\u{1e00}'..='\u{1eff}', Some(lower), None) => lower,
+            _ => c,
+        }
+    };
+    text.chars().map(fold_char).collect()
 }
 
 #[cfg(test)]

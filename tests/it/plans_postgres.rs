@@ -43,15 +43,22 @@ async fn saves_and_look_ups_use_generic_plans_and_searches_custom_plans() {
         let id = id(1).as_uuid();
         let document = json!({"id": id, "name": "a", "number": number});
         let at = "2026-01-02T03:04:05Z".parse::<DateTime<Utc>>().unwrap();
-        let stamps = json!({id.to_string(): {"at": at, "author": "test"}}).to_string();
         let saved = sqlx::query(AssertSqlSafe(save.as_str()))
             .bind(vec![id])
-            .bind(vec![None::<i64>])
+            .bind(vec!["a"])
+            .bind(vec!["Null"])
+            .bind(vec![false])
+            .bind(vec![70])
+            .bind(vec![0])
+            .bind(vec![0])
+            .bind(vec![0])
+            .bind(vec![Some(number.to_be_bytes().to_vec())])
             .bind(vec![Json(document)])
             .bind(vec![at])
-            .bind(stamps)
-            .bind("several")
-            .bind(vec![None::<Vec<u8>>]);
+            .bind(vec!["test"])
+            .bind(vec![None::<i64>])
+            .bind(vec![None::<Vec<u8>>])
+            .bind("several");
         assert_eq!(saved.fetch_all(&mut connection).await.unwrap().len(), 1);
     }
     assert_eq!(custom_plans(&mut connection, &save).await, ALWAYS_CUSTOM);

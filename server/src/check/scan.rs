@@ -153,13 +153,17 @@ fn invalid_columns(version: &Version) -> Vec<String> {
     times.chain(revision.map(str::to_owned)).collect()
 }
 
-/// Returns the first column that differs from the document, with both values. The database computes the counts itself.
+/// Returns the first column that differs from the document, with both values.
 fn different_column(columns: &Head, document: &Head) -> Option<(&'static str, String, String)> {
     let values = [
         ("id", columns.id.to_string(), document.id.to_string()),
         ("name", format!("{:?}", columns.name), format!("{:?}", document.name)),
         ("state", format!("{:?}", columns.state), format!("{:?}", document.state)),
         ("auto_restart", columns.auto_restart.to_string(), document.auto_restart.to_string()),
+        ("size", columns.size.to_string(), document.size.to_string()),
+        ("elements", columns.elements.to_string(), document.elements.to_string()),
+        ("blocks", columns.blocks.to_string(), document.blocks.to_string()),
+        ("links", columns.links.to_string(), document.links.to_string()),
     ];
     values.into_iter().find(|(_, column, document)| column != document)
 }

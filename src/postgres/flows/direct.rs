@@ -4,6 +4,7 @@
 //! A statement leaves out every flow for which it cannot do exactly what the triggers would do: the newest record of the flow
 //! must be visible, be of the current log and contain the current revision. Then the position of the new record follows it: the
 //! change that it records has ended before the snapshot of the statement was taken, and both parts of a position only grow.
+//! A save that changes nothing repairs the history, so it requires the current document there.
 //!
 //! Disabled triggers mean that the history may lack changes, so the statements then write nothing.
 
@@ -15,10 +16,10 @@ use uuid::Uuid;
 
 use super::batch_upsert::Save;
 use super::outcomes::{Expected, Outcomes, WrittenRow, record_outcomes};
-use crate::flow::Runtime;
+use crate::flow::Flow;
 use crate::postgres::error::Result;
 use crate::postgres::time::Time;
-use crate::repository::{NamePart, Outcome, Precondition};
+use crate::repository::{Outcome, Precondition};
 
 /// Signals to the trigger of notifications that an instance writes (migrations/0006_notifications.sql).
 const BATCH_AUTHOR: &str = "several";
@@ -27,12 +28,11 @@ const BATCH_AUTHOR: &str = "several";
 pub(super) async fn update(connection: &mut PgConnection, mut saves: Vec<&Save>) -> Result<Outcomes> {
     let mut outcomes = Outcomes::new();
     saves.retain(|save| save.precondition != Precondition::Absent);
+    let saves = checked(saves);
     if saves.is_empty() {
         return Ok(outcomes);
     }
     let columns = Columns::of(&saves);
-    let mut expected = Expected::default();
-    saves.iter().for_each(|save| expected.push(save.precondition));
     // `LIMIT cardinality($1)` changes nothing but the planner's estimate. The planner assumes ten elements for an array
     // of unknown length, so a generic plan never looks cheap enough to be cached, and planning takes 0.2 ms each time.
     // For an unknown limit it assumes a tenth of the rows.
@@ -43,7 +43,7 @@ pub(super) async fn update(connection: &mut PgConnection, mut saves: Vec<&Save>)
         WrittenRow,
         r#"
         WITH stamp AS MATERIALIZED (
-            SELECT set_config('strom.author', $16, TRUE), set_config('strom.direct', 'on', TRUE)
+            SELECT set_config('strom.author', $15, TRUE), set_config('strom.direct', 'on', TRUE)
             FROM pg_trigger
             WHERE tgrelid = 'flows'::REGCLASS AND tgname = 'strom_verify' AND tgenabled IN ('O', 'A')
         ),
@@ -63,7 +63,7 @@ pub(super) async fn update(connection: &mut PgConnection, mut saves: Vec<&Save>)
             SELECT change.*, place.*, current.revision AS before, current.updated_at AS before_at,
                 current.author AS before_author, current.data AS before_data,
                 CASE
-                    WHEN change.content_hash IS NULL OR current.content_hash IS NULL
+                    WHEN current.content_hash IS NULL
                         THEN strom_content(change.data) = strom_content(current.data)
                     ELSE change.content_hash = current.content_hash
                 END AS is_same
@@ -71,14 +71,14 @@ pub(super) async fn update(connection: &mut PgConnection, mut saves: Vec<&Save>)
             CROSS JOIN place
             CROSS JOIN current
             JOIN UNNEST(
-                $1::UUID[], $2::TEXT[], $3::TEXT[], $4::TEXT[], $5::BOOLEAN[], $6::INTEGER[], $7::INTEGER[], $8::INTEGER[], $9::INTEGER[],
-                $10::BYTEA[], $11::JSONB[], $12::TIMESTAMPTZ[], $13::TEXT[], $14::BIGINT[], $15::BYTEA[]
+                $1::UUID[], $2::TEXT[], $3::TEXT[], $4::BOOLEAN[], $5::INTEGER[], $6::INTEGER[], $7::INTEGER[], $8::INTEGER[],
+                $9::BYTEA[], $10::JSONB[], $11::TIMESTAMPTZ[], $12::TEXT[], $13::BIGINT[], $14::BYTEA[]
             ) AS change (
-                id, name, name_folded, state, auto_restart, size, elements, blocks, links, content_hash, data, at, author,
+                id, name, state, auto_restart, size, elements, blocks, links, content_hash, data, at, author,
                 expected_revision, expected_document
             ) ON change.id = current.id
             CROSS JOIN LATERAL (
-                SELECT last.log, last.horizon, last.number, last.operation, last.revision
+                SELECT last.log, last.horizon, last.number, last.operation, last.revision, last.document
                 FROM flow_changes AS last
                 WHERE last.flow_id = current.id
                 ORDER BY last.number DESC
@@ -88,12 +88,13 @@ pub(super) async fn update(connection: &mut PgConnection, mut saves: Vec<&Save>)
                 AND (expected_document IS NULL OR expected_document = sha256(convert_to(current.data::TEXT, 'UTF8')))
                 AND last.log = place.log AND (last.horizon, last.number) < (place.horizon, place.number)
                 AND last.revision = current.revision AND last.operation <> 'delete'
+                AND (change.data <> current.data OR current.data = last.document)
                 AND least(current.created_at, current.updated_at) > '0001-01-01 00:00:00+00'
                 AND greatest(current.created_at, current.updated_at) < '9999-12-31 23:59:59.999999+00'
         ),
         written AS (
             UPDATE flows
-            SET name = change.name, name_folded = change.name_folded, state = change.state,
+            SET name = change.name, state = change.state,
                 auto_restart = change.auto_restart, data = change.data, size = change.size,
                 elements = change.elements, blocks = change.blocks, links = change.links,
                 content_hash = change.content_hash,
@@ -120,19 +121,18 @@ pub(super) async fn update(connection: &mut PgConnection, mut saves: Vec<&Save>)
         "#,
         &columns.ids,
         &columns.names,
-        &columns.folded_names,
         &columns.states as &[&str],
         &columns.auto_restart,
         &columns.sizes,
         &columns.elements,
         &columns.blocks,
         &columns.links,
-        &columns.content_hashes as &[Option<Vec<u8>>],
+        &columns.content_hashes as &[Vec<u8>],
         &columns.documents as &[Json<&RawValue>],
         &columns.times,
         &columns.authors as &[&str],
-        &expected.revisions as &[Option<i64>],
-        &expected.documents as &[Option<Vec<u8>>],
+        &columns.expected.revisions as &[Option<i64>],
+        &columns.expected.documents as &[Option<Vec<u8>>],
         BATCH_AUTHOR,
     )
     .fetch_all(connection)
@@ -148,6 +148,7 @@ pub(super) async fn update(connection: &mut PgConnection, mut saves: Vec<&Save>)
 pub(super) async fn insert(connection: &mut PgConnection, mut saves: Vec<&Save>) -> Result<Outcomes> {
     let mut outcomes = Outcomes::new();
     saves.retain(|save| matches!(save.precondition, Precondition::Absent | Precondition::Any));
+    let saves = checked(saves);
     if saves.is_empty() {
         return Ok(outcomes);
     }
@@ -158,7 +159,7 @@ pub(super) async fn insert(connection: &mut PgConnection, mut saves: Vec<&Save>)
         WrittenRow,
         r#"
         WITH stamp AS MATERIALIZED (
-            SELECT set_config('strom.author', $14, TRUE), set_config('strom.direct', 'on', TRUE),
+            SELECT set_config('strom.author', $13, TRUE), set_config('strom.direct', 'on', TRUE),
                 set_config('lock_timeout', '100ms', TRUE)
             FROM pg_trigger
             WHERE tgrelid = 'flows'::REGCLASS AND tgname = 'strom_verify' AND tgenabled IN ('O', 'A')
@@ -170,16 +171,16 @@ pub(super) async fn insert(connection: &mut PgConnection, mut saves: Vec<&Save>)
         ),
         written AS (
             INSERT INTO flows (
-                id, name, name_folded, state, auto_restart, data, size, elements, blocks, links, content_hash,
+                id, name, state, auto_restart, data, size, elements, blocks, links, content_hash,
                 revision, created_at, updated_at, author
             )
-            SELECT id, name, name_folded, state, auto_restart, data, size, elements, blocks, links,
+            SELECT id, name, state, auto_restart, data, size, elements, blocks, links,
                 content_hash, 1, at, at, author
             FROM stamp, UNNEST(
-                $1::UUID[], $2::TEXT[], $3::TEXT[], $4::TEXT[], $5::BOOLEAN[], $6::INTEGER[], $7::INTEGER[], $8::INTEGER[], $9::INTEGER[],
-                $10::BYTEA[], $11::JSONB[], $12::TIMESTAMPTZ[], $13::TEXT[]
+                $1::UUID[], $2::TEXT[], $3::TEXT[], $4::BOOLEAN[], $5::INTEGER[], $6::INTEGER[], $7::INTEGER[], $8::INTEGER[],
+                $9::BYTEA[], $10::JSONB[], $11::TIMESTAMPTZ[], $12::TEXT[]
             ) AS change (
-                id, name, name_folded, state, auto_restart, size, elements, blocks, links, content_hash, data, at, author
+                id, name, state, auto_restart, size, elements, blocks, links, content_hash, data, at, author
             )
             WHERE NOT EXISTS (SELECT FROM flow_changes WHERE flow_id = change.id)
                 AND NOT EXISTS (SELECT FROM flow_tombstones WHERE flow_tombstones.id = change.id)
@@ -202,14 +203,13 @@ pub(super) async fn insert(connection: &mut PgConnection, mut saves: Vec<&Save>)
         "#,
         &columns.ids,
         &columns.names,
-        &columns.folded_names,
         &columns.states as &[&str],
         &columns.auto_restart,
         &columns.sizes,
         &columns.elements,
         &columns.blocks,
         &columns.links,
-        &columns.content_hashes as &[Option<Vec<u8>>],
+        &columns.content_hashes as &[Vec<u8>],
         &columns.documents as &[Json<&RawValue>],
         &columns.times,
         &columns.authors as &[&str],
@@ -221,43 +221,60 @@ pub(super) async fn insert(connection: &mut PgConnection, mut saves: Vec<&Save>)
     Ok(outcomes)
 }
 
+/// A save whose head is that of its document. The head of a flow that was read from the database may be another one.
+struct Checked<'a> {
+    save: &'a Save,
+    flow: Flow,
+    content_hash: [u8; 32],
+}
+
+/// Leaves out documents that [`Flow::parse`] rejects.
+fn checked(saves: Vec<&Save>) -> Vec<Checked<'_>> {
+    let mut checked = Vec::with_capacity(saves.len());
+    for save in saves {
+        if let Ok((flow, content_hash)) = save.flow.checked() {
+            checked.push(Checked { save, flow, content_hash });
+        }
+    }
+    checked
+}
+
 /// The saves as arrays for a statement.
 #[derive(Default)]
 struct Columns<'a> {
     ids: Vec<Uuid>,
     names: Vec<String>,
-    folded_names: Vec<String>,
     states: Vec<&'static str>,
     auto_restart: Vec<bool>,
     sizes: Vec<i32>,
     elements: Vec<i32>,
     blocks: Vec<i32>,
     links: Vec<i32>,
-    /// `None` for a document that [`Flow::parse`](crate::Flow::parse) rejects.
-    content_hashes: Vec<Option<Vec<u8>>>,
+    content_hashes: Vec<Vec<u8>>,
     documents: Vec<Json<&'a RawValue>>,
     times: Vec<DateTime<Utc>>,
     authors: Vec<&'a str>,
+    expected: Expected,
 }
 
 impl<'a> Columns<'a> {
-    fn of(saves: &[&'a Save]) -> Self {
+    fn of(saves: &'a [Checked<'_>]) -> Self {
         let mut columns = Self::default();
-        for save in saves {
-            let (flow, head) = (&save.flow, save.flow.head());
+        for Checked { save, flow, content_hash } in saves {
+            let head = flow.head();
             columns.ids.push(save.id());
             columns.names.push(head.name.clone());
-            columns.folded_names.push(NamePart::fold(&head.name));
             columns.states.push(head.state.as_str());
             columns.auto_restart.push(head.auto_restart);
             columns.sizes.push(count(head.size));
             columns.elements.push(count(head.elements.into()));
             columns.blocks.push(count(head.blocks.into()));
             columns.links.push(count(head.links.into()));
-            columns.content_hashes.push(flow.hash(Runtime::Exclude).ok().map(|hash| hash.to_vec()));
+            columns.content_hashes.push(content_hash.to_vec());
             columns.documents.push(Json(flow.document()));
             columns.times.push(save.stamp.at);
             columns.authors.push(save.stamp.author.as_str());
+            columns.expected.push(save.precondition);
         }
         columns
     }
