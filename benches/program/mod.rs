@@ -20,8 +20,13 @@ impl Program {
             command.env_remove(name);
         }
         let log = File::create(format!("{}/{log}.log", env!("CARGO_TARGET_TMPDIR"))).unwrap();
-        command.args(["serve", "--port", "0"]).args(arguments).env("XDG_CONFIG_HOME", "/nonexistent");
-        let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
+        command.args(["serve", "--port", "0"]).args(arguments).env("XDG_CONFIG_HOME", "/nonexistent").stderr(log);
+        Self::of(command)
+    }
+
+    /// Starts a command that prints its address like `strom serve`.
+    pub(crate) fn of(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let (_, address) = line.trim_end().rsplit_once("http://").expect("a line that names the address");

@@ -1,0 +1,133 @@
+//! HTTP clients that send one request after the other over their own connection. They read only the length of a response, so that the
+//! server dominates the measurement.
+
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
+
+use crate::document::document;
+
+pub(crate) const FLOWS: u128 = 10_000;
+pub(crate) const BYTES: usize = 2_000;
+/// The number of flows of one import.
+pub(crate) const IMPORTED: u128 = 200;
+
+/// What the clients ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Operation {
+    Put,
+    Get,
+    Page,
+    All,
+    Import,
+}
+
+/// The requests that a client sends, in turns.
+struct Requests {
+    operation: Operation,
+    host: String,
+    page: &'static str,
+    state: u64,
+}
+
+impl Requests {
+    fn next(&mut self) -> String {
+        // A linear congruential generator: <https://nuclear.llnl.gov/CNP/rng/rngman/node4.html>.
+        self.state = self.state.wrapping_mul(2_862_933_555_777_941_757).wrapping_add(3_037_000_493);
+        let host = &self.host;
+        let number = u128::from(self.state >> 33);
+        let id = uuid::Uuid::from_u128(number % FLOWS);
+        let edited = |number| {
+            let edit = format!("\"links\":[],\"edit\":{}", self.state);
+            document(number, BYTES).replace("\"links\":[]", &edit)
+        };
+        let (method, path, body) = match self.operation {
+            Operation::Get => ("GET", format!("/api/flows/{id}"), String::new()),
+            Operation::Page => ("GET", self.page.to_owned(), String::new()),
+            Operation::All => ("GET", "/api/flows".to_owned(), String::new()),
+            Operation::Put => ("PUT", format!("/api/flows/{id}"), edited(number % FLOWS)),
+            Operation::Import => {
+                let flows: Vec<_> = (0..IMPORTED).map(|offset| edited((number + offset) % FLOWS)).collect();
+                ("POST", "/api/import?on_conflict=replace".to_owned(), format!("{{\"flows\":[{}]}}", flows.join(",")))
+            }
+        };
+        let length = body.len();
+        format!(
+            "{method} {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
+        )
+    }
+}
+
+/// The latencies of the requests of one slice, in seconds.
+#[derive(Debug, Default)]
+pub(crate) struct Latencies(pub(crate) Vec<f64>);
+
+/// Sends requests from this number of clients for this time.
+pub(crate) async fn load(
+    address: &str,
+    page: &'static str,
+    operation: Operation,
+    clients: usize,
+    time: Duration,
+    seed: u64,
+) -> Latencies {
+    let begin = Instant::now();
+    let tasks: Vec<_> = (0..clients as u64)
+        .map(|client| {
+            let state = (seed << 32) ^ (client + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            let requests = Requests { operation, host: address.to_owned(), page, state };
+            tokio::spawn(run(requests, begin, time))
+        })
+        .collect();
+    let mut latencies = Latencies::default();
+    for task in tasks {
+        latencies.0.extend(task.await.unwrap());
+    }
+    latencies
+}
+
+async fn run(mut requests: Requests, begin: Instant, time: Duration) -> Vec<f64> {
+    let stream = TcpStream::connect(&requests.host).await.unwrap();
+    stream.set_nodelay(true).unwrap();
+    let mut stream = BufReader::with_capacity(64 * 1024, stream);
+    let (mut latencies, mut body) = (Vec::new(), Vec::new());
+    while begin.elapsed() < time {
+        let request = requests.next();
+        let sent_at = Instant::now();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        read_response(&mut stream, &mut body).await;
+        latencies.push(sent_at.elapsed().as_secs_f64());
+    }
+    latencies
+}
+
+/// Reads a response with `Content-Length` or in chunks (RFC 9112, sections 6 and 7.1).
+async fn read_response(stream: &mut BufReader<TcpStream>, body: &mut Vec<u8>) {
+    let mut line = String::new();
+    stream.read_line(&mut line).await.unwrap();
+    assert_eq!(line.trim_end(), "HTTP/1.1 200 OK");
+    let (mut length, mut is_chunked) = (0, false);
+    while line != "\r\n" {
+        line.clear();
+        stream.read_line(&mut line).await.unwrap();
+        match line.trim_end().to_ascii_lowercase().split_once(": ") {
+            Some(("content-length", value)) => length = value.parse().unwrap(),
+            Some(("transfer-encoding", value)) => is_chunked = value == "chunked",
+            _ => {}
+        }
+    }
+    loop {
+        if is_chunked {
+            line.clear();
+            stream.read_line(&mut line).await.unwrap();
+            length = usize::from_str_radix(line.trim_end(), 16).unwrap();
+        }
+        let is_last = !is_chunked || length == 0;
+        body.resize(length + if is_chunked { 2 } else { 0 }, 0);
+        stream.read_exact(body).await.unwrap();
+        if is_last {
+            return;
+        }
+    }
+}
