@@ -98,6 +98,9 @@ impl Flow {
     /// ```
     pub fn with_runtime_of(&self, current: &Self) -> Result<Self, Refusal> {
         let (yours, current) = (self.node()?, current.node()?);
+        if has_runtime_of(&yours, &current) {
+            return Ok(self.clone());
+        }
         let mut merged = yours.clone();
         merged.strip_runtime();
         if merged.get("properties").is_none() && matches!(yours.get("properties"), Some(Node::Object(_))) {
@@ -138,6 +141,24 @@ fn blocks<'n, 'a>(node: &'n Node<'a>) -> HashMap<Nth, &'n Node<'a>> {
     let mut seen = HashMap::new();
     let blocks = node.get("blocks").map_or(&[][..], Node::items);
     blocks.iter().map(|block| (nth(block, &mut seen), block)).collect()
+}
+
+/// Returns whether the runtime members of the current document would replace none in this one. True for most saves.
+fn has_runtime_of(node: &Node<'_>, current: &Node<'_>) -> bool {
+    let same = |ours: Option<&Node<'_>>, theirs: Option<&Node<'_>>| match (ours, theirs) {
+        (Some(ours), Some(theirs)) => ours.same_value(theirs),
+        (None, None) => true,
+        _ => false,
+    };
+    let same_members = |ours: Option<&Node<'_>>, theirs: Option<&Node<'_>>, names: &[&str]| {
+        names.iter().all(|name| same(ours.and_then(|node| node.get(name)), theirs.and_then(|node| node.get(name))))
+    };
+    let reported = blocks(current);
+    same_members(Some(node), Some(current), &IN_FLOW)
+        && same_members(node.get("properties"), current.get("properties"), &IN_PROPERTIES)
+        && blocks(node).into_iter().all(|(nth, block)| {
+            reported.get(&nth).is_none_or(|reported| same_members(Some(block), Some(reported), &IN_BLOCK))
+        })
 }
 
 fn has_reports(properties: &Node<'_>) -> bool {

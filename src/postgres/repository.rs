@@ -24,6 +24,9 @@ use crate::retention_clock::RetentionClock;
 /// Time limit for a health check: a little longer than the time limit for a connection.
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// The usual size of a document. A list of changes may be on a disk, so its documents are not measured.
+const USUAL_BYTES: usize = 2_000;
+
 /// Flows in a PostgreSQL database. Uses at most five connections, migrations included.
 #[derive(Debug)]
 pub struct PostgresRepository {
@@ -142,8 +145,9 @@ impl FlowRepository for PostgresRepository {
         }
         let (pool, notifications) = (Arc::clone(&self.pool), Arc::clone(&self.notifications));
         let task = tokio::spawn(async move {
+            let bytes = changes.len() * USUAL_BYTES;
             let applied = flows::apply(&pool, changes, stamp).await;
-            notifications.announce_local_changes();
+            notifications.announce_local_changes(bytes);
             applied
         });
         task.await.map_err(|panicked| RepositoryError::Failed(panicked.into()))?

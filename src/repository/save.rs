@@ -33,8 +33,8 @@ pub(super) async fn replacement(
     // A document that was written by SQL may be invalid. Then it has no runtime members to preserve.
     let Ok(merged) = flow.with_runtime_of(&current.item) else { return Ok(flow.clone()) };
     let hash = |flow: &Flow| flow.hash(Runtime::Exclude).ok();
-    let is_report = hash(flow) == hash(&current.item);
-    if is_report || merged.same_as(flow).unwrap_or(true) {
+    let is_report = || hash(flow) == hash(&current.item);
+    if merged.same_as(flow).unwrap_or(true) || is_report() {
         return Ok(flow.clone());
     }
     let recorded = repository.revision(flow.id(), current.version.revision).await?;

@@ -4,6 +4,7 @@
 mod backup_postgres;
 mod contract;
 mod damage_postgres;
+mod direct_postgres;
 mod documents;
 mod ephemeral;
 mod failover_postgres;

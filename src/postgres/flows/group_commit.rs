@@ -9,6 +9,7 @@
 //! (connection/writes.rs).
 
 use std::mem;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ use super::apply::apply;
 use super::batch_upsert::{self, Save};
 use super::outcomes::Outcomes;
 use super::save_queue::{QueuedSave, SaveQueue};
+use crate::flow::Flow;
 use crate::postgres::connection::{ACQUIRE_TIMEOUT, Pool};
 use crate::postgres::error::{Error, unavailable};
 use crate::postgres::history::Notifications;
@@ -73,7 +75,11 @@ impl GroupCommit {
 
     async fn flush_until_empty(self: Arc<Self>) {
         while let Some(batch) = self.next_batch() {
-            let _ = timeout(NEXT_FLUSH_AFTER, tokio::spawn(Arc::clone(&self).flush(batch))).await;
+            // A panic must not end the flusher, which is still counted. The callers of the batch notice the panic.
+            let mut flush = Box::pin(AssertUnwindSafe(Arc::clone(&self).flush(batch)).catch_unwind());
+            if timeout(NEXT_FLUSH_AFTER, &mut flush).await.is_err() {
+                tokio::spawn(flush);
+            }
         }
     }
 
@@ -90,8 +96,9 @@ impl GroupCommit {
 
     async fn flush_single(self: Arc<Self>, queued: QueuedSave) {
         let Save { flow, precondition, stamp } = queued.save;
+        let bytes = size_of(&flow);
         let result = apply(&self.pool, Arc::new(vec![Change::Put(flow, precondition)]), stamp).await;
-        self.notifications.announce_local_changes();
+        self.notifications.announce_local_changes(bytes);
         // Fails if the caller has left.
         let _ = queued.reply.send(result);
     }
@@ -115,7 +122,7 @@ impl GroupCommit {
             // Behind a pooler the whole call is one transaction, so nothing was saved.
             outcomes.clear();
         }
-        self.notifications.announce_local_changes();
+        self.notifications.announce_local_changes(batch.iter().map(|queued| size_of(&queued.save.flow)).sum());
         let mut skipped = Vec::new();
         for queued in batch {
             match (outcomes.remove(&queued.save.id()), error.as_ref().and_then(shared_error)) {
@@ -139,6 +146,10 @@ fn shared_error(error: &RepositoryError) -> Option<RepositoryError> {
         RepositoryError::Busy(reason) => Some(RepositoryError::Busy(reason.clone())),
         _ => None,
     }
+}
+
+fn size_of(flow: &Flow) -> usize {
+    flow.document().get().len()
 }
 
 fn aborted() -> RepositoryError {

@@ -28,8 +28,8 @@ const NOTIFY_INTERVAL: Duration = Duration::from_millis(20);
 /// The readers that wait for changes, and the signals that wake them.
 #[derive(Debug, Default)]
 pub(crate) struct Notifications {
-    /// Signals that a call of this instance may have made changes.
-    local_changes: watch::Sender<()>,
+    /// The approximate number of bytes of all documents that calls of this instance may have stored.
+    local_changes: watch::Sender<u64>,
     /// Signals that any writer may have made changes.
     pub(super) wakeups: watch::Sender<()>,
     /// Number of waiting readers.
@@ -66,14 +66,14 @@ impl Notifications {
         Waiter { notifications: Arc::clone(self), wakeups: self.wakeups.subscribe() }
     }
 
-    /// Wakes the readers of this instance, and has other instances notified.
-    pub(crate) fn announce_local_changes(&self) {
+    /// Wakes the readers of this instance, and has other instances notified. `bytes` is the approximate size of the documents.
+    pub(crate) fn announce_local_changes(&self, bytes: usize) {
         self.wakeups.send_replace(());
-        self.local_changes.send_replace(());
+        self.local_changes.send_modify(|total| *total += bytes as u64);
     }
 
-    /// Returns the signal of [`announce_local_changes`](Self::announce_local_changes).
-    pub(crate) fn local_changes(&self) -> watch::Receiver<()> {
+    /// Returns the total of [`announce_local_changes`](Self::announce_local_changes), which changes with every call.
+    pub(crate) fn local_changes(&self) -> watch::Receiver<u64> {
         self.local_changes.subscribe()
     }
 
