@@ -59,7 +59,7 @@ pub(crate) async fn serve(url: &str) {
         .route("/api/flows/{id}", put(save).get(read))
         .route("/api/flows", get(all))
         .route("/api/summaries", get(page))
-        .route("/api/import", post(import))
+        .route("/api/flows/import", post(import))
         .with_state(pool);
     let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     println!("listening on http://{}", listener.local_addr().unwrap());
