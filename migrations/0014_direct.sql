@@ -132,11 +132,13 @@ CREATE OR REPLACE FUNCTION strom_log() RETURNS BIGINT
 LANGUAGE plpgsql
 AS $$
 DECLARE
+    -- Before the place: a standby may be promoted in the meantime.
+    is_standby CONSTANT BOOLEAN := pg_is_in_recovery();
     session_place TEXT := nullif(current_setting('strom.session_place', TRUE), '');
 BEGIN
     IF session_place IS NULL THEN
         session_place := strom_place();
-        IF NOT pg_is_in_recovery() THEN
+        IF NOT is_standby THEN
             PERFORM set_config('strom.session_place', session_place, FALSE);
         END IF;
     END IF;

@@ -49,7 +49,11 @@ impl Requests {
             Operation::Put => ("PUT", format!("/api/flows/{id}"), edited(number % FLOWS)),
             Operation::Import => {
                 let flows: Vec<_> = (0..IMPORTED).map(|offset| edited((number + offset) % FLOWS)).collect();
-                ("POST", "/api/flows/import?on_conflict=replace".to_owned(), format!("{{\"flows\":[{}]}}", flows.join(",")))
+                (
+                    "POST",
+                    "/api/flows/import?on_conflict=replace".to_owned(),
+                    format!("{{\"flows\":[{}]}}", flows.join(",")),
+                )
             }
         };
         let length = body.len();

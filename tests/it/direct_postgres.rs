@@ -1,12 +1,15 @@
 //! The statements of the group commit write exactly what the triggers write for other statements.
 
-use sqlx::PgConnection;
+use serde_json::{Value, json};
+use sqlx::types::Json;
+use sqlx::{AssertSqlSafe, PgConnection};
 use strom_store::flow::{Flow, Runtime};
 use strom_store::internals::Chance;
-use strom_store::internals::samples::{everything, flow_with, id, stamp, time};
+use strom_store::internals::samples::{create_all, everything, flow_with, id, stamp, time};
 use strom_store::repository::{Change, FlowRepository, FlowRepositoryExt as _, Precondition, Revision};
 
-use strom_test_support::postgres::{Database, count, run};
+use crate::sqlx_cache::statement;
+use strom_test_support::postgres::{Database, count, run, wait_for_count};
 
 const FLOWS: u64 = 5;
 const STEPS: u64 = 400;
@@ -79,6 +82,45 @@ fn by_sql(number: u32, at: i64, chance: &mut Chance) -> String {
 
 async fn rows(psql: &mut PgConnection) -> String {
     sqlx::query_scalar(ROWS).fetch_one(psql).await.unwrap()
+}
+
+/// Runs the statement of the group commit that replaces a flow without elements. Returns the number of replaced flows.
+pub(crate) async fn run_update(connection: &mut PgConnection, statement: &str, document: Value) -> usize {
+    let (id, name) = (document["id"].as_str().unwrap().parse::<uuid::Uuid>().unwrap(), document["name"].clone());
+    let content_hash = Flow::parse(&document.to_string()).unwrap().hash(Runtime::Exclude).unwrap().to_vec();
+    let update = sqlx::query(AssertSqlSafe(statement)).bind(vec![id]).bind(vec![name.as_str().unwrap().to_owned()]);
+    let update = update.bind(vec!["Null"]).bind(vec![false]).bind(vec![document.to_string().len() as i32]);
+    let update = update.bind(vec![0]).bind(vec![0]).bind(vec![0]).bind(vec![content_hash]).bind(vec![Json(document)]);
+    let update = update.bind(vec![time(2)]).bind(vec!["tester"]).bind(vec![None::<i64>]).bind(vec![None::<Vec<u8>>]);
+    update.bind("several").fetch_all(connection).await.unwrap().len()
+}
+
+/// A report does not change the revision, so the statement could not notice it otherwise. Its record would come after the one of the
+/// save in the feed.
+#[tokio::test]
+async fn flow_that_changes_between_snapshot_and_lock_is_left_to_the_triggers() {
+    let database = Database::migrated().await;
+    create_all(&*database.repository().await, [flow_with(1, "a", "")]).await;
+    let [mut writer, mut other] = [database.connect().await, database.connect().await];
+    let update = statement("FOR UPDATE OF flows SKIP LOCKED");
+    let waiting =
+        update.replace("SELECT unnest($1::UUID[]) AS id", "SELECT unnest($1::UUID[]) AS id, pg_advisory_xact_lock(1)");
+    assert_ne!(update, waiting);
+    for (update, written) in [(&waiting, 0), (&update, 1)] {
+        run(&mut other, "SELECT pg_advisory_lock(1)").await;
+        let document = json!({"id": id(1).as_uuid(), "name": "b"});
+        let saved = run_update(&mut writer, update, document);
+        let report = async {
+            if written == 0 {
+                let waiters = "SELECT COUNT(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
+                               AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+                wait_for_count(&mut other, waiters, 1).await;
+                run(&mut other, "UPDATE flows SET state = 'Playing'").await;
+            }
+            run(&mut other, "SELECT pg_advisory_unlock(1)").await;
+        };
+        assert_eq!(tokio::join!(saved, report).0, written);
+    }
 }
 
 #[tokio::test]

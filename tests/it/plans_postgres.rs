@@ -1,26 +1,18 @@
 //! Which statements use a generic plan and which use a custom plan for each call, as counted by PostgreSQL
 //! (<https://www.postgresql.org/docs/current/view-pg-prepared-statements.html>).
 
-use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use sqlx::types::Json;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use strom_store::internals::samples::{create_all, flow, id};
 
-use crate::sqlx_cache::cached;
+use crate::direct_postgres::run_update;
+use crate::sqlx_cache::statement;
 use strom_test_support::postgres::Database;
 
 const CALLS: i64 = 12;
 /// PostgreSQL always uses custom plans for the first calls of a statement.
 const ALWAYS_CUSTOM: i64 = 5;
-
-/// Returns the statement of Strom that contains this text.
-fn statement(part: &str) -> String {
-    let mut found = cached().into_iter().map(|(_, query)| query).filter(|query| query.contains(part));
-    let statement = found.next().unwrap_or_else(|| panic!("no statement contains `{part}`"));
-    assert_eq!(found.next(), None, "two statements contain `{part}`");
-    statement
-}
 
 /// Returns the number of calls with a custom plan.
 async fn custom_plans(connection: &mut PgConnection, statement: &str) -> i64 {
@@ -42,24 +34,7 @@ async fn saves_and_look_ups_use_generic_plans_and_searches_custom_plans() {
     for number in 0..CALLS {
         let id = id(1).as_uuid();
         let document = json!({"id": id, "name": "a", "number": number});
-        let at = "2026-01-02T03:04:05Z".parse::<DateTime<Utc>>().unwrap();
-        let saved = sqlx::query(AssertSqlSafe(save.as_str()))
-            .bind(vec![id])
-            .bind(vec!["a"])
-            .bind(vec!["Null"])
-            .bind(vec![false])
-            .bind(vec![70])
-            .bind(vec![0])
-            .bind(vec![0])
-            .bind(vec![0])
-            .bind(vec![Some(number.to_be_bytes().to_vec())])
-            .bind(vec![Json(document)])
-            .bind(vec![at])
-            .bind(vec!["test"])
-            .bind(vec![None::<i64>])
-            .bind(vec![None::<Vec<u8>>])
-            .bind("several");
-        assert_eq!(saved.fetch_all(&mut connection).await.unwrap().len(), 1);
+        assert_eq!(run_update(&mut connection, &save, document).await, 1);
     }
     assert_eq!(custom_plans(&mut connection, &save).await, ALWAYS_CUSTOM);
 

@@ -25,6 +25,14 @@ pub(crate) fn cached() -> Vec<(PathBuf, String)> {
     files(&Path::new(env!("CARGO_MANIFEST_DIR")).join(".sqlx"), "json").into_iter().map(query).collect()
 }
 
+/// Returns the statement of Strom that contains this text.
+pub(crate) fn statement(part: &str) -> String {
+    let mut found = cached().into_iter().map(|(_, query)| query).filter(|query| query.contains(part));
+    let statement = found.next().unwrap_or_else(|| panic!("no statement contains `{part}`"));
+    assert_eq!(found.next(), None, "two statements contain `{part}`");
+    statement
+}
+
 #[test]
 fn every_cached_query_is_in_the_sources_and_every_macro_is_cached() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));

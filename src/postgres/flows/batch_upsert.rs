@@ -5,27 +5,11 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use sqlx::PgConnection;
-use uuid::Uuid;
 
 use super::direct;
 use super::outcomes::Outcomes;
-use crate::flow::Flow;
+use super::save::Save;
 use crate::postgres::error::{Error, Result};
-use crate::repository::{Precondition, Stamp};
-
-/// The save of one flow.
-#[derive(Debug, Clone)]
-pub(crate) struct Save {
-    pub(crate) flow: Flow,
-    pub(crate) precondition: Precondition,
-    pub(crate) stamp: Stamp,
-}
-
-impl Save {
-    pub(super) fn id(&self) -> Uuid {
-        self.flow.id().as_uuid()
-    }
-}
 
 /// How long a batch waits for a row, as in the statement of [`direct::insert`].
 const ROW_LOCK_TIMEOUT: Duration = Duration::from_millis(100);

@@ -1,10 +1,12 @@
 //! The statements of the group commit. They write flows and the records of the changes themselves, without the triggers that do
 //! this for other writers (migrations/0014_direct.sql).
 //!
-//! A statement leaves out every flow for which it cannot do exactly what the triggers would do: the newest record of the flow
-//! must be visible, be of the current log and contain the current revision. Then the position of the new record follows it: the
-//! change that it records has ended before the snapshot of the statement was taken, and both parts of a position only grow.
-//! A save that changes nothing repairs the history, so it requires the current document there.
+//! A statement leaves out every flow for which it cannot do exactly what the triggers would do:
+//!
+//! - The newest record of the flow must be of the current log and contain the current revision.
+//! - The flow must not have changed between the snapshot of the statement and the lock of its row. All its changes are then in the
+//!   snapshot, so the position of the new record follows theirs: both parts of a position only grow.
+//! - A save that changes nothing repairs the history, so it requires the current document there.
 //!
 //! Disabled triggers mean that the history may lack changes, so the statements then write nothing.
 
@@ -14,8 +16,8 @@ use sqlx::PgConnection;
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use super::batch_upsert::Save;
 use super::outcomes::{Expected, Outcomes, WrittenRow, record_outcomes};
+use super::save::Save;
 use crate::flow::Flow;
 use crate::postgres::error::Result;
 use crate::postgres::time::Time;
@@ -37,8 +39,8 @@ pub(super) async fn update(connection: &mut PgConnection, mut saves: Vec<&Save>)
     // of unknown length, so a generic plan never looks cheap enough to be cached, and planning takes 0.2 ms each time.
     // For an unknown limit it assumes a tenth of the rows.
     //
-    // `current` locks the rows and reads their latest committed versions. The times must equal `TIME_LIMITS`: the triggers correct
-    // rows with other times.
+    // `current` locks the rows and reads their latest committed versions, `seen` those of the snapshot. The times must equal
+    // `TIME_LIMITS`: the triggers correct rows with other times.
     let rows = sqlx::query_as!(
         WrittenRow,
         r#"
@@ -48,7 +50,7 @@ pub(super) async fn update(connection: &mut PgConnection, mut saves: Vec<&Save>)
             WHERE tgrelid = 'flows'::REGCLASS AND tgname = 'strom_verify' AND tgenabled IN ('O', 'A')
         ),
         current AS MATERIALIZED (
-            SELECT flows.id, revision, data, content_hash, created_at, updated_at, author
+            SELECT flows.id, flows.ctid AS version, revision, data, content_hash, created_at, updated_at, author
             FROM (SELECT unnest($1::UUID[]) AS id LIMIT cardinality($1)) AS wanted
             JOIN flows ON flows.id = wanted.id
             ORDER BY flows.id
@@ -70,6 +72,7 @@ pub(super) async fn update(connection: &mut PgConnection, mut saves: Vec<&Save>)
             FROM stamp
             CROSS JOIN place
             CROSS JOIN current
+            JOIN flows AS seen ON seen.id = current.id AND seen.ctid = current.version
             JOIN UNNEST(
                 $1::UUID[], $2::TEXT[], $3::TEXT[], $4::BOOLEAN[], $5::INTEGER[], $6::INTEGER[], $7::INTEGER[], $8::INTEGER[],
                 $9::BYTEA[], $10::JSONB[], $11::TIMESTAMPTZ[], $12::TEXT[], $13::BIGINT[], $14::BYTEA[]

@@ -18,8 +18,9 @@ use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 
 use super::apply::apply;
-use super::batch_upsert::{self, Save};
+use super::batch_upsert;
 use super::outcomes::Outcomes;
+use super::save::Save;
 use super::save_queue::{QueuedSave, SaveQueue};
 use crate::flow::Flow;
 use crate::postgres::connection::{ACQUIRE_TIMEOUT, Pool};

@@ -14,6 +14,7 @@ mod obstacles;
 mod outcomes;
 mod pending_list;
 mod row;
+mod save;
 mod save_queue;
 mod snapshot;
 mod trigram_index;
@@ -21,7 +22,6 @@ mod violations;
 mod write;
 
 pub(super) use apply::apply;
-pub(super) use batch_upsert::Save;
 pub(super) use faults::faults;
 #[cfg(feature = "testkit")]
 pub(super) use get::begin_transaction;
@@ -30,5 +30,6 @@ pub(super) use group_commit::GroupCommit;
 pub(super) use list::{list, summaries};
 pub(super) use pending_list::clean_pending_lists;
 pub(super) use row::{corrupt, head, revision_column, revision_of};
+pub(super) use save::Save;
 pub(super) use snapshot::{get_each, snapshot};
 pub(super) use trigram_index::build_trigram_index;

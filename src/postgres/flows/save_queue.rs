@@ -5,7 +5,7 @@ use std::mem;
 
 use tokio::sync::oneshot;
 
-use super::batch_upsert::Save;
+use super::save::Save;
 use crate::repository::{Applied, Result};
 
 /// Number of statements that may run at once: while the server syncs one, it works on the other.
