@@ -54,7 +54,7 @@ test-postgres source:
     if [[ -d /usr/lib/postgresql/{{ source }} ]]; then
         export STROM_TEST_POSTGRES=installed STROM_TEST_POSTGRES_BIN=/usr/lib/postgresql/{{ source }}/bin
     fi
-    just test backup_postgres check_postgres contract::postgres damage_postgres documents:: feed_postgres guards_postgres history_postgres \
+    just test backup_postgres check_postgres contract::postgres damage_postgres direct_postgres documents:: feed_postgres guards_postgres history_postgres \
         migrations model::postgres name_parts_postgres notifications_postgres plans_postgres reading_postgres retention_postgres \
         standby_postgres timeline_postgres times_postgres tls_postgres writers_postgres
 

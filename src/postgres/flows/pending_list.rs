@@ -20,7 +20,7 @@ use crate::background::End;
 use crate::postgres::connection::Pool;
 use crate::postgres::error::Result;
 
-/// The size of documents after which the lists are cleaned. Their keys take up to four times as much.
+/// The size of documents after which the lists are cleaned. The lists of documents of 2 kB then have 0.7 MB.
 const MAX_BYTES: u64 = 512 * 1024;
 /// The pause of writes after which the lists are cleaned.
 const IDLE: Duration = Duration::from_secs(1);
