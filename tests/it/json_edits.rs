@@ -296,3 +296,27 @@ async fn store_rejects_changes_when_another_process_replaces_the_journal() {
     let _ = first.close().await;
     assert_eq!(std::fs::read(file.sibling("journal")).unwrap(), journal);
 }
+
+/// The edit comes after the last check for edits, and before the new content replaces the file.
+#[tokio::test]
+async fn edit_during_a_checkpoint_is_not_overwritten() {
+    let file = File::holding(&file_of(&[FIRST, SECOND]));
+    let disk = file.disk();
+    let store = file.open_on(&disk, lazy()).await.unwrap();
+    change(&*store, Change::replace(flow(1, "saved")), stamp(1)).await;
+    disk.hold_syncs(true);
+    let closing = tokio::spawn({
+        let store = Arc::clone(&store);
+        async move { store.close().await }
+    });
+    let is_prepared = || disk.held_syncs() == 1 && disk.trace().iter().any(|call| call.contains(".tmp"));
+    eventually("the new content is written, but not synced", async || is_prepared()).await;
+    file.write(file.read().replace("\"second\"", "\"by hand\""));
+    disk.hold_syncs(false);
+    drop(closing.await.unwrap());
+
+    let store = file.open_with(lazy()).await;
+    assert_eq!([name(&*store, 1).await, name(&*store, 2).await], ["saved", "by hand"]);
+    assert_eq!(names_in_history(&*store, 2).await, ["file by hand", "file second"]);
+    store.close().await.unwrap();
+}
