@@ -39,6 +39,23 @@ pub(super) async fn a_reported_state_creates_no_revision(repository: Repository)
     assert_eq!(stored.item.head().state.as_str(), "Playing");
 }
 
+/// The editor has read the flow between two reports, after which the document is again as it was stored.
+pub(super) async fn an_edit_keeps_reports_that_the_document_does_not_show(repository: Repository) {
+    let client = Client::new(repository);
+    let document =
+        |name: &str, state: &str| format!(r#"{{"id":"{ID}","name":"{name}","gst_state":"{state}","running":true}}"#);
+    let line = format!("PUT /api/flows/{ID}");
+    client.send("POST /api/flows", &[], &document("one", "Playing")).await;
+    assert_eq!(client.shown_with(&line, &document("two", "Playing")).await, flow(200, 2, &document("two", "Playing")));
+    let stored = client.shown_with(&line, &document("three", "Ready")).await;
+    assert_eq!(stored, flow(200, 3, &document("three", "Ready")), "no engine has reported");
+
+    for state in ["Paused", "Ready"] {
+        client.send(&format!("{line}/state"), &[], &format!(r#"{{"state":"{state}"}}"#)).await;
+    }
+    assert_eq!(client.shown_with(&line, &document("four", "Paused")).await, flow(200, 4, &document("four", "Ready")));
+}
+
 pub(super) async fn a_suspicious_flow_is_stored_with_warnings(repository: Repository) {
     let client = Client::new(repository);
     let document = format!(r#"{{"id":"{ID}","name":"one","links":[{{"from":"a:src","to":"b"}}]}}"#);
