@@ -1,13 +1,14 @@
 //! Many callers at once.
 
 use crate::repository::FlowRepositoryExt as _;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
 
 use super::samples::{
-    change, change_all, create_all, everything, flow, flow_with, id, number, retry_while_busy, stamp, stored,
+    canonical, change, change_all, create_all, everything, flow, flow_with, id, number, retry_while_busy, stamp, stored,
 };
 use crate::repository::{Change, FlowRepository, Outcome, Precondition, RepositoryError, Revision, ViolationKind};
 
@@ -35,6 +36,12 @@ pub async fn concurrent_saves_are_not_lost(repository: Arc<dyn FlowRepository>) 
     assert_eq!(found, own.chain([9_999]).collect::<Vec<_>>());
     let shared = stored(&*repository, 9_999).await.version.revision;
     assert_eq!(shared.number(), u64::from(TASKS * SAVES), "every change has its own revision");
+    let mut documents = HashSet::new();
+    for revision in 1..=shared.number() {
+        let record = repository.revision(id(9_999), Revision::new(revision)).await.expect("the history is readable");
+        documents.insert(canonical(&record.expect("every revision is recorded").item));
+    }
+    assert_eq!(documents.len() as u64, shared.number(), "every revision has the document of another change");
 }
 
 /// Tasks that create, replace and delete one flow concurrently produce revisions without gaps or duplicates. Calls
