@@ -605,20 +605,20 @@ CREATE TRIGGER strom_after_move AFTER UPDATE OF id ON public.flows FOR EACH ROW 
 
 CREATE TRIGGER strom_before_truncate BEFORE TRUNCATE ON public.flows FOR EACH STATEMENT EXECUTE FUNCTION public.strom_before_truncate();
 
-CREATE TRIGGER strom_before_write BEFORE INSERT OR UPDATE ON public.flows FOR EACH ROW WHEN ((COALESCE(current_setting('strom.direct'::text, true), ''::text) = ''::text)) EXECUTE FUNCTION public.strom_before_write();
+CREATE TRIGGER strom_before_write BEFORE INSERT OR UPDATE ON public.flows FOR EACH ROW WHEN ((COALESCE(current_setting('strom.direct'::text, true), ''::text) <> '14'::text)) EXECUTE FUNCTION public.strom_before_write();
 
-CREATE TRIGGER strom_came_back BEFORE INSERT ON public.flows FOR EACH ROW WHEN ((COALESCE(current_setting('strom.direct'::text, true), ''::text) = ''::text)) EXECUTE FUNCTION public.strom_came_back();
+CREATE TRIGGER strom_came_back BEFORE INSERT ON public.flows FOR EACH ROW WHEN ((COALESCE(current_setting('strom.direct'::text, true), ''::text) <> '14'::text)) EXECUTE FUNCTION public.strom_came_back();
 
 CREATE TRIGGER strom_changes_gone AFTER DELETE ON public.flow_changes REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION public.strom_changes_gone();
 
 CREATE TRIGGER strom_notify AFTER INSERT ON public.flow_changes FOR EACH STATEMENT WHEN ((COALESCE(current_setting('strom.author'::text, true), ''::text) = ''::text)) EXECUTE FUNCTION public.strom_notify();
 
-CREATE CONSTRAINT TRIGGER strom_record AFTER INSERT OR DELETE ON public.flows DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((COALESCE(current_setting('strom.direct'::text, true), ''::text) = ''::text)) EXECUTE FUNCTION public.strom_record();
+CREATE CONSTRAINT TRIGGER strom_record AFTER INSERT OR DELETE ON public.flows DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((COALESCE(current_setting('strom.direct'::text, true), ''::text) <> '14'::text)) EXECUTE FUNCTION public.strom_record();
 
 CREATE CONSTRAINT TRIGGER strom_record_moved AFTER UPDATE ON public.flows DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((old.id IS DISTINCT FROM new.id)) EXECUTE FUNCTION public.strom_record();
 
-CREATE CONSTRAINT TRIGGER strom_record_same AFTER UPDATE ON public.flows DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (((COALESCE(current_setting('strom.direct'::text, true), ''::text) = ''::text) AND (NOT (old.data IS DISTINCT FROM new.data)))) EXECUTE FUNCTION public.strom_record();
+CREATE CONSTRAINT TRIGGER strom_record_same AFTER UPDATE ON public.flows DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (((COALESCE(current_setting('strom.direct'::text, true), ''::text) <> '14'::text) AND (NOT (old.data IS DISTINCT FROM new.data)))) EXECUTE FUNCTION public.strom_record();
 
-CREATE CONSTRAINT TRIGGER strom_record_update AFTER UPDATE ON public.flows DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (((COALESCE(current_setting('strom.direct'::text, true), ''::text) = ''::text) AND (old.data IS DISTINCT FROM new.data))) EXECUTE FUNCTION public.strom_record();
+CREATE CONSTRAINT TRIGGER strom_record_update AFTER UPDATE ON public.flows DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (((COALESCE(current_setting('strom.direct'::text, true), ''::text) <> '14'::text) AND (old.data IS DISTINCT FROM new.data))) EXECUTE FUNCTION public.strom_record();
 
 CREATE TRIGGER strom_verify BEFORE INSERT OR DELETE OR UPDATE ON public.flows FOR EACH STATEMENT EXECUTE FUNCTION public.strom_verify();

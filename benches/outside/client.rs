@@ -13,7 +13,7 @@ pub(crate) const BYTES: usize = 2_000;
 /// The number of flows of one import.
 pub(crate) const IMPORTED: u128 = 200;
 
-/// What the clients ask for.
+/// The operation that the clients request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Operation {
     Put,

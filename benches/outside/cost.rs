@@ -1,4 +1,4 @@
-//! What a slice costs: bytes of WAL, and the CPU time of a service and of the database server.
+//! The cost of a slice: bytes of WAL, and the CPU time of a service and of the database server.
 
 use std::fs;
 
@@ -26,7 +26,7 @@ impl std::ops::AddAssign for Cost {
     }
 }
 
-/// Reads the counters. The CPU time of the database is zero if it runs on another machine or in a container.
+/// Reads the counters. The CPU time is meaningless unless the database runs on this machine, outside of a container.
 pub(crate) struct Meter {
     connection: PgConnection,
     postmaster: Option<u32>,

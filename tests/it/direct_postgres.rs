@@ -1,15 +1,16 @@
 //! The statements of the group commit write exactly what the triggers write for other statements.
 
+use chrono::TimeDelta;
 use serde_json::{Value, json};
 use sqlx::types::Json;
 use sqlx::{AssertSqlSafe, PgConnection};
 use strom_store::flow::{Flow, Runtime};
 use strom_store::internals::Chance;
-use strom_store::internals::samples::{create_all, everything, flow_with, id, stamp, time};
-use strom_store::repository::{Change, FlowRepository, FlowRepositoryExt as _, Precondition, Revision};
+use strom_store::internals::samples::{canonical, change, create_all, everything, flow_with, id, stamp, stored, time};
+use strom_store::repository::{Change, FlowRepository, FlowRepositoryExt as _, Precondition, Retention, Revision};
 
 use crate::sqlx_cache::statement;
-use strom_test_support::postgres::{Database, count, run, wait_for_count};
+use strom_test_support::postgres::{Database, count, open_keeping, run, wait_for_count};
 
 const FLOWS: u64 = 5;
 const STEPS: u64 = 400;
@@ -95,10 +96,9 @@ pub(crate) async fn run_update(connection: &mut PgConnection, statement: &str, d
     update.bind("several").fetch_all(connection).await.unwrap().len()
 }
 
-/// A report does not change the revision, so the statement could not notice it otherwise. Its record would come after the one of the
-/// save in the feed.
+/// A report keeps the revision, so only the row version reveals it. Without that check, the save would precede the report in the feed.
 #[tokio::test]
-async fn flow_that_changes_between_snapshot_and_lock_is_left_to_the_triggers() {
+async fn direct_update_skips_flow_changed_between_snapshot_and_lock() {
     let database = Database::migrated().await;
     create_all(&*database.repository().await, [flow_with(1, "a", "")]).await;
     let [mut writer, mut other] = [database.connect().await, database.connect().await];
@@ -125,9 +125,10 @@ async fn flow_that_changes_between_snapshot_and_lock_is_left_to_the_triggers() {
 
 #[tokio::test]
 async fn direct_statements_and_triggers_write_the_same_rows() {
-    let databases = [Database::migrated().await, Database::migrated().await];
-    let [direct, triggers] = [databases[0].repository().await, databases[1].repository().await];
-    let [mut of_direct, mut of_triggers] = [databases[0].connect().await, databases[1].connect().await];
+    // The times of the changes are long ago.
+    let retention = Retention { revisions: 1_000, age: TimeDelta::days(100_000) };
+    let [(direct, of_direct), (triggers, of_triggers)] = [open_keeping(retention).await, open_keeping(retention).await];
+    let [mut of_direct, mut of_triggers] = [of_direct.connect().await, of_triggers.connect().await];
     // The time of a record of a report by SQL is that of its transaction.
     let normalize = "UPDATE flow_changes SET at = '2026-01-01' WHERE author = 'sql' AND operation = 'state'";
     let mut chance = Chance::new(7);
@@ -165,4 +166,49 @@ async fn direct_statements_and_triggers_write_the_same_rows() {
     }
     assert_eq!(count(&mut of_triggers, "SELECT COUNT(*) FROM flows WHERE content_hash IS NOT NULL").await, 0);
     assert!(!everything(&*direct).await.is_empty());
+}
+
+/// A trigger of another program writes a second flow whenever a flow is saved.
+#[tokio::test]
+async fn changes_of_foreign_triggers_are_recorded() {
+    let database = Database::migrated().await;
+    let repository = database.repository().await;
+    create_all(&*repository, [flow_with(1, "a", ""), flow_with(2, "counter", "")]).await;
+    let mut psql = database.connect().await;
+    let function = format!(
+        "CREATE FUNCTION count_saves() RETURNS TRIGGER LANGUAGE plpgsql AS $$
+         BEGIN
+             UPDATE flows SET data = data || jsonb_build_object('saves', NEW.revision) WHERE id = '{}';
+             RETURN NULL;
+         END $$",
+        id(2)
+    );
+    run(&mut psql, &function).await;
+    let trigger = format!(
+        "CREATE TRIGGER count_saves AFTER INSERT OR UPDATE ON flows
+         FOR EACH ROW WHEN (NEW.id <> '{}') EXECUTE FUNCTION count_saves()",
+        id(2)
+    );
+    run(&mut psql, &trigger).await;
+    for (number, name) in [(1, "b"), (1, "c"), (3, "new")] {
+        change(&*repository, Change::Put(flow_with(number, name, ""), Precondition::Any), stamp(1)).await;
+        let counter = stored(&*repository, 2).await;
+        let recorded = repository.revision(id(2), counter.version.revision).await.unwrap().unwrap();
+        assert_eq!(canonical(&recorded.item), canonical(&counter.item), "{name}");
+    }
+    assert_eq!(stored(&*repository, 2).await.version.revision, Revision::new(4));
+}
+
+/// The row has the revision and the content hash of another document.
+#[tokio::test]
+async fn save_over_a_document_that_was_written_without_triggers_is_a_revision() {
+    let database = Database::migrated().await;
+    let repository = database.repository().await;
+    let put = |name| Change::Put(flow_with(1, name, ""), Precondition::Any);
+    change(&*repository, put("a"), stamp(1)).await;
+    let mut psql = database.connect().await;
+    run(&mut psql, "SET session_replication_role = replica").await;
+    run(&mut psql, "UPDATE flows SET data = data || '{\"name\":\"b\"}'").await;
+    let applied = change(&*repository, put("a"), stamp(2)).await;
+    assert_eq!(applied.version.unwrap().revision, Revision::new(2));
 }

@@ -14,11 +14,10 @@ use crate::postgres::error::{Error, Result};
 /// How long a batch waits for a row, as in the statement of [`direct::insert`].
 const ROW_LOCK_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// Saves the flows that can be saved at once, each of them another flow. Records the outcome of each save, also if a
+/// Saves the flows that can be saved at once. No two saves have the same flow. Records the outcome of each save, also if a
 /// later statement fails.
 ///
-/// A save without an outcome was skipped: its precondition does not hold, another writer has locked its flow, or only the triggers
-/// can write it ([`direct`]).
+/// A save without an outcome was skipped: its precondition does not hold, or [`direct`] leaves its flow out.
 pub(super) async fn save(connection: &mut PgConnection, saves: &[Save], recorder: &Mutex<Outcomes>) -> Result<()> {
     // Records outcomes, and returns the saves that have none yet.
     let record = |new: Outcomes| {
@@ -30,7 +29,7 @@ pub(super) async fn save(connection: &mut PgConnection, saves: &[Save], recorder
     let remaining = record(direct::update(connection, remaining).await?);
     let started_at = Instant::now();
     match direct::insert(connection, remaining).await {
-        // Not if the statement has waited for a lock on the table, for as long as the session allows.
+        // A longer wait was for a lock on the table. Then each save would wait as long again.
         Err(error) if error.is_lock_timeout() && started_at.elapsed() < 10 * ROW_LOCK_TIMEOUT => {
             Err(Error::LockedInBatch)
         }

@@ -3,12 +3,14 @@
 //!
 //! A statement leaves out every flow for which it cannot do exactly what the triggers would do:
 //!
-//! - The newest record of the flow must be of the current log and contain the current revision.
-//! - The flow must not have changed between the snapshot of the statement and the lock of its row. All its changes are then in the
-//!   snapshot, so the position of the new record follows theirs: both parts of a position only grow.
-//! - A save that changes nothing repairs the history, so it requires the current document there.
+//! - The row is locked, or its times or its revision have values that the triggers correct.
+//! - The newest record of the flow differs from the row or is of another log. The row was then written without triggers.
+//! - The flow has changed between the snapshot of the statement and the lock of its row. Otherwise all its changes are in the
+//!   snapshot, so horizon and number of the new record exceed those of the newest one.
+//! - The tables have triggers of other programs. They could write flows in the same transaction, without the triggers of the store.
 //!
-//! Disabled triggers mean that the history may lack changes, so the statements then write nothing.
+//! While a trigger is disabled, `strom_verify` fails the statement. While `strom_verify` itself is disabled, the statement writes
+//! nothing. The history may lack changes in both cases.
 
 use chrono::{DateTime, Utc};
 use serde_json::value::RawValue;
@@ -40,14 +42,19 @@ pub(super) async fn update(connection: &mut PgConnection, mut saves: Vec<&Save>)
     // For an unknown limit it assumes a tenth of the rows.
     //
     // `current` locks the rows and reads their latest committed versions, `seen` those of the snapshot. The times must equal
-    // `TIME_LIMITS`: the triggers correct rows with other times.
+    // `TIME_LIMITS`. The mark must equal the one in the conditions of the triggers.
     let rows = sqlx::query_as!(
         WrittenRow,
         r#"
         WITH stamp AS MATERIALIZED (
-            SELECT set_config('strom.author', $15, TRUE), set_config('strom.direct', 'on', TRUE)
+            SELECT set_config('strom.author', $15, TRUE), set_config('strom.direct', '14', TRUE)
             FROM pg_trigger
             WHERE tgrelid = 'flows'::REGCLASS AND tgname = 'strom_verify' AND tgenabled IN ('O', 'A')
+                AND NOT EXISTS (
+                    SELECT FROM pg_trigger
+                    WHERE tgrelid IN ('flows'::REGCLASS, 'flow_changes'::REGCLASS)
+                        AND NOT tgisinternal AND tgenabled <> 'D' AND tgname NOT LIKE 'strom\_%'
+                )
         ),
         current AS MATERIALIZED (
             SELECT flows.id, flows.ctid AS version, revision, data, content_hash, created_at, updated_at, author
@@ -91,9 +98,10 @@ pub(super) async fn update(connection: &mut PgConnection, mut saves: Vec<&Save>)
                 AND (expected_document IS NULL OR expected_document = sha256(convert_to(current.data::TEXT, 'UTF8')))
                 AND last.log = place.log AND (last.horizon, last.number) < (place.horizon, place.number)
                 AND last.revision = current.revision AND last.operation <> 'delete'
-                AND (change.data <> current.data OR current.data = last.document)
-                AND least(current.created_at, current.updated_at) > '0001-01-01 00:00:00+00'
-                AND greatest(current.created_at, current.updated_at) < '9999-12-31 23:59:59.999999+00'
+                AND current.data = last.document
+                AND current.revision BETWEEN 1 AND 9007199254740990
+                AND least(current.created_at, current.updated_at, change.at) > '0001-01-01 00:00:00+00'
+                AND greatest(current.created_at, current.updated_at, change.at) < '9999-12-31 23:59:59.999999+00'
         ),
         written AS (
             UPDATE flows
@@ -157,15 +165,20 @@ pub(super) async fn insert(connection: &mut PgConnection, mut saves: Vec<&Save>)
     }
     let columns = Columns::of(&saves);
     // `ON CONFLICT` waits for a transaction that has inserted, changed or deleted the same row, so the statement has a
-    // short lock timeout. Then the saves run alone.
+    // short lock timeout. After it, each save of the batch runs alone.
     let rows = sqlx::query_as!(
         WrittenRow,
         r#"
         WITH stamp AS MATERIALIZED (
-            SELECT set_config('strom.author', $13, TRUE), set_config('strom.direct', 'on', TRUE),
+            SELECT set_config('strom.author', $13, TRUE), set_config('strom.direct', '14', TRUE),
                 set_config('lock_timeout', '100ms', TRUE)
             FROM pg_trigger
             WHERE tgrelid = 'flows'::REGCLASS AND tgname = 'strom_verify' AND tgenabled IN ('O', 'A')
+                AND NOT EXISTS (
+                    SELECT FROM pg_trigger
+                    WHERE tgrelid IN ('flows'::REGCLASS, 'flow_changes'::REGCLASS)
+                        AND NOT tgisinternal AND tgenabled <> 'D' AND tgname NOT LIKE 'strom\_%'
+                )
         ),
         place AS MATERIALIZED (
             SELECT strom_log() AS log, nextval('flow_change_blocks') AS number, greatest(
@@ -185,7 +198,8 @@ pub(super) async fn insert(connection: &mut PgConnection, mut saves: Vec<&Save>)
             ) AS change (
                 id, name, state, auto_restart, size, elements, blocks, links, content_hash, data, at, author
             )
-            WHERE NOT EXISTS (SELECT FROM flow_changes WHERE flow_id = change.id)
+            WHERE at > '0001-01-01 00:00:00+00' AND at < '9999-12-31 23:59:59.999999+00'
+                AND NOT EXISTS (SELECT FROM flow_changes WHERE flow_id = change.id)
                 AND NOT EXISTS (SELECT FROM flow_tombstones WHERE flow_tombstones.id = change.id)
             ORDER BY id
             ON CONFLICT (id) DO NOTHING
@@ -224,7 +238,7 @@ pub(super) async fn insert(connection: &mut PgConnection, mut saves: Vec<&Save>)
     Ok(outcomes)
 }
 
-/// A save whose head is that of its document. The head of a flow that was read from the database may be another one.
+/// A save with a parsed document. The columns of a flow that was read from the database may contradict its document.
 struct Checked<'a> {
     save: &'a Save,
     flow: Flow,

@@ -31,7 +31,9 @@ const RETRY_AFTER: Duration = Duration::from_secs(5);
 pub(crate) async fn clean_pending_lists(pool: Arc<Pool>, mut changes: watch::Receiver<u64>) -> End {
     let mut cleaned = *changes.borrow();
     while changes.changed().await.is_ok() {
-        while *changes.borrow_and_update() < cleaned + MAX_BYTES && timeout(IDLE, changes.changed()).await.is_ok() {}
+        while *changes.borrow_and_update() < cleaned + MAX_BYTES
+            && matches!(timeout(IDLE, changes.changed()).await, Ok(Ok(())))
+        {}
         cleaned = *changes.borrow();
         match pool.run(|connection| clean(connection).boxed()).await {
             Ok(()) => {}

@@ -1,6 +1,6 @@
 //! The precondition of a request that writes: `If-Match` and `If-None-Match` (RFC 9110, section 13).
 //!
-//! `storage::apply` passes it to the repository, which checks it.
+//! `storage::edit` compares it with the current flow. For a deletion, `storage::apply` passes it to the repository.
 
 use axum::http::HeaderMap;
 use axum::http::header::{IF_MATCH, IF_NONE_MATCH};

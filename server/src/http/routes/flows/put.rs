@@ -1,7 +1,7 @@
 //! `PUT /api/flows/{id}`
 //!
-//! The body is parsed by [`parse_flow`], the precondition by [`RequestPrecondition::of_put`]. `storage::apply` passes the
-//! precondition to the repository. `respond::problem` maps errors to status codes.
+//! [`parse_flow`] parses the body, [`RequestPrecondition::of_put`] the precondition. `storage::edit` compares it with the flow, and
+//! requires that the flow is still the same when it is written. `respond::problem` maps errors to status codes.
 
 use axum::Extension;
 use axum::extract::{RawQuery, State};
