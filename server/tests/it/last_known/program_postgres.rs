@@ -151,6 +151,8 @@ async fn acknowledged_changes_survive_an_outage_and_a_kill() {
     let environment =
         Environment { proxy: Proxy::before(&database.url()).await, directory: tempfile::tempdir().unwrap() };
     let mut server = environment.start();
+    eventually("the copy is complete", async || json_of(&server, "/ready").await["last_known"]["complete"] == true)
+        .await;
     let path = |number: u32| format!("/api/flows/{}", id(number));
     for round in 1..=5 {
         let flow = json!({ "id": id(round).to_string(), "name": "on air" });
