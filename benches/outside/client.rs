@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use strom_store::internals::Chance;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
@@ -23,30 +24,29 @@ pub(crate) enum Operation {
     Import,
 }
 
-/// The requests that a client sends, in turns.
+/// The requests of one client.
 struct Requests {
     operation: Operation,
     host: String,
     page: &'static str,
-    state: u64,
+    chance: Chance,
 }
 
 impl Requests {
     fn next(&mut self) -> String {
-        // A linear congruential generator: <https://nuclear.llnl.gov/CNP/rng/rngman/node4.html>.
-        self.state = self.state.wrapping_mul(2_862_933_555_777_941_757).wrapping_add(3_037_000_493);
+        let number = u128::from(self.chance.below(FLOWS as u64));
+        let content = self.chance.below(u64::MAX);
         let host = &self.host;
-        let number = u128::from(self.state >> 33);
-        let id = uuid::Uuid::from_u128(number % FLOWS);
+        let id = uuid::Uuid::from_u128(number);
         let edited = |number| {
-            let edit = format!("\"links\":[],\"edit\":{}", self.state);
+            let edit = format!("\"links\":[],\"edit\":{content}");
             document(number, BYTES).replace("\"links\":[]", &edit)
         };
         let (method, path, body) = match self.operation {
             Operation::Get => ("GET", format!("/api/flows/{id}"), String::new()),
             Operation::Page => ("GET", self.page.to_owned(), String::new()),
             Operation::All => ("GET", "/api/flows".to_owned(), String::new()),
-            Operation::Put => ("PUT", format!("/api/flows/{id}"), edited(number % FLOWS)),
+            Operation::Put => ("PUT", format!("/api/flows/{id}"), edited(number)),
             Operation::Import => {
                 let flows: Vec<_> = (0..IMPORTED).map(|offset| edited((number + offset) % FLOWS)).collect();
                 (
@@ -63,11 +63,7 @@ impl Requests {
     }
 }
 
-/// The latencies of the requests of one slice, in seconds.
-#[derive(Debug, Default)]
-pub(crate) struct Latencies(pub(crate) Vec<f64>);
-
-/// Sends requests from this number of clients for this time.
+/// Sends requests from this number of clients for this time. Returns their latencies in seconds.
 pub(crate) async fn load(
     address: &str,
     page: &'static str,
@@ -75,18 +71,18 @@ pub(crate) async fn load(
     clients: usize,
     time: Duration,
     seed: u64,
-) -> Latencies {
+) -> Vec<f64> {
     let begin = Instant::now();
     let tasks: Vec<_> = (0..clients as u64)
         .map(|client| {
-            let state = (seed << 32) ^ (client + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-            let requests = Requests { operation, host: address.to_owned(), page, state };
+            let chance = Chance::new(seed << 32 | client);
+            let requests = Requests { operation, host: address.to_owned(), page, chance };
             tokio::spawn(run(requests, begin, time))
         })
         .collect();
-    let mut latencies = Latencies::default();
+    let mut latencies = Vec::new();
     for task in tasks {
-        latencies.0.extend(task.await.unwrap());
+        latencies.extend(task.await.unwrap());
     }
     latencies
 }

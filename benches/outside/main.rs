@@ -95,8 +95,8 @@ async fn compare(arguments: &Arguments, server: &Url) {
             sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut connection).await.unwrap();
         }
     }
-    let mut plain = PgConnection::connect(&theirs.1).await.unwrap();
-    sqlx::raw_sql(plain::TABLE).execute(&mut plain).await.unwrap();
+    let mut connection = PgConnection::connect(&theirs.1).await.unwrap();
+    sqlx::raw_sql(plain::TABLE).execute(&mut connection).await.unwrap();
     let mut plain = Command::new(std::env::current_exe().unwrap());
     plain.env(PLAIN, &theirs.1);
     let sides = [
@@ -157,9 +157,9 @@ async fn in_turns(
             let time = Duration::from_secs_f64(arguments.slice);
             let begin = std::time::Instant::now();
             let latencies = load(&program.address, page, operation, clients, time, round + 1).await;
-            measured[index].rates.push(latencies.0.len() as f64 / begin.elapsed().as_secs_f64());
+            measured[index].rates.push(latencies.len() as f64 / begin.elapsed().as_secs_f64());
             measured[index].cost += meter.read(program.child.id()).await - before;
-            measured[index].latencies.extend(latencies.0);
+            measured[index].latencies.extend(latencies);
         }
     }
     measured

@@ -125,7 +125,7 @@ async fn direct_update_skips_flow_changed_between_snapshot_and_lock() {
 
 #[tokio::test]
 async fn direct_statements_and_triggers_write_the_same_rows() {
-    // The times of the changes are long ago.
+    // Retains everything, because the times of the changes are long ago.
     let retention = Retention { revisions: 1_000, age: TimeDelta::days(100_000) };
     let [(direct, of_direct), (triggers, of_triggers)] = [open_keeping(retention).await, open_keeping(retention).await];
     let [mut of_direct, mut of_triggers] = [of_direct.connect().await, of_triggers.connect().await];
@@ -148,7 +148,7 @@ async fn direct_statements_and_triggers_write_the_same_rows() {
             }
             _ => {
                 let put = Change::Put(document(number, &mut chance), precondition(&mut chance));
-                // A list of several changes is not a matter of the group commit.
+                // The group commit makes only lists of one change.
                 let list = vec![put.clone(), Change::Delete(id(99), Precondition::Any)];
                 assert_eq!(make(&*direct, vec![put], at).await, make(&*triggers, list, at).await, "step {step}");
             }
