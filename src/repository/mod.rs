@@ -21,15 +21,17 @@
 //!    never changes, `updated_at` changes with the revision. An adopted flow keeps both.
 //! 7. **Outcomes.** Absence is `None`. Errors are outcomes that a caller can act on; see [`RepositoryError`]. A stream is
 //!    complete only if it ends without an error.
-//! 8. **History.** Every change leaves a [`Record`] with its document: one per revision in the
-//!    [history](FlowRepository::history) of the flow, whether the flow exists or was deleted, and one per report in the
-//!    [change feed](FlowRepository::changes). Records are retained as long as [`Retention`] requires. One exception: a
-//!    report that a person edits into a JSON file is visible without a record.
-//! 9. **Ordered, complete feed.** A reader that continues from its last cursor receives every change exactly once, in
+//! 8. **History.** Every revision leaves a [`Record`] with its document in the [history](FlowRepository::history) of the
+//!    flow, whether the flow exists or was deleted. Records are retained as long as [`Retention`] requires. A report is
+//!    state and no history: the [change feed](FlowRepository::changes) contains the newest report of a flow until the flow
+//!    changes again, with the current document. One exception: a report that a person edits into a JSON file is visible
+//!    without a record.
+//! 9. **Ordered, complete feed.** A reader that continues from its last cursor receives every revision exactly once, in
 //!    one order for all readers, and never a change that can still be rolled back. The changes of one call are
-//!    adjacent. The changes of one flow are in the order of its revisions. A reader whose cursor is older than the
-//!    retained records receives [`RepositoryError::Gone`]. The feed drops a report when its flow changes again. So a
-//!    reader that copies documents ends with the same copy.
+//!    adjacent. The changes of one flow are in the order of its revisions. The feed omits reports after which their flow
+//!    has changed again, and old revisions that have [thinned out](Retention). So a reader that copies documents ends with
+//!    the same copy. A reader that is behind a record whose age has exceeded its limit receives
+//!    [`RepositoryError::Gone`].
 //! 10. **A close reports what it left undone.** [`close`](FlowRepository::close) returns
 //!     [`RepositoryError::Incomplete`] if a file that other programs read lacks acknowledged changes.
 //!
@@ -109,6 +111,7 @@ pub use produce::{EndedEarly, produce};
 pub use query::{Filter, ListQuery, Page};
 pub use record::{Operation, Record, UnknownOperation};
 pub use retention::Retention;
+pub(crate) use retention::THINNING;
 pub use revision::{InvalidRevision, Revision};
 pub use save::Saved;
 pub use sort::{Sort, SortField, SortKey};

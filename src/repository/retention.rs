@@ -4,11 +4,11 @@ use chrono::TimeDelta;
 
 /// How much history a store retains. The default is 50 revisions and 90 days.
 ///
-/// - A record is deleted only if it is older than [`age`](Self::age) and not among the last
-///   [`revisions`](Self::revisions) of its flow.
-/// - The records of a deleted flow are deleted when its deletion is older than `age`.
-/// - A report may be deleted as soon as its flow changes again.
-/// - The newest record of an existing flow is always retained.
+/// - The last [`revisions`](Self::revisions) of each flow are always retained, and at least the last one.
+/// - Of the others, those of the last hour are retained. Older ones thin out: a record is deleted if a newer revision of its flow lies
+///   in the same minute, and after a day if one lies in the same hour. Minutes and hours are those of Unix time.
+/// - A record is deleted when it is older than [`age`](Self::age).
+/// - All records of a deleted flow are deleted when its deletion is older than `age`.
 ///
 /// Age is counted from the time of the last change, and at most from the current time: a change with a time in the future makes
 /// no other record old. After a jump of the clock, a store deletes nothing for an hour and reports a fault.
@@ -16,9 +16,24 @@ use chrono::TimeDelta;
 pub struct Retention {
     /// The number of revisions to retain per flow, whatever their age.
     pub revisions: u32,
-    /// The age up to which every revision is retained.
+    /// The age from which on a revision is deleted.
     pub age: TimeDelta,
 }
+
+/// A stage of thinning: of the records older than [`age`](Self::age), the newest of each period is retained.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Thinning {
+    /// The age from which on records are deleted.
+    pub(crate) age: TimeDelta,
+    /// The length of the period.
+    pub(crate) period: TimeDelta,
+}
+
+/// The stages of thinning.
+pub(crate) const THINNING: [Thinning; 2] = [
+    Thinning { age: TimeDelta::hours(1), period: TimeDelta::minutes(1) },
+    Thinning { age: TimeDelta::days(1), period: TimeDelta::hours(1) },
+];
 
 impl Default for Retention {
     fn default() -> Self {

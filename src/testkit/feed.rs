@@ -82,21 +82,35 @@ pub async fn since_now_excludes_past_changes(repository: Arc<dyn FlowRepository>
     assert_eq!(operations(&read(&*repository, Since::After(now)).await), [(1, Operation::Delete, 3)]);
 }
 
-/// A report is in the feed with the unchanged revision and its own time and author. Earlier reports of the flow may be
-/// omitted.
-pub async fn feed_contains_reports(repository: Arc<dyn FlowRepository>) {
-    create_all(&*repository, [flow(1, "a")]).await;
-    for (seconds, state) in [(1, "Ready"), (2, "Playing")] {
+/// The feed contains the newest report of a flow, with the unchanged revision and its own time and author, until the flow
+/// changes again. A reader that has read an earlier report continues from there.
+pub async fn feed_contains_the_newest_report(repository: Arc<dyn FlowRepository>) {
+    create_all(&*repository, [flow(1, "a"), flow(2, "b")]).await;
+    let mut begin = now(&*repository).await;
+    let mut cursors = vec![begin];
+    for (seconds, state) in [(1, "Ready"), (2, "Playing"), (3, "Paused")] {
         let report = flow_with(1, "a", &format!(r#""gst_state":"{state}""#));
-        change(&*repository, Change::replace(report), Stamp::new(time(seconds), Author::new("engine"))).await;
+        change(&*repository, Change::replace(report.clone()), Stamp::new(time(seconds), Author::new("engine"))).await;
+        let records = read(&*repository, Since::After(begin)).await;
+        let [record] = &records[..] else { panic!("one report: {:?}", operations(&records)) };
+        assert_eq!((operations(&records), record.at), (vec![(1, Operation::State, 1)], time(seconds)));
+        assert_eq!((record.author.as_str(), canonical(&record.item)), ("engine", canonical(&report)));
+        begin = record.cursor;
+        cursors.push(begin);
+        let all = operations(&read(&*repository, Since::Oldest).await);
+        assert_eq!(all, [(1, Operation::Create, 1), (2, Operation::Create, 1), (1, Operation::State, 1)]);
     }
-    let mut records = read(&*repository, Since::Oldest).await;
-    let last = records.pop().expect("the feed contains a report");
-    assert_eq!(operations(std::slice::from_ref(&last)), [(1, Operation::State, 1)]);
-    assert_eq!((last.at, last.author.as_str()), (time(2), "engine"));
-    assert_eq!(canonical(&last.item), canonical(&flow_with(1, "a", r#""gst_state":"Playing""#)));
-    records.retain(|record| record.operation != Operation::State);
-    assert_eq!(operations(&records), [(1, Operation::Create, 1)]);
+    change(&*repository, Change::replace(flow_with(1, "c", r#""gst_state":"Paused""#)), stamp(4)).await;
+    let report = flow_with(2, "b", r#""gst_state":"Ready""#);
+    change(&*repository, Change::replace(report), stamp(5)).await;
+    for cursor in cursors {
+        let rest = operations(&read(&*repository, Since::After(cursor)).await);
+        assert_eq!(rest, [(1, Operation::Update, 2), (2, Operation::State, 1)]);
+    }
+    change(&*repository, Change::delete(id(2)), stamp(6)).await;
+    let rest = operations(&read(&*repository, Since::After(begin)).await);
+    assert_eq!(rest, [(1, Operation::Update, 2), (2, Operation::Delete, 2)]);
+    assert_eq!(repository.history(id(1), None, 10).await.expect("history works").len(), 2, "reports are no history");
 }
 
 /// The same document with another spelling is not a change.

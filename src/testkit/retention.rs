@@ -20,7 +20,7 @@ use crate::repository::{
     Since, Stamp,
 };
 
-use Operation::{Create, Delete, Restore, State, Update};
+use Operation::{Create, Restore, Update};
 
 /// The retention of the repository.
 pub const RETENTION: Retention = Retention { revisions: 3, age: TimeDelta::days(10) };
@@ -123,35 +123,61 @@ pub async fn history_is_removed_when_the_deletion_is_old(
     assert_eq!(super::history_reader::operations(&records), [(Create, 4)]);
 }
 
-/// A report is removed when its flow has changed again, regardless of its age, and readers at an earlier cursor miss
-/// nothing.
-pub async fn reports_are_removed_after_the_next_change(
-    repository: Arc<dyn FlowRepository>,
-    apply_retention: impl AsyncFn(),
-) {
-    let report = |number, state: &str| Change::replace(flow_with(number, "a", &format!(r#""gst_state":"{state}""#)));
-    create_all(&*repository, (1..=3).map(|number| flow(number, "a"))).await;
-    let begin = repository.change_summaries(Since::Oldest, 1).await.expect("changes work").next;
-    let begin = feed_until(&*repository, Since::After(begin), 0).await.last().expect("three flows").cursor;
-    for number in 1..=3 {
-        change_all(&*repository, vec![report(number, "Ready")], day(0)).await;
-        change_all(&*repository, vec![report(number, "Playing")], day(0)).await;
+/// Young revisions are all retained. Of older ones, the newest per minute is retained, after a day the newest per hour, and always
+/// the last revisions of a flow. The feed has the same records and no other gap.
+pub async fn old_revisions_thin_out(repository: Arc<dyn FlowRepository>, apply_retention: impl AsyncFn()) {
+    let at = |minutes: i64, seconds: i64| {
+        Stamp::new(time(0) + TimeDelta::minutes(minutes) + TimeDelta::seconds(seconds), Author::new("tester"))
+    };
+    // One revision every 20 seconds in three hours of the first day, and around the limits of an hour and a day before the end.
+    let end = 3 * 24 * 60;
+    let minutes = (0..180).chain(end - 24 * 60 - 3..end - 24 * 60 + 3).chain(end - 63..=end);
+    let mut written = Vec::new();
+    for (minute, second) in minutes.flat_map(|minute| [0, 20, 40].map(|second| (minute, second))) {
+        let edit = flow_with(1, "edited", &format!(r#""at":[{minute},{second}]"#));
+        change(&*repository, Change::Put(edit, Precondition::Any), at(minute, second)).await;
+        written.push((minute, second));
     }
-    change(&*repository, Change::replace(flow_with(1, "b", r#""gst_state":"Playing""#)), day(0)).await;
-    change(&*repository, Change::replace(flow_with(1, "b", r#""gst_state":"Paused""#)), day(0)).await;
-    change(&*repository, Change::delete(id(3)), day(0)).await;
-    let all = feed_until(&*repository, Since::After(begin), 1).await;
-    let before = moment(&*repository).await;
-    apply_retention().await;
-    assert_eq!(moment(&*repository).await, before);
-    let expected = [(1, Update, 2), (1, State, 2), (2, State, 1), (3, Delete, 2)];
-    let mut found = operations(&feed_until(&*repository, Since::After(begin), 2).await);
-    found.sort_unstable_by_key(|(flow, operation, _)| (*flow, *operation == State));
-    assert_eq!(found, expected);
-    for record in all {
-        let asking = repository.change_summaries(Since::After(record.cursor), 10);
-        asking.await.unwrap_or_else(|error| panic!("no change is missing after {:?}: {error}", record.operation));
+    // The last revisions of a flow are retained, however close together.
+    for second in 0..5 {
+        let edit = flow_with(2, "quiet", &format!(r#""second":{second}"#));
+        change(&*repository, Change::Put(edit, Precondition::Any), at(0, second)).await;
     }
+    let begin = read_until(&*repository, Since::Oldest, 1_000, |record| number(record.item.id()) == 2).await;
+    let newest = written.last().copied().expect("revisions were written");
+    change(&*repository, Change::Put(flow(3, "end"), Precondition::Any), at(newest.0, newest.1)).await;
+    read_until(&*repository, Since::Oldest, 1_000, |record| number(record.item.id()) == 3).await;
+    let (now, before) = (newest.0 * 60 + newest.1, moment(&*repository).await);
+    let expected = |revision: &u64| {
+        let seconds = |revision: u64| written.get(revision as usize - 1).map(|(minute, second)| minute * 60 + second);
+        let (Some(own), next) = (seconds(*revision), seconds(revision + 1)) else { panic!("a written revision") };
+        let width = match now - own {
+            3_600.. if now - own >= 86_400 => 3_600,
+            3_600.. => 60,
+            _ => return true,
+        };
+        next.is_none_or(|next| next / width != own / width)
+    };
+    let expected: Vec<u64> = (1..=written.len() as u64).rev().filter(expected).collect();
+    assert!(expected.len() < written.len() - 500, "the test deletes records");
+    for _ in 0..2 {
+        apply_retention().await;
+        assert_eq!(retained(&*repository, 1).await, expected);
+        assert_eq!(retained(&*repository, 2).await, [5, 4, 3]);
+        assert_eq!(moment(&*repository).await, before);
+    }
+    let of_first = |record: &&Record<Flow>| number(record.item.id()) == 1;
+    for reader in begin.iter().filter(of_first).step_by(50) {
+        let since = Since::After(reader.cursor);
+        let records = read_until(&*repository, since, 100, |record| number(record.item.id()) == 3).await;
+        let found: Vec<u64> = records.iter().filter(of_first).map(|record| record.revision.number()).collect();
+        let rest = expected.iter().rev().copied().filter(|revision| *revision > reader.revision.number());
+        assert_eq!(found, rest.collect::<Vec<_>>(), "a reader behind removed revisions continues");
+    }
+    let oldest = *expected.last().expect("revisions are retained");
+    let (minute, second) = written[oldest as usize - 1];
+    let record = revision(&*repository, 1, oldest).await.expect("the revision is retained");
+    assert_eq!(canonical(&record.item), canonical(&flow_with(1, "edited", &format!(r#""at":[{minute},{second}]"#))));
 }
 
 /// A reader at a cursor before a removed revision receives an error. The feed starts after it and has no gaps.
@@ -243,7 +269,7 @@ macro_rules! retention_tests {
         $crate::retention_tests! { @each $open;
             last_and_young_revisions_are_retained,
             history_is_removed_when_the_deletion_is_old,
-            reports_are_removed_after_the_next_change,
+            old_revisions_thin_out,
             cursor_before_a_removed_revision_returns_gone,
             only_retained_revisions_can_be_restored,
             age_counts_back_from_the_last_change,
