@@ -405,14 +405,14 @@ BEGIN
         RETURN NULL;
     END IF;
 
-    SELECT change.log, change.horizon, change.number, change.operation, change.revision, change.document
+    SELECT change.log, change.horizon, change.number, change.operation, change.revision, change.document, change.document_hash
     INTO last
     FROM flow_changes AS change
     WHERE change.flow_id = flow.id
     ORDER BY change.number DESC
     LIMIT 1;
-    IF NOT is_deletion
-        AND last.operation <> 'delete' AND last.revision = flow.revision AND last.document = flow.data
+    IF NOT is_deletion AND last.operation <> 'delete' AND last.revision = flow.revision
+        AND (last.document = flow.data OR last.document_hash = jsonb_hash_extended(flow.data, 0))
     THEN
         RETURN NULL;
     END IF;
@@ -444,9 +444,13 @@ BEGIN
     END IF;
     PERFORM set_config('strom.place', array_to_string(place[1:3] || place[4] + 1, ','), TRUE);
 
+    IF last.operation = 'state' THEN
+        DELETE FROM flow_changes AS change
+        WHERE (change.log, change.horizon, change.number) = (last.log, last.horizon, last.number);
+    END IF;
     INSERT INTO flow_changes (
         log, horizon, number, flow_id, operation, revision, at, author,
-        created_at, name, state, auto_restart, size, elements, blocks, links, document
+        created_at, name, state, auto_restart, size, elements, blocks, links, document, document_hash
     )
     VALUES (
         place[1], place[2], place[3] + place[4], flow.id, made,
@@ -461,7 +465,9 @@ BEGIN
             ELSE flow.author
         END,
         flow.created_at, flow.name, flow.state, flow.auto_restart,
-        flow.size, flow.elements, flow.blocks, flow.links, flow.data
+        flow.size, flow.elements, flow.blocks, flow.links,
+        CASE WHEN made <> 'state' THEN flow.data END,
+        CASE made WHEN 'state' THEN jsonb_hash_extended(flow.data, 0) END
     );
     RETURN NULL;
 END
@@ -519,7 +525,8 @@ CREATE TABLE public.flow_changes (
     elements integer NOT NULL,
     blocks integer NOT NULL,
     links integer NOT NULL,
-    document jsonb NOT NULL,
+    document jsonb,
+    document_hash bigint,
     CONSTRAINT flow_changes_operation_check CHECK ((operation = ANY (ARRAY['create'::text, 'update'::text, 'delete'::text, 'restore'::text, 'state'::text])))
 );
 
@@ -560,6 +567,9 @@ CREATE TABLE public.flows (
     content_hash bytea
 );
 
+ALTER TABLE public.flow_changes
+    ADD CONSTRAINT flow_changes_document_check CHECK (((document IS NOT NULL) OR ((operation = 'state'::text) AND (document_hash IS NOT NULL)))) NOT VALID;
+
 ALTER TABLE ONLY public.flow_changes
     ADD CONSTRAINT flow_changes_pkey PRIMARY KEY (log, horizon, number);
 
@@ -580,8 +590,6 @@ CREATE INDEX flow_changes_by_flow ON public.flow_changes USING btree (flow_id, n
 CREATE UNIQUE INDEX flow_changes_by_revision ON public.flow_changes USING btree (flow_id, revision) WHERE (operation <> 'state'::text);
 
 CREATE INDEX flow_changes_deletions ON public.flow_changes USING btree (flow_id, revision) WHERE (operation = 'delete'::text);
-
-CREATE INDEX flow_changes_reports ON public.flow_changes USING btree (flow_id, number) WHERE (operation = 'state'::text);
 
 CREATE INDEX idx_flows_auto_restart ON public.flows USING btree (auto_restart);
 
@@ -605,20 +613,20 @@ CREATE TRIGGER strom_after_move AFTER UPDATE OF id ON public.flows FOR EACH ROW 
 
 CREATE TRIGGER strom_before_truncate BEFORE TRUNCATE ON public.flows FOR EACH STATEMENT EXECUTE FUNCTION public.strom_before_truncate();
 
-CREATE TRIGGER strom_before_write BEFORE INSERT OR UPDATE ON public.flows FOR EACH ROW WHEN ((COALESCE(current_setting('strom.direct'::text, true), ''::text) <> '14'::text)) EXECUTE FUNCTION public.strom_before_write();
+CREATE TRIGGER strom_before_write BEFORE INSERT OR UPDATE ON public.flows FOR EACH ROW WHEN ((COALESCE(current_setting('strom.direct'::text, true), ''::text) <> '15'::text)) EXECUTE FUNCTION public.strom_before_write();
 
-CREATE TRIGGER strom_came_back BEFORE INSERT ON public.flows FOR EACH ROW WHEN ((COALESCE(current_setting('strom.direct'::text, true), ''::text) <> '14'::text)) EXECUTE FUNCTION public.strom_came_back();
+CREATE TRIGGER strom_came_back BEFORE INSERT ON public.flows FOR EACH ROW WHEN ((COALESCE(current_setting('strom.direct'::text, true), ''::text) <> '15'::text)) EXECUTE FUNCTION public.strom_came_back();
 
-CREATE TRIGGER strom_changes_gone AFTER DELETE ON public.flow_changes REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION public.strom_changes_gone();
+CREATE TRIGGER strom_changes_gone AFTER DELETE ON public.flow_changes REFERENCING OLD TABLE AS gone FOR EACH STATEMENT WHEN ((COALESCE(current_setting('strom.direct'::text, true), ''::text) <> '15'::text)) EXECUTE FUNCTION public.strom_changes_gone();
 
 CREATE TRIGGER strom_notify AFTER INSERT ON public.flow_changes FOR EACH STATEMENT WHEN ((COALESCE(current_setting('strom.author'::text, true), ''::text) = ''::text)) EXECUTE FUNCTION public.strom_notify();
 
-CREATE CONSTRAINT TRIGGER strom_record AFTER INSERT OR DELETE ON public.flows DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((COALESCE(current_setting('strom.direct'::text, true), ''::text) <> '14'::text)) EXECUTE FUNCTION public.strom_record();
+CREATE CONSTRAINT TRIGGER strom_record AFTER INSERT OR DELETE ON public.flows DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((COALESCE(current_setting('strom.direct'::text, true), ''::text) <> '15'::text)) EXECUTE FUNCTION public.strom_record();
 
 CREATE CONSTRAINT TRIGGER strom_record_moved AFTER UPDATE ON public.flows DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((old.id IS DISTINCT FROM new.id)) EXECUTE FUNCTION public.strom_record();
 
-CREATE CONSTRAINT TRIGGER strom_record_same AFTER UPDATE ON public.flows DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (((COALESCE(current_setting('strom.direct'::text, true), ''::text) <> '14'::text) AND (NOT (old.data IS DISTINCT FROM new.data)))) EXECUTE FUNCTION public.strom_record();
+CREATE CONSTRAINT TRIGGER strom_record_same AFTER UPDATE ON public.flows DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (((COALESCE(current_setting('strom.direct'::text, true), ''::text) <> '15'::text) AND (NOT (old.data IS DISTINCT FROM new.data)))) EXECUTE FUNCTION public.strom_record();
 
-CREATE CONSTRAINT TRIGGER strom_record_update AFTER UPDATE ON public.flows DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (((COALESCE(current_setting('strom.direct'::text, true), ''::text) <> '14'::text) AND (old.data IS DISTINCT FROM new.data))) EXECUTE FUNCTION public.strom_record();
+CREATE CONSTRAINT TRIGGER strom_record_update AFTER UPDATE ON public.flows DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (((COALESCE(current_setting('strom.direct'::text, true), ''::text) <> '15'::text) AND (old.data IS DISTINCT FROM new.data))) EXECUTE FUNCTION public.strom_record();
 
 CREATE TRIGGER strom_verify BEFORE INSERT OR DELETE OR UPDATE ON public.flows FOR EACH STATEMENT EXECUTE FUNCTION public.strom_verify();

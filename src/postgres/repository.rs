@@ -75,7 +75,7 @@ impl PostgresRepository {
     /// Deletes expired changes at once, without waiting for the background task. For tests.
     #[doc(hidden)]
     pub async fn apply_retention(&self) -> Result<()> {
-        history::delete_expired(&self.pool, self.retention, &self.clock, None, Pace::Immediate).await.map(drop)
+        history::Round::new().delete_expired(&self.pool, self.retention, &self.clock, Pace::Immediate).await
     }
 }
 

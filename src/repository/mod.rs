@@ -111,7 +111,8 @@ pub use produce::{EndedEarly, produce};
 pub use query::{Filter, ListQuery, Page};
 pub use record::{Operation, Record, UnknownOperation};
 pub use retention::Retention;
-pub(crate) use retention::THINNING;
+#[cfg(any(feature = "postgres", feature = "json"))]
+pub(crate) use retention::{THINNING, Thinning};
 pub use revision::{InvalidRevision, Revision};
 pub use save::Saved;
 pub use sort::{Sort, SortField, SortKey};

@@ -10,9 +10,7 @@ use chrono::TimeDelta;
 
 use super::feed_reader::{operations, read_until};
 use super::history_reader::history;
-use super::samples::{
-    canonical, change, change_all, create_all, flow, flow_with, found, id, moment, number, revision, stored, time,
-};
+use super::samples::{canonical, change, flow, flow_with, found, id, moment, number, revision, stored, time};
 use super::waiting::in_time;
 use crate::flow::Flow;
 use crate::repository::{
@@ -152,8 +150,8 @@ pub async fn old_revisions_thin_out(repository: Arc<dyn FlowRepository>, apply_r
         let seconds = |revision: u64| written.get(revision as usize - 1).map(|(minute, second)| minute * 60 + second);
         let (Some(own), next) = (seconds(*revision), seconds(revision + 1)) else { panic!("a written revision") };
         let width = match now - own {
-            3_600.. if now - own >= 86_400 => 3_600,
-            3_600.. => 60,
+            86_401.. => 3_600,
+            3_601.. => 60,
             _ => return true,
         };
         next.is_none_or(|next| next / width != own / width)

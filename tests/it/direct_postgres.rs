@@ -204,11 +204,16 @@ async fn changes_of_foreign_triggers_are_recorded() {
 async fn save_over_a_document_that_was_written_without_triggers_is_a_revision() {
     let database = Database::migrated().await;
     let repository = database.repository().await;
-    let put = |name| Change::Put(flow_with(1, name, ""), Precondition::Any);
-    change(&*repository, put("a"), stamp(1)).await;
+    let put = |state| Change::Put(flow_with(1, "a", &format!(r#""gst_state":"{state}""#)), Precondition::Any);
     let mut psql = database.connect().await;
     run(&mut psql, "SET session_replication_role = replica").await;
-    run(&mut psql, "UPDATE flows SET data = data || '{\"name\":\"b\"}'").await;
-    let applied = change(&*repository, put("a"), stamp(2)).await;
-    assert_eq!(applied.version.unwrap().revision, Revision::new(2));
+    // The newest record is a revision, then a report.
+    for (states, revision) in [(vec!["Ready"], 2), (vec!["Ready", "Playing"], 3)] {
+        for state in states {
+            change(&*repository, put(state), stamp(1)).await;
+        }
+        run(&mut psql, "UPDATE flows SET data = data || '{\"name\":\"b\"}'").await;
+        let applied = change(&*repository, put("Ready"), stamp(2)).await;
+        assert_eq!(applied.version.unwrap().revision, Revision::new(revision));
+    }
 }

@@ -4,12 +4,15 @@ use std::sync::Arc;
 use strom_store::repository::FlowRepositoryExt as _;
 
 use sqlx::Connection;
+use strom_store::Flow;
 use strom_store::internals::feed::{self, read, read_until};
 use strom_store::internals::history::{self, history};
 use strom_store::internals::samples::{
     canonical, change, create_all, flow, flow_with, id, revision, stamp, stored, time,
 };
-use strom_store::repository::{Change, FeedCursor, FlowRepository, ListQuery, Operation, RepositoryError, Since};
+use strom_store::repository::{
+    Change, FeedCursor, FlowRepository, ListQuery, Operation, Record, RepositoryError, Since,
+};
 
 use strom_test_support::given_table::GIVEN_TABLE;
 use strom_test_support::postgres::{Database, count, run, wait_for_count};
@@ -47,13 +50,13 @@ async fn changes_by_psql_are_recorded() {
         run(&mut psql, &statement).await;
     }
     let records = read(&*repository, Since::Oldest).await;
-    let expected = [(1, Create, 1), (1, Update, 2), (1, State, 2), (1, Update, 3), (1, Update, 4), (1, Delete, 5)];
+    let expected = [(1, Create, 1), (1, Update, 2), (1, Update, 3), (1, Update, 4), (1, Delete, 5)];
     assert_eq!(feed::operations(&records), expected);
     assert!(records.iter().all(|record| record.author.as_str() == "sql"));
     let documents: Vec<_> = records[2..].iter().map(|record| canonical(&record.item)).collect();
     let document = |members| canonical(&flow_with(1, "renamed", members));
-    let (playing, last) = (document(r#""gst_state":"Playing""#), document(r#""gst_state":"Playing","n":2"#));
-    assert_eq!(documents, [playing, document(r#""gst_state":"Playing","n":1"#), last.clone(), last]);
+    let last = document(r#""gst_state":"Playing","n":2"#);
+    assert_eq!(documents, [document(r#""gst_state":"Playing","n":1"#), last.clone(), last]);
     assert_eq!(history::operations(&history(&*repository, 1).await)[0], (Delete, 5));
 }
 
@@ -244,17 +247,66 @@ async fn reopening_keeps_the_log() {
     assert_eq!(count(&mut psql, "SELECT strom_log()").await, log);
 }
 
+/// The next change of the flow deletes the report, but a running transaction delays that change in the feed.
+#[tokio::test]
+async fn reader_at_a_report_continues_while_the_next_change_is_held_back() {
+    let database = Database::migrated().await;
+    let repository: Arc<dyn FlowRepository> = database.repository().await;
+    create_all(&*repository, [flow(1, "a")]).await;
+    let report = |state: &str| Change::replace(flow_with(1, "a", &format!(r#""gst_state":"{state}""#)));
+    change(&*repository, report("Ready"), stamp(1)).await;
+    let cursor = feed::end(&*repository).await;
+    let mut psql = database.connect().await;
+    run(&mut psql, "BEGIN; CREATE TABLE holds_back ()").await;
+    change(&*repository, report("Playing"), stamp(2)).await;
+    let held_back = repository.changes(Since::After(cursor), 10).await.expect("the reader has made no mistake");
+    assert_eq!((held_back.changes.len(), held_back.next), (0, cursor));
+    run(&mut psql, "ROLLBACK").await;
+    let is_report = |record: &Record<Flow>| record.operation == State;
+    let records = feed::read_until(&*repository, Since::After(cursor), 10, is_report).await;
+    assert_eq!(canonical(&records[0].item), canonical(&flow_with(1, "a", r#""gst_state":"Playing""#)));
+}
+
+/// An older version retained every report with its document.
+#[tokio::test]
+async fn old_reports_are_reduced_to_the_newest_of_each_flow() {
+    let database = Database::migrated().await;
+    let repository = database.repository().await;
+    create_all(&*repository, [flow(1, "a"), flow(2, "b")]).await;
+    repository.close().await.unwrap();
+    let mut psql = database.connect().await;
+    run(&mut psql, "ALTER TABLE flow_changes DROP COLUMN document_hash").await;
+    run(&mut psql, "DELETE FROM _sqlx_migrations WHERE version = 15").await;
+    let columns =
+        "flow_id, 'state', revision, at, author, created_at, name, state, auto_restart, size, elements, blocks, links";
+    for number in 1..=3 {
+        let insert = format!(
+            "INSERT INTO flow_changes SELECT log, horizon + {number}, number + {number}000, {columns}, document \
+             FROM flow_changes WHERE operation = 'create'"
+        );
+        run(&mut psql, &insert).await;
+    }
+    let repository = database.repository().await;
+    let reports = "SELECT COUNT(*) FROM flow_changes WHERE operation = 'state' AND document IS NULL";
+    assert_eq!((count(&mut psql, reports).await, count(&mut psql, "SELECT COUNT(*) FROM flow_changes").await), (2, 4));
+    let records = repository.changes(Since::Oldest, 10).await.unwrap().changes;
+    let expected = [(1, Create, 1), (2, Create, 1), (1, State, 1), (2, State, 1)];
+    assert_eq!(feed::operations(&records), expected);
+    assert_eq!(canonical(&records[3].item), canonical(&flow(2, "b")));
+}
+
 #[tokio::test]
 async fn cursor_before_deleted_records_returns_gone() {
     let database = Database::migrated().await;
     let repository: Arc<dyn FlowRepository> = database.repository().await;
     create_all(&*repository, [flow(1, "a")]).await;
     for edit in 2..=4 {
-        let state = Change::replace(flow_with(1, "a", &format!(r#""edit":{},"running":true"#, edit - 1)));
-        change(&*repository, state, stamp(edit)).await;
         change(&*repository, Change::replace(flow_with(1, "a", &format!(r#""edit":{edit}"#))), stamp(edit)).await;
     }
+    let report = flow_with(1, "a", r#""edit":4,"running":true"#);
+    change(&*repository, Change::replace(report), stamp(5)).await;
     let records = read(&*repository, Since::Oldest).await;
+    assert_eq!(feed::operations(&records)[4..], [(1, State, 4)]);
     let mut psql = database.connect().await;
     run(&mut psql, "DELETE FROM flow_changes WHERE operation = 'state'").await;
     let changes = feed::operations(&read(&*repository, Since::Oldest).await);

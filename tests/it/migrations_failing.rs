@@ -32,7 +32,7 @@ async fn check_start(database: &Database, connection: &mut PgConnection, rows: &
     assert_eq!(repository.list(&ListQuery::default()).await.unwrap().items.len(), rows.len());
     repository.close().await.unwrap();
     assert_eq!(given_rows(connection).await, rows);
-    assert_eq!(applied(connection).await, (1..=14).collect::<Vec<_>>());
+    assert_eq!(applied(connection).await, (1..=15).collect::<Vec<_>>());
 }
 
 fn problem_and_remedy(error: OpenError) -> (String, String) {

@@ -132,7 +132,7 @@ async fn pending_migrations_require_the_owner() {
     let status = migrations(&user.url).await.unwrap();
     assert!(!status.is_up_to_date(), "reading the status requires no rights");
     let owner = DatabaseUrl::parse(&database.url()).unwrap();
-    assert_eq!(migrate(&owner, None).await.unwrap().len(), 14);
+    assert_eq!(migrate(&owner, None).await.unwrap().len(), 15);
     run(&mut connection, &user.grants(0)).await;
     user.open().await.unwrap().close().await.unwrap();
     user.drop(&mut connection).await;

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use futures::TryStreamExt;
 
 use super::history::{Content, HistoryCheck};
+use crate::clock;
 use strom_store::flow::{Flow, FlowId};
 use strom_store::repository::{FlowRepository, Result, Stored};
 
@@ -44,7 +45,7 @@ pub(super) async fn compare(
         if let Some((previous, history)) = open.take_if(|(previous, _)| *previous != id) {
             finish(previous, history);
         }
-        let (_, history) = open.get_or_insert_with(|| (id, HistoryCheck::default()));
+        let (_, history) = open.get_or_insert_with(|| (id, HistoryCheck::new(clock::now())));
         history.add(&record);
         history.document = Some(record.item);
     }
@@ -107,7 +108,7 @@ async fn read_history(repository: &dyn FlowRepository, id: FlowId) -> Result<(Hi
         }
         records.extend(page);
     }
-    let mut history = HistoryCheck::default();
+    let mut history = HistoryCheck::new(clock::now());
     for record in records.iter().rev() {
         history.add(record);
     }

@@ -73,7 +73,7 @@ settings! {
         kind: Kind::Number(1),
         value_name: "DAYS",
         group: Group::Storage,
-        help: "Minimum number of days to retain every change",
+        help: "Number of days to retain revisions, after an hour one per minute, after a day one per hour",
         default: "90",
         help_default: HelpDefault::Same,
     };

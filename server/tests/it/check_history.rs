@@ -4,7 +4,7 @@ use strom_server::check::check;
 use strom_store::FlowRepository;
 use strom_store::internals::history::{history, operations};
 use strom_store::internals::samples::{change, create_all, flow, flow_with, id, moment, number, stamp, time};
-use strom_store::repository::{Change, Operation};
+use strom_store::repository::{Change, Operation, Precondition, Retention};
 
 use strom_test_support::json;
 use strom_test_support::postgres::{self, Database, run};
@@ -55,6 +55,18 @@ async fn json_valid_histories_produce_no_findings() {
 #[tokio::test(flavor = "multi_thread")]
 async fn postgres_valid_histories_produce_no_findings() {
     valid_histories_produce_no_findings(&**postgres::open().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn thinned_histories_produce_no_findings_postgres() {
+    let (store, _database) = postgres::open_keeping(Retention::default()).await;
+    for edit in 0..400 {
+        let flow = flow_with(1, "a", &format!(r#""edit":{edit}"#));
+        change(&*store, Change::Put(flow, Precondition::Any), stamp(20 * edit)).await;
+    }
+    store.apply_retention().await.unwrap();
+    assert!(history(&*store, 1).await.len() < 300, "thinning has deleted records");
+    assert_eq!(problems(&*store).await, []);
 }
 
 const GAP: &str = "the history has a gap: revision 2 is missing; only a backup can contain the missing part";

@@ -11,7 +11,7 @@ use crate::serve::{Running, outcome, strom};
 use strom_test_support::given_table::{GIVEN_TABLE, LOCKS, fill_given_table};
 use strom_test_support::postgres::{Database, count, run, wait_for_count};
 
-const MIGRATIONS: [&str; 14] = [
+const MIGRATIONS: [&str; 15] = [
     "0001 flows",
     "0002 lists",
     "0003 revisions",
@@ -26,6 +26,7 @@ const MIGRATIONS: [&str; 14] = [
     "0012 times",
     "0013 guards",
     "0014 direct",
+    "0015 state",
 ];
 
 /// Runs `strom migrate`. Returns exit code, stdout and stderr.

@@ -1,5 +1,5 @@
 //! The statements of the group commit. They write flows and the records of the changes themselves, without the triggers that do
-//! this for other writers (migrations/0014_direct.sql).
+//! this for other writers (migrations/0014_direct.sql and 0015_state.sql).
 //!
 //! A statement leaves out every flow for which it cannot do exactly what the triggers would do:
 //!
@@ -47,7 +47,7 @@ pub(super) async fn update(connection: &mut PgConnection, mut saves: Vec<&Save>)
         WrittenRow,
         r#"
         WITH stamp AS MATERIALIZED (
-            SELECT set_config('strom.author', $15, TRUE), set_config('strom.direct', '14', TRUE)
+            SELECT set_config('strom.author', $15, TRUE), set_config('strom.direct', '15', TRUE)
             FROM pg_trigger
             WHERE tgrelid = 'flows'::REGCLASS AND tgname = 'strom_verify' AND tgenabled IN ('O', 'A')
                 AND NOT EXISTS (
@@ -71,6 +71,8 @@ pub(super) async fn update(connection: &mut PgConnection, mut saves: Vec<&Save>)
         change AS MATERIALIZED (
             SELECT change.*, place.*, current.revision AS before, current.updated_at AS before_at,
                 current.author AS before_author, current.data AS before_data,
+                CASE WHEN last.operation = 'state' THEN last.log END AS report_log, last.horizon AS report_horizon,
+                last.number AS report_number,
                 CASE
                     WHEN current.content_hash IS NULL
                         THEN strom_content(change.data) = strom_content(current.data)
@@ -88,7 +90,7 @@ pub(super) async fn update(connection: &mut PgConnection, mut saves: Vec<&Save>)
                 expected_revision, expected_document
             ) ON change.id = current.id
             CROSS JOIN LATERAL (
-                SELECT last.log, last.horizon, last.number, last.operation, last.revision, last.document
+                SELECT last.log, last.horizon, last.number, last.operation, last.revision, last.document, last.document_hash
                 FROM flow_changes AS last
                 WHERE last.flow_id = current.id
                 ORDER BY last.number DESC
@@ -98,7 +100,7 @@ pub(super) async fn update(connection: &mut PgConnection, mut saves: Vec<&Save>)
                 AND (expected_document IS NULL OR expected_document = sha256(convert_to(current.data::TEXT, 'UTF8')))
                 AND last.log = place.log AND (last.horizon, last.number) < (place.horizon, place.number)
                 AND last.revision = current.revision AND last.operation <> 'delete'
-                AND current.data = last.document
+                AND (last.document = current.data OR last.document_hash = jsonb_hash_extended(current.data, 0))
                 AND current.revision BETWEEN 1 AND 9007199254740990
                 AND least(current.created_at, current.updated_at, change.at) > '0001-01-01 00:00:00+00'
                 AND greatest(current.created_at, current.updated_at, change.at) < '9999-12-31 23:59:59.999999+00'
@@ -114,18 +116,26 @@ pub(super) async fn update(connection: &mut PgConnection, mut saves: Vec<&Save>)
                 author = CASE WHEN is_same THEN before_author ELSE change.author END
             FROM change
             WHERE flows.id = change.id
-            RETURNING flows.*, before, is_same, before_data, log, horizon, number, at, change.author AS writer
+            RETURNING flows.*, is_same, log, horizon, number, at, change.author AS writer, before,
+                NOT is_same OR flows.data <> before_data AS is_different, report_log, report_horizon, report_number
+        ),
+        replaced AS (
+            DELETE FROM flow_changes AS report
+            USING written
+            WHERE is_different
+                AND (report.log, report.horizon, report.number) = (report_log, report_horizon, report_number)
         ),
         recorded AS (
             INSERT INTO flow_changes (
                 log, horizon, number, flow_id, operation, revision, at, author,
-                created_at, name, state, auto_restart, size, elements, blocks, links, document
+                created_at, name, state, auto_restart, size, elements, blocks, links, document, document_hash
             )
             SELECT log, horizon, number + row_number() OVER (ORDER BY id) - 1, id,
                 CASE WHEN is_same THEN 'state' ELSE 'update' END, revision, at, writer,
-                created_at, name, state, auto_restart, size, elements, blocks, links, data
+                created_at, name, state, auto_restart, size, elements, blocks, links,
+                CASE WHEN NOT is_same THEN data END, CASE WHEN is_same THEN jsonb_hash_extended(data, 0) END
             FROM written
-            WHERE NOT is_same OR data <> before_data
+            WHERE is_different
         )
         SELECT id, before, revision, created_at AS "created_at: Time", updated_at AS "updated_at: Time", author
         FROM written
@@ -170,7 +180,7 @@ pub(super) async fn insert(connection: &mut PgConnection, mut saves: Vec<&Save>)
         WrittenRow,
         r#"
         WITH stamp AS MATERIALIZED (
-            SELECT set_config('strom.author', $13, TRUE), set_config('strom.direct', '14', TRUE),
+            SELECT set_config('strom.author', $13, TRUE), set_config('strom.direct', '15', TRUE),
                 set_config('lock_timeout', '100ms', TRUE)
             FROM pg_trigger
             WHERE tgrelid = 'flows'::REGCLASS AND tgname = 'strom_verify' AND tgenabled IN ('O', 'A')

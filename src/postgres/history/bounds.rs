@@ -18,7 +18,8 @@ pub(super) fn column(part: u64) -> Result<i64> {
 pub(super) struct Bounds {
     /// The feed begins after this cursor: older changes were deleted.
     pub(super) start: FeedCursor,
-    /// The last readable change. Only grows.
+    /// The last readable change. Moves back when a flow changes after a report and the change is not readable yet, because the change
+    /// deletes the report.
     pub(super) end: FeedCursor,
     /// Whether the cursor begins its log, or its log has a change at or after it. The original server of a restored
     /// dump may have continued the old log.
@@ -35,7 +36,7 @@ pub(super) struct Bounds {
 impl Bounds {
     /// Whether the feed cannot continue from this cursor.
     pub(super) fn exclude(&self, cursor: FeedCursor) -> bool {
-        cursor < self.start || !self.is_future && (self.end < cursor || !self.is_known)
+        cursor < self.start || !self.is_future && (self.newest < cursor || !self.is_known)
     }
 }
 

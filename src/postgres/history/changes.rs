@@ -56,7 +56,7 @@ pub(crate) async fn changed(pool: &Arc<Pool>, mut waiter: Waiter, after: FeedCur
     let mut interval = HELD_BACK_INTERVAL;
     loop {
         match pool.read(|connection| bounds(connection, after).boxed()).await {
-            Ok(bounds) if bounds.start > after || bounds.end != after && !bounds.is_future => return,
+            Ok(bounds) if bounds.exclude(after) || bounds.end > after => return,
             Ok(bounds) if bounds.has_held_back => {
                 tokio::time::sleep(interval).await;
                 interval = (interval * 2).min(POLL_INTERVAL);
@@ -111,10 +111,13 @@ async fn rows(connection: &mut PgConnection, after: FeedCursor, limit: u32, docu
         )
         SELECT change.log, horizon, number, flow_id, operation, revision, at AS "at: Time", author,
             name, state, auto_restart, size, elements, blocks, links,
-            CASE WHEN $1 THEN document END AS "document: Json<Box<RawValue>>"
+            CASE WHEN $1 THEN coalesce(document, (SELECT data FROM flows WHERE id = flow_id)) END
+                AS "document: Json<Box<RawValue>>"
         FROM here
         CROSS JOIN flow_changes AS change
         WHERE (change.log, horizon, number) > ($2, $3, $4) AND (change.log < here.log OR horizon <= settled)
+            -- A flow that was deleted without triggers.
+            AND (operation <> 'state' OR EXISTS (SELECT FROM flows WHERE id = flow_id))
         ORDER BY change.log, horizon, number
         LIMIT $5
         "#,

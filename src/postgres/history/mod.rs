@@ -8,9 +8,10 @@ mod notifications;
 mod record;
 mod retention;
 mod revisions;
+mod thinning;
 
 pub(super) use changes::{changed, changes, summaries};
 pub(super) use lag::feed_lag;
 pub(super) use notifications::Notifications;
-pub(super) use retention::{Pace, delete_expired, delete_expired_periodically};
+pub(super) use retention::{Pace, Round, delete_expired_periodically};
 pub(super) use revisions::{deleted, histories, history, revision};

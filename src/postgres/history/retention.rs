@@ -1,18 +1,17 @@
 //! Deletes expired changes in the background, as [`Retention`] demands.
 //!
-//! A round visits the flows in the order of their ids. For each it examines the oldest revision and the reports,
-//! through indexes that saves maintain anyway or do not touch (migrations/0007). An index over the time would be
-//! another index for every save to maintain. It would also lead again and again to old records that stay: the last
-//! revisions of flows that do not change.
+//! A round thins out revisions (thinning.rs), then visits the flows in the order of their ids. For each it examines the oldest
+//! revision, through an index that saves maintain anyway. An index over the time would be another index for every save to
+//! maintain. It would also lead again and again to old records that stay: the last revisions of flows that do not change.
 //!
 //! One statement examines a few hundred flows and deletes at most a few hundred records. It is its own transaction and
 //! takes no lock that another statement needs. Changes that the feed has not shown yet stay. A trigger records up to
-//! where the feed was deleted (migrations/0004).
+//! where the feed was deleted (migrations/0004), except for revisions that thin out.
 //!
 //! Age counts back from the newest change, and at most from the current time of the server: a change with a time in the future
 //! makes no other record old. A jump of the server's clock, or a change from the future, pauses the rounds
-//! (retention_clock.rs). A round starts only after a change. The revisions of a flow are deleted oldest first, so its history has
-//! no gaps even if times went backwards.
+//! (retention_clock.rs). A round starts only after a change. Expired revisions of a flow are deleted oldest first, even if times
+//! went backwards.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -23,6 +22,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::record::cursor;
+use super::thinning::Progress;
 use crate::background::End;
 use crate::postgres::connection::Pool;
 use crate::postgres::error::Result;
@@ -40,10 +40,10 @@ const PAUSE_AFTER_EXAMINING: u32 = 20;
 const PAUSE_AFTER_DELETING: u32 = 1;
 /// Limits of one statement.
 const EXAMINED_FLOWS: i32 = 500;
-const DELETED_RECORDS: i64 = 500;
+pub(super) const DELETED_RECORDS: i64 = 500;
 /// The key of the advisory lock that each statement tries, until the end of its transaction; "RETAIN" in ASCII. A
 /// session lock would not work through a pooler.
-const LOCK_KEY: i64 = 0x52_45_54_41_49_4e;
+pub(super) const LOCK_KEY: i64 = 0x52_45_54_41_49_4e;
 
 /// Runs a round after each interval.
 pub(crate) async fn delete_expired_periodically(
@@ -51,11 +51,11 @@ pub(crate) async fn delete_expired_periodically(
     retention: Retention,
     clock: Arc<RetentionClock>,
 ) -> End {
-    let mut seen = None;
+    let mut round = Round::new();
     loop {
         tokio::time::sleep(ROUND_INTERVAL).await;
-        match delete_expired(&pool, retention, &clock, seen, Pace::Considerate).await {
-            Ok(newest) => seen = newest,
+        match round.delete_expired(&pool, retention, &clock, Pace::Considerate).await {
+            Ok(()) => {}
             // Other calls report outages, and the next round may succeed.
             Err(error) if error.is_retryable() => tracing::debug!(%error, "cannot delete expired changes; retrying \
                 later"),
@@ -73,23 +73,67 @@ pub(crate) enum Pace {
     Immediate,
 }
 
-/// Runs a round, unless `seen` is still the newest change or the clock has jumped. Returns the newest change.
-pub(crate) async fn delete_expired(
-    pool: &Arc<Pool>,
-    retention: Retention,
-    clock: &RetentionClock,
-    seen: Option<FeedCursor>,
-    pace: Pace,
-) -> repository::Result<Option<FeedCursor>> {
-    let Some(newest) = pool.read(|connection| newest(connection).boxed()).await? else { return Ok(seen) };
-    clock.observe(newest.now);
-    clock.observe_record(newest.at.max(newest.latest));
-    if seen == Some(newest.cursor) || clock.is_paused() {
-        return Ok(seen);
+impl Pace {
+    /// Waits after a statement that deleted this many records.
+    pub(super) async fn pause(self, started_at: Instant, deleted: i64) {
+        if self == Self::Considerate {
+            let times = if deleted > 0 { PAUSE_AFTER_DELETING } else { PAUSE_AFTER_EXAMINING };
+            tokio::time::sleep(started_at.elapsed() * times).await;
+        }
     }
-    let cutoff = clock.reference(newest.at).and_then(|reference| cutoff(reference, retention));
-    // The current revision of a flow always stays.
-    let revisions = i64::from(retention.revisions.max(1));
+}
+
+/// What the last round has seen.
+#[derive(Debug)]
+pub(crate) struct Round {
+    newest: Option<FeedCursor>,
+    thinning: Progress,
+}
+
+impl Round {
+    /// Returns the state before the first round.
+    pub(crate) fn new() -> Self {
+        Self { newest: None, thinning: Progress::new() }
+    }
+
+    /// Runs a round, unless nothing has changed since the last one or the clock has jumped.
+    pub(crate) async fn delete_expired(
+        &mut self,
+        pool: &Arc<Pool>,
+        retention: Retention,
+        clock: &RetentionClock,
+        pace: Pace,
+    ) -> repository::Result<()> {
+        let Some(newest) = pool.read(|connection| newest(connection).boxed()).await? else { return Ok(()) };
+        clock.observe(newest.now);
+        clock.observe_record(newest.at.max(newest.latest));
+        if self.newest == Some(newest.cursor) || clock.is_paused() {
+            return Ok(());
+        }
+        let reference = clock.reference(newest.at);
+        // The current revision of a flow always stays.
+        let revisions = i64::from(retention.revisions.max(1));
+        let mut deleted = 0;
+        if let Some(reference) = reference {
+            deleted += self.thinning.round(pool, reference, revisions, pace).await?;
+        }
+        let cutoff = reference.and_then(|reference| cutoff(reference, retention));
+        deleted += delete_older(pool, cutoff, revisions, pace).await?;
+        if deleted > 0 {
+            tracing::debug!(deleted, "deleted expired changes");
+        }
+        self.newest = Some(newest.cursor);
+        Ok(())
+    }
+}
+
+/// Deletes the revisions from before `cutoff`, except the last ones. Returns their number.
+async fn delete_older(
+    pool: &Arc<Pool>,
+    cutoff: Option<DateTime<Utc>>,
+    revisions: i64,
+    pace: Pace,
+) -> repository::Result<i64> {
     let (mut after, mut deleted) = (None, 0);
     loop {
         let started_at = Instant::now();
@@ -101,18 +145,11 @@ pub(crate) async fn delete_expired(
         // A statement that reached its limit may have left expired records of the same flows.
         if step.gone < DELETED_RECORDS {
             // `None` also while another instance runs a round.
-            let Some(last) = step.last else { break };
+            let Some(last) = step.last else { return Ok(deleted) };
             after = Some(last);
         }
-        if pace == Pace::Considerate {
-            let times = if step.gone > 0 { PAUSE_AFTER_DELETING } else { PAUSE_AFTER_EXAMINING };
-            tokio::time::sleep(started_at.elapsed() * times).await;
-        }
+        pace.pause(started_at, step.gone).await;
     }
-    if deleted > 0 {
-        tracing::debug!(deleted, "deleted expired changes");
-    }
-    Ok(Some(newest.cursor))
 }
 
 /// Returns the time before which changes are expired. `None` if none is: PostgreSQL's times begin in the year -4713.
@@ -212,13 +249,6 @@ async fn step(
                 LIMIT 1
             ) AS first
             CROSS JOIN LATERAL (
-                -- Reports before the deletion, because without the deletion this query does not find them.
-                SELECT report.log, report.horizon, report.number
-                FROM flow_changes AS report
-                WHERE flow_id = flow.id AND operation = 'state'
-                  AND (report.log < here.log OR horizon <= settled)
-                  AND EXISTS (SELECT FROM flow_changes WHERE flow_id = flow.id AND number > report.number)
-                UNION ALL
                 SELECT oldest.log, oldest.horizon, oldest.number
                 FROM (
                     SELECT candidate.log, candidate.horizon, candidate.number,
