@@ -149,7 +149,7 @@ _sqlx-cli:
     @cargo sqlx --version | grep -qF 0.9.0 || \
         cargo install sqlx-cli --version 0.9.0 --locked --debug --no-default-features --features postgres,rustls,sqlx-toml
 
-# Measure: `just bench outside` (next to a plain service), `just bench functions`, `just bench limits [json postgres lists http start outage]`
+# Measure: `just bench outside` (next to a plain service), `just bench growth` (disk usage), `just bench functions`, `just bench limits [json postgres lists http start outage]`
 bench what="limits" *args:
     tests/throwaway-postgres --durable cargo bench --locked --bench {{ what }} -- {{ args }}
 
