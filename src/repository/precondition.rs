@@ -22,6 +22,10 @@ pub enum Precondition {
     /// The flow exists at exactly this revision, with a document of this [hash](Flow::text_hash). For a writer that
     /// changes a part of a document: a report creates no revision, and `At` would overwrite it.
     Exactly(Revision, [u8; 32]),
+    /// The flow exists, at this revision if one is given, and no engine has reported since that revision was saved. For a writer
+    /// that replaces a whole document without reading it, and must not undo a report. A store that does not know at once whether an
+    /// engine has reported may return a violation: the caller then continues with the flow in it, and with `Exactly`.
+    Unreported(Option<Revision>),
 }
 
 impl Precondition {
@@ -34,17 +38,24 @@ impl Precondition {
     pub const fn revision(self) -> Option<Revision> {
         match self {
             Self::At(revision) | Self::Exactly(revision, _) => Some(revision),
+            Self::Unreported(revision) => revision,
             Self::Any | Self::Absent | Self::Present => None,
         }
     }
 
     /// Returns why the precondition does not hold for the current flow, or `None` if it holds. A missing flow is
-    /// `None`.
+    /// `None`. `Unreported` never holds, because the flow alone does not show that no engine has reported.
     pub fn violation(self, current: Option<&Stored<Flow>>) -> Option<ViolationKind> {
         match (self, current) {
             (Self::Any, _) | (Self::Absent, None) | (Self::Present, Some(_)) => None,
             (Self::Absent, Some(_)) => Some(ViolationKind::AlreadyExists),
-            (Self::Present | Self::At(_) | Self::Exactly(..), None) => Some(ViolationKind::NotFound),
+            (Self::Present | Self::At(_) | Self::Exactly(..) | Self::Unreported(_), None) => {
+                Some(ViolationKind::NotFound)
+            }
+            (Self::Unreported(expected), Some(current)) => {
+                let expected = expected.unwrap_or(current.version.revision);
+                Some(ViolationKind::Stale { expected, current: Box::new(current.clone()) })
+            }
             (Self::At(expected), Some(current)) => (current.version.revision != expected)
                 .then(|| ViolationKind::Stale { expected, current: Box::new(current.clone()) }),
             (Self::Exactly(expected, document), Some(current)) => (current.version.revision != expected
@@ -83,7 +94,7 @@ pub enum ViolationKind {
     /// The flow does not exist.
     NotFound,
     /// The flow is at another revision. For [`Precondition::Exactly`], also: it has another document, because an engine
-    /// has reported.
+    /// has reported. For [`Precondition::Unreported`], also: an engine may have reported.
     Stale {
         /// The revision that the caller expected.
         expected: Revision,

@@ -71,6 +71,7 @@ macro_rules! contract_tests {
             revisions::equal_content_creates_no_revision,
             revisions::times_are_truncated_to_microseconds,
             reports::exact_preconditions_fail_after_a_report,
+            reports::replacements_without_a_read_undo_no_report,
             reports::concurrent_edits_and_reports_are_both_stored,
             reports::saved_documents_keep_reports,
             adoption::adopted_flow_keeps_its_version,

@@ -6,7 +6,7 @@ use super::samples::{flow, flow_with, id, stamp, violations};
 use crate::flow::{Flow, GstState};
 use crate::repository::{
     Applied, Change, FlowRepository, FlowRepositoryExt as _, Precondition, RepositoryError, Result, Revision, Stored,
-    ViolationKind,
+    Violation, ViolationKind,
 };
 
 type Repository = Arc<dyn FlowRepository>;
@@ -64,6 +64,42 @@ pub async fn exact_preconditions_fail_after_a_report(repository: Arc<dyn FlowRep
     put(&repository, flow(1, "b"), Precondition::exactly(&current)).await.unwrap();
     let deletion = Change::Delete(id(1), Precondition::exactly(&read(&repository, 1).await));
     repository.apply_one(deletion, stamp(3)).await.unwrap();
+}
+
+/// A replacement without a read fails after a report. Otherwise it succeeds, or fails because the store does not know about reports.
+pub async fn replacements_without_a_read_undo_no_report(repository: Arc<dyn FlowRepository>) {
+    let (any, first, second) = (
+        Precondition::Unreported(None),
+        Precondition::Unreported(Some(Revision::FIRST)),
+        Precondition::Unreported(Some(Revision::new(2))),
+    );
+    let replace = |name: &str, precondition| vec![Change::Put(flow(1, name), precondition)];
+    for precondition in [any, first] {
+        let found = violations(&*repository, replace("a", precondition)).await;
+        assert!(matches!(found[..], [Violation { kind: ViolationKind::NotFound, .. }]), "{found:?}");
+    }
+    put(&repository, flow(1, "a"), Precondition::Absent).await.unwrap();
+    for (precondition, name, revision) in [(any, "b", 2), (second, "c", 3)] {
+        match put(&repository, flow(1, name), precondition).await {
+            Ok(applied) => assert_eq!(applied.version.unwrap().revision, Revision::new(revision)),
+            Err(RepositoryError::Conflict(_)) => {
+                put(&repository, flow(1, name), Precondition::Any).await.map(drop).unwrap()
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+    let third = Precondition::Unreported(Some(Revision::new(3)));
+    assert_eq!(violations(&*repository, replace("d", second)).await.len(), 1, "another revision");
+    report(&repository, 1, GstState::Playing).await;
+    for precondition in [any, third] {
+        let mut both = replace("d", precondition);
+        both.push(Change::create(flow(2, "d")));
+        let found = violations(&*repository, both).await;
+        let [Violation { kind: ViolationKind::Stale { current, .. }, .. }] = &found[..] else { panic!("{found:?}") };
+        assert_eq!((current.item.head().state, current.version.revision), (GstState::Playing, Revision::new(3)));
+    }
+    assert_eq!(read(&repository, 1).await.item.head().name, "c");
+    assert!(repository.get(id(2)).await.unwrap().is_none(), "nothing is written");
 }
 
 /// An edit and a report of one flow at the same time are both stored.

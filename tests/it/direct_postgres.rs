@@ -93,7 +93,7 @@ pub(crate) async fn run_update(connection: &mut PgConnection, statement: &str, d
     let update = update.bind(vec!["Null"]).bind(vec![false]).bind(vec![document.to_string().len() as i32]);
     let update = update.bind(vec![0]).bind(vec![0]).bind(vec![0]).bind(vec![content_hash]).bind(vec![Json(document)]);
     let update = update.bind(vec![time(2)]).bind(vec!["tester"]).bind(vec![None::<i64>]).bind(vec![None::<Vec<u8>>]);
-    update.bind("several").fetch_all(connection).await.unwrap().len()
+    update.bind("several").bind(vec![false]).fetch_all(connection).await.unwrap().len()
 }
 
 /// A report keeps the revision, so only the row version reveals it. Without that check, the save would precede the report in the feed.

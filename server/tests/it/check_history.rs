@@ -2,6 +2,7 @@
 
 use strom_server::check::check;
 use strom_store::FlowRepository;
+use strom_store::internals::feed;
 use strom_store::internals::history::{history, operations};
 use strom_store::internals::samples::{change, create_all, flow, flow_with, id, moment, number, stamp, time};
 use strom_store::repository::{Change, Operation, Precondition, Retention};
@@ -64,6 +65,7 @@ async fn thinned_histories_produce_no_findings_postgres() {
         let flow = flow_with(1, "a", &format!(r#""edit":{edit}"#));
         change(&*store, Change::Put(flow, Precondition::Any), stamp(20 * edit)).await;
     }
+    feed::end(&*store).await;
     store.apply_retention().await.unwrap();
     assert!(history(&*store, 1).await.len() < 300, "thinning has deleted records");
     assert_eq!(problems(&*store).await, []);
@@ -152,6 +154,7 @@ async fn a_missing_line_of_the_history_file_is_a_gap_json() {
     let (store, file) = json::open_keeping(json::hasty().retention).await;
     create_all(&*store, [flow(1, "a"), flow(2, "b")]).await;
     edit(&*store, 1, 3).await;
+    feed::end(&*store).await;
     store.apply_retention().await.unwrap();
     assert_eq!(problems(&*store).await, []);
     store.close().await.unwrap();

@@ -26,8 +26,11 @@ impl State {
         let violations: Vec<Violation> = (0..changes.len())
             .filter_map(|index| {
                 let (id, precondition) = changes.target(index);
-                let current = self.get(id).map(|entry| &entry.stored);
-                Some(Violation { index, id, kind: precondition.violation(current)? })
+                let kind = match self.get(id) {
+                    Some(current) => current.violation(precondition),
+                    None => precondition.violation(None),
+                };
+                Some(Violation { index, id, kind: kind? })
             })
             .collect();
         if !violations.is_empty() {
@@ -64,7 +67,7 @@ impl PlannedChanges {
             let operation = if operation == Operation::Restore { operation } else { Operation::Create };
             let entry = entry_for(operation, revision, stamp.at);
             let version = entry.meta.version();
-            self.state.insert_last(flow, version.clone(), hash);
+            self.state.insert_revision(flow, version.clone(), hash, None);
             self.entries.push(entry);
             return Ok(Applied { id, outcome: Outcome::Created, version: Some(version) });
         };
@@ -72,7 +75,7 @@ impl PlannedChanges {
         if old.hash != hash {
             let entry = entry_for(operation, before.revision.next(), before.created_at);
             let version = entry.meta.version();
-            self.state.insert(flow, version.clone(), hash, old.position);
+            self.state.insert_revision(flow, version.clone(), hash, Some(old.position));
             self.entries.push(entry);
             return Ok(Applied { id, outcome: Outcome::Replaced, version: Some(version) });
         }

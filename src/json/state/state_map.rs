@@ -7,7 +7,7 @@ use rpds::HashTrieMapSync;
 use crate::flow::{Flow, FlowId};
 use crate::json::file::{Member, Quarantined};
 use crate::json::journal::{Hash, Tombstone};
-use crate::repository::{Stored, Version};
+use crate::repository::{Precondition, Stored, Version, ViolationKind};
 
 /// A flow, its hash, and its position in the file.
 #[derive(Debug)]
@@ -16,6 +16,8 @@ pub(crate) struct FlowEntry {
     pub(crate) hash: Hash,
     /// The file lists flows in the order of their positions.
     pub(crate) position: u64,
+    /// Whether the document is known to be the one of its revision, without a report.
+    pub(crate) is_unreported: bool,
 }
 
 /// All flows. Cheap to clone: a write changes a copy that shares everything unchanged, and readers keep their own
@@ -34,6 +36,16 @@ impl FlowEntry {
     pub(crate) fn has_text_of(&self, flow: &Flow) -> bool {
         let (a, b) = (self.stored.item.document(), flow.document());
         std::ptr::eq(a, b) || a.get() == b.get()
+    }
+
+    /// Returns why the precondition does not hold for this flow.
+    pub(crate) fn violation(&self, precondition: Precondition) -> Option<ViolationKind> {
+        let precondition = match precondition {
+            Precondition::Unreported(None) if self.is_unreported => Precondition::Present,
+            Precondition::Unreported(Some(revision)) if self.is_unreported => Precondition::At(revision),
+            other => other,
+        };
+        precondition.violation(Some(&self.stored))
     }
 }
 
@@ -110,9 +122,20 @@ impl State {
     }
 
     pub(crate) fn insert(&mut self, flow: Flow, version: Version, hash: Hash, position: u64) {
-        let id = flow.id();
-        self.next_position = self.next_position.max(position + 1);
+        let stored = Stored { item: flow, version };
+        self.insert_entry(FlowEntry { stored, hash, position, is_unreported: false });
+    }
+
+    /// Inserts the document of a new revision. Without a position, it is the last one.
+    pub(crate) fn insert_revision(&mut self, flow: Flow, version: Version, hash: Hash, position: Option<u64>) {
+        let (stored, position) = (Stored { item: flow, version }, position.unwrap_or(self.next_position));
+        self.insert_entry(FlowEntry { stored, hash, position, is_unreported: true });
+    }
+
+    fn insert_entry(&mut self, entry: FlowEntry) {
+        let id = entry.stored.item.id();
+        self.next_position = self.next_position.max(entry.position + 1);
         self.deleted.remove_mut(&id);
-        self.flows.insert_mut(id, Arc::new(FlowEntry { stored: Stored { item: flow, version }, hash, position }));
+        self.flows.insert_mut(id, Arc::new(entry));
     }
 }

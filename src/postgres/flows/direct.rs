@@ -84,10 +84,11 @@ pub(super) async fn update(connection: &mut PgConnection, mut saves: Vec<&Save>)
             JOIN flows AS seen ON seen.id = current.id AND seen.ctid = current.version
             JOIN UNNEST(
                 $1::UUID[], $2::TEXT[], $3::TEXT[], $4::BOOLEAN[], $5::INTEGER[], $6::INTEGER[], $7::INTEGER[], $8::INTEGER[],
-                $9::BYTEA[], $10::JSONB[], $11::TIMESTAMPTZ[], $12::TEXT[], $13::BIGINT[], $14::BYTEA[]
+                $9::BYTEA[], $10::JSONB[], $11::TIMESTAMPTZ[], $12::TEXT[], $13::BIGINT[], $14::BYTEA[],
+                $16::BOOLEAN[]
             ) AS change (
                 id, name, state, auto_restart, size, elements, blocks, links, content_hash, data, at, author,
-                expected_revision, expected_document
+                expected_revision, expected_document, expects_no_report
             ) ON change.id = current.id
             CROSS JOIN LATERAL (
                 SELECT last.log, last.horizon, last.number, last.operation, last.revision, last.document, last.document_hash
@@ -98,6 +99,7 @@ pub(super) async fn update(connection: &mut PgConnection, mut saves: Vec<&Save>)
             ) AS last
             WHERE (expected_revision IS NULL OR expected_revision = current.revision)
                 AND (expected_document IS NULL OR expected_document = sha256(convert_to(current.data::TEXT, 'UTF8')))
+                AND NOT (expects_no_report AND last.operation = 'state')
                 AND last.log = place.log AND (last.horizon, last.number) < (place.horizon, place.number)
                 AND last.revision = current.revision AND last.operation <> 'delete'
                 AND (last.document = current.data OR last.document_hash = jsonb_hash_extended(current.data, 0))
@@ -155,6 +157,7 @@ pub(super) async fn update(connection: &mut PgConnection, mut saves: Vec<&Save>)
         &columns.expected.revisions as &[Option<i64>],
         &columns.expected.documents as &[Option<Vec<u8>>],
         BATCH_AUTHOR,
+        &columns.expected.unreported,
     )
     .fetch_all(connection)
     .await?;

@@ -18,6 +18,8 @@ pub(super) struct Expected {
     pub(super) revisions: Vec<Option<i64>>,
     /// The SHA-256 of `data` as text, which is the text that a read returns.
     pub(super) documents: Vec<Option<Vec<u8>>>,
+    /// Whether no engine may have reported. Only the statements of the group commit know it.
+    pub(super) unreported: Vec<bool>,
 }
 
 impl Expected {
@@ -27,6 +29,7 @@ impl Expected {
             Precondition::Exactly(_, document) => Some(document.to_vec()),
             _ => None,
         });
+        self.unreported.push(matches!(precondition, Precondition::Unreported(_)));
     }
 }
 

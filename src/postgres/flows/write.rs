@@ -64,7 +64,7 @@ pub(super) async fn update(connection: &mut PgConnection, batch: &Batch<'_>, out
     let (mut ids, mut expected, mut documents) = (Vec::new(), Expected::default(), Vec::new());
     for change in batch.changes {
         if let Some(flow) = change.flow()
-            && change.precondition() != Precondition::Absent
+            && !matches!(change.precondition(), Precondition::Absent | Precondition::Unreported(_))
         {
             ids.push(flow.id().as_uuid());
             expected.push(change.precondition());
@@ -114,7 +114,7 @@ pub(super) async fn delete(connection: &mut PgConnection, batch: &Batch<'_>, out
     let (mut ids, mut expected) = (Vec::new(), Expected::default());
     for change in batch.changes {
         if let Change::Delete(id, precondition) = change
-            && *precondition != Precondition::Absent
+            && !matches!(precondition, Precondition::Absent | Precondition::Unreported(_))
         {
             ids.push(id.as_uuid());
             expected.push(*precondition);

@@ -36,7 +36,7 @@ pub(crate) async fn put(
 }
 
 /// Applies one change now.
-async fn apply_one(repository: &dyn FlowRepository, change: Change, author: Author) -> Result<Applied> {
+pub(super) async fn apply_one(repository: &dyn FlowRepository, change: Change, author: Author) -> Result<Applied> {
     repository.apply_one(change, Stamp::new(clock::now(), author)).await
 }
 

@@ -3,14 +3,14 @@
 
 use strom_store::flow::{Flow, FlowId, Runtime};
 use strom_store::repository::{
-    Author, FlowRepositoryExt as _, Precondition, RepositoryError, Revision, Stored, ViolationKind,
+    Author, Change, FlowRepositoryExt as _, Outcome, Precondition, RepositoryError, Revision, Stored, ViolationKind,
 };
 
-use super::apply::put;
+use super::apply::{apply_one, put, version};
 use super::attempt::{AttemptedChange, Edit};
 use super::conflict::{missing_problem, stale_problem};
 use super::merge::OutdatedEdit;
-use super::violations::is_single_violation;
+use super::violations::{into_current_flow, is_single_violation};
 use crate::http::app::App;
 use crate::http::extract::RequestPrecondition;
 use crate::http::respond::{Problem, RouteResult, merged_flow, saved_flow};
@@ -34,8 +34,21 @@ pub(crate) async fn store_edit(app: &App, request: EditRequest, edit: Edit<'_>) 
     let repository = app.repository();
     let _lock = app.edit_locks.lock(id).await;
     let mut outdated = None;
+    let mut known = match edit {
+        Edit::Whole(flow) if !app.edit_locks.is_reported(id) => {
+            match replace_unread(app, flow, &precondition, &author).await? {
+                Attempted::Done(response) => return Ok(response),
+                Attempted::Violated(current) => current,
+            }
+        }
+        _ => None,
+    };
     for _ in 0..MAX_ATTEMPTS {
-        let Some(current) = repository.get(id).await? else {
+        let read = match known.take() {
+            Some(current) => Some(*current),
+            None => repository.get(id).await?,
+        };
+        let Some(current) = read else {
             return Err(missing_problem(repository, id, &precondition).await);
         };
         let revision = current.version.revision;
@@ -70,6 +83,42 @@ pub(crate) async fn store_edit(app: &App, request: EditRequest, edit: Edit<'_>) 
         }
     }
     Err(RepositoryError::Busy(format!("the flow {id} changed {MAX_ATTEMPTS} times in a row")).into())
+}
+
+/// The result of an attempt to replace a flow without reading it.
+enum Attempted {
+    Done(axum::response::Response),
+    /// The precondition may not hold. Contains the flow if the store has returned it.
+    Violated(Option<Box<Stored<Flow>>>),
+}
+
+/// Replaces a flow if no engine has reported on it, which most stores know without a read.
+async fn replace_unread(
+    app: &App,
+    flow: &Flow,
+    precondition: &RequestPrecondition,
+    author: &Author,
+) -> Result<Attempted, Problem> {
+    let unreported = match precondition {
+        RequestPrecondition::Exists => Precondition::Unreported(None),
+        RequestPrecondition::AtOneOf(revisions) => match revisions[..] {
+            [revision] => Precondition::Unreported(Some(revision)),
+            _ => return Ok(Attempted::Violated(None)),
+        },
+        RequestPrecondition::Absent => return Ok(Attempted::Violated(None)),
+    };
+    match apply_one(app.repository(), Change::Put(flow.clone(), unreported), author.clone()).await {
+        Ok(applied) => {
+            if applied.outcome == Outcome::Unchanged {
+                app.edit_locks.mark_reported(flow.id());
+            }
+            Ok(Attempted::Done(saved_flow(flow, version(applied)?.revision)))
+        }
+        Err(error) if is_single_violation(&error, |kind| matches!(kind, ViolationKind::NotFound)) => {
+            Ok(Attempted::Violated(None))
+        }
+        Err(error) => Ok(Attempted::Violated(Some(into_current_flow(error)?))),
+    }
 }
 
 /// Returns the document to store in place of the current one. A document with other content than the current one undoes no report.
