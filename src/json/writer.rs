@@ -69,12 +69,14 @@ impl Writer {
             return Committed { results, view: None, saved: 0, failure: Some(failure) };
         }
         let mut state = view.state.clone();
+        let mut next = self.next();
         let mut entries_per_call = Vec::new();
         let mut first_saved = calls.len();
         let mut results = Vec::with_capacity(calls.len());
         for (index, (changes, stamp)) in calls.iter().enumerate() {
-            results.push(state.apply(&**changes, stamp).map(|plan| {
+            results.push(state.apply(&**changes, stamp, next).map(|plan| {
                 state = plan.state;
+                next += plan.entries.len() as u64;
                 if !plan.entries.is_empty() {
                     first_saved = first_saved.min(index);
                     entries_per_call.push(plan.entries);
@@ -227,6 +229,11 @@ impl Writer {
             JournalState::Open(journal) => journal.last(),
             JournalState::Pending(base) => base.after,
         }
+    }
+
+    /// Returns the number of the next change. Changes that wait to be appended come before it.
+    pub(crate) fn next(&self) -> u64 {
+        self.last() + self.pending.len() as u64 + 1
     }
 
     /// Returns the changes in the journal, if it exists.
