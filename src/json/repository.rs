@@ -168,11 +168,11 @@ impl FlowRepository for JsonRepository {
     }
 
     async fn changes(&self, since: Since, limit: u32) -> Result<Feed<Flow>> {
-        self.read(move |view| view.log.changes(since, limit, |flow| flow)).await
+        self.read(move |view| view.log.changes(&view.state, since, limit, |flow| flow)).await
     }
 
     async fn change_summaries(&self, since: Since, limit: u32) -> Result<Feed<Head>> {
-        self.read(move |view| view.log.changes(since, limit, |flow| flow.head().clone())).await
+        self.read(move |view| view.log.changes(&view.state, since, limit, |flow| flow.head().clone())).await
     }
 
     async fn changed(&self, after: FeedCursor) {

@@ -12,11 +12,14 @@ pub struct Settings {
     pub retention: Retention,
     /// The size in bytes above which a checkpoint moves the changes of the journal to the history.
     pub journal_bytes: u64,
-    /// The time without a save after which a checkpoint writes the file.
+    /// The time without a save after which a checkpoint writes the file. Checkpoints write at most 1 MB per second on average, or
+    /// 20 times the changed bytes if that is more, so a large file is written later.
     pub quiet: Duration,
     /// The longest time between a save and the checkpoint that includes it. A slow checkpoint extends it to 20 times its own
-    /// duration.
+    /// duration, and the limit of [`quiet`](Self::quiet) applies.
     pub interval: Duration,
+    /// The shortest time between a checkpoint and the next one if the file lacks only reports.
+    pub report_interval: Duration,
     /// How often the store checks the file for edits by other programs.
     pub poll: Duration,
     /// How long opening the store waits for another process that has it open.
@@ -32,6 +35,7 @@ impl Default for Settings {
             journal_bytes: 8 * 1024 * 1024,
             quiet: Duration::from_millis(300),
             interval: Duration::from_secs(10),
+            report_interval: Duration::from_secs(60),
             poll: Duration::from_millis(500),
             lock_wait: Duration::from_secs(5),
             url: None,
@@ -62,6 +66,12 @@ impl Settings {
     #[must_use]
     pub fn with_interval(self, interval: Duration) -> Self {
         Self { interval, ..self }
+    }
+
+    /// Sets [`report_interval`](Self::report_interval).
+    #[must_use]
+    pub fn with_report_interval(self, report_interval: Duration) -> Self {
+        Self { report_interval, ..self }
     }
 
     /// Sets [`poll`](Self::poll).

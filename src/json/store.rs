@@ -15,7 +15,7 @@ use super::mutex::lock;
 use super::paths::history_path;
 use super::recovery::Opened;
 use super::settings::Settings;
-use super::upkeep::{Faults, FileMemory, Meters, Topic, Upkeep};
+use super::upkeep::{Faults, FileMemory, Meters, Schedule, Topic, Upkeep};
 use super::view::View;
 use super::writer::{Committed, Failure, Writer};
 use crate::background::Failures;
@@ -45,8 +45,7 @@ pub(crate) struct Store {
     /// Allows one write at a time. `None` after the close and in a read-only store.
     pub(crate) writer: tokio::sync::Mutex<Option<Writer>>,
     pub(crate) upkeep: Mutex<Upkeep>,
-    /// The times of the first and the last save that the file lacks.
-    pub(crate) unwritten: Mutex<Option<(Instant, Instant)>>,
+    pub(crate) schedule: Schedule,
     pub(crate) wake: Arc<Notify>,
     /// Whether the next round of upkeep checks the files, even if it is early.
     pub(crate) must_look: AtomicBool,
@@ -123,7 +122,7 @@ impl Store {
             waiting: Mutex::default(),
             writer: tokio::sync::Mutex::new(writer),
             upkeep: Mutex::new(Upkeep::new(history, memory)),
-            unwritten: Mutex::new((!is_whole).then_some((now, now))),
+            schedule: Schedule::starting(is_whole),
             wake: Arc::default(),
             must_look: AtomicBool::new(false),
             since: Mutex::new(now),
@@ -189,13 +188,13 @@ impl Store {
         let Some(mut owned) = writer.take() else { return true };
         let (calls, answers): (Vec<_>, Vec<_>) =
             calls.into_iter().map(|call| ((call.changes, call.stamp), call.answer)).unzip();
-        let Committed { results, view, saved, failure } = owned.commit(&view, &calls);
+        let Committed { results, view, saved, bytes, is_reports, failure } = owned.commit(&view, &calls);
         *writer = Some(owned);
         if let Some(view) = view {
             self.publish(view);
             self.meters.saved(saved);
             self.faults.clear(Topic::Save);
-            self.mark_unwritten();
+            self.lacks(bytes, is_reports);
         }
         match failure {
             Some(Failure::Misplaced { reason, .. }) => {
@@ -213,19 +212,16 @@ impl Store {
         true
     }
 
-    /// Records that the file lacks a save.
+    /// Records that the file lacks something.
     pub(crate) fn mark_unwritten(&self) {
-        let now = Instant::now();
-        let mut unwritten = lock(&self.unwritten);
-        let first = unwritten.map_or(now, |(first, _)| first);
-        if unwritten.replace((first, now)).is_none() {
-            self.wake.notify_one();
-        }
+        self.lacks(0, false);
     }
 
-    /// Returns the times of the first and the last save that the file lacks.
-    pub(crate) fn unwritten(&self) -> Option<(Instant, Instant)> {
-        *lock(&self.unwritten)
+    /// Records that the file lacks saves of this many bytes.
+    fn lacks(&self, bytes: u64, is_reports: bool) {
+        if self.schedule.add(bytes, is_reports) {
+            self.wake.notify_one();
+        }
     }
 
     /// Sets or ends the reason why the files cannot be written in their place.

@@ -17,7 +17,7 @@ use crate::disk::durable::check_replaces;
 use crate::disk::paths::is_read_only;
 use crate::disk::place::Misplaced;
 use crate::flow::FlowId;
-use crate::repository::{self, Applied, ChangeList, RepositoryError, Stamp};
+use crate::repository::{self, Applied, ChangeList, Operation, RepositoryError, Stamp};
 
 /// The files as this process left them, and the right to write them.
 #[derive(Debug)]
@@ -45,8 +45,19 @@ pub(crate) struct Committed {
     pub(crate) view: Option<View>,
     /// The number of calls that the one sync has saved.
     pub(crate) saved: usize,
+    /// The number of bytes that it has appended to the journal.
+    pub(crate) bytes: u64,
+    /// Whether all changes are reports.
+    pub(crate) is_reports: bool,
     /// Why the save failed.
     pub(crate) failure: Option<Failure>,
+}
+
+impl Committed {
+    /// Returns the results of calls that have saved nothing.
+    fn nothing(results: Vec<repository::Result<Vec<Applied>>>, failure: Option<Failure>) -> Self {
+        Self { results, view: None, saved: 0, bytes: 0, is_reports: false, failure }
+    }
 }
 
 impl Writer {
@@ -66,15 +77,17 @@ impl Writer {
         // absence.
         if let Err(failure) = self.restore_in_place().and_then(|()| self.undo_failure()) {
             let results = calls.iter().map(|_| Err(failure.clone().into())).collect();
-            return Committed { results, view: None, saved: 0, failure: Some(failure) };
+            return Committed::nothing(results, Some(failure));
         }
         let mut state = view.state.clone();
+        let mut next = self.next();
         let mut entries_per_call = Vec::new();
         let mut first_saved = calls.len();
         let mut results = Vec::with_capacity(calls.len());
         for (index, (changes, stamp)) in calls.iter().enumerate() {
-            results.push(state.apply(&**changes, stamp).map(|plan| {
+            results.push(state.apply(&**changes, stamp, next).map(|plan| {
                 state = plan.state;
+                next += plan.entries.len() as u64;
                 if !plan.entries.is_empty() {
                     first_saved = first_saved.min(index);
                     entries_per_call.push(plan.entries);
@@ -83,9 +96,11 @@ impl Writer {
             }));
         }
         if entries_per_call.is_empty() {
-            return Committed { results, view: None, saved: 0, failure: None };
+            return Committed::nothing(results, None);
         }
         let count = entries_per_call.len();
+        let is_reports = entries_per_call.iter().flatten().all(|entry| entry.meta.operation == Operation::State);
+        let before = self.journal_end();
         let saved =
             self.check_writable().and_then(|()| self.append(entries_per_call).map_err(|error| self.failure(&error)));
         if let Err(failed) = saved {
@@ -93,10 +108,11 @@ impl Writer {
             for result in results.iter_mut().skip(first_saved) {
                 *result = Err(failed.clone().into());
             }
-            return Committed { results, view: None, saved: 0, failure: Some(failed) };
+            return Committed::nothing(results, Some(failed));
         }
         let view = View { state, log: self.log(&view.log) };
-        Committed { results, view: Some(view), saved: count, failure: None }
+        let bytes = self.journal_end() - before;
+        Committed { results, view: Some(view), saved: count, bytes, is_reports, failure: None }
     }
 
     /// Appends changes that were found in the file.
@@ -229,12 +245,21 @@ impl Writer {
         }
     }
 
+    /// Returns the number of the next change. Changes that wait to be appended come before it.
+    pub(crate) fn next(&self) -> u64 {
+        self.last() + self.pending.len() as u64 + 1
+    }
+
     /// Returns the changes in the journal, if it exists.
     pub(crate) fn journal_segment(&self) -> Option<Segment> {
         match &self.journal {
             JournalState::Open(journal) => Some(journal.segment()),
             JournalState::Pending(_) => None,
         }
+    }
+
+    fn journal_end(&self) -> u64 {
+        self.journal_segment().map_or(0, |journal| journal.end)
     }
 
     /// Replaces the journal with one that contains everything after the base of the old one.

@@ -50,6 +50,7 @@
 //! | time and author of a change | [`Stamp::at`], [`Stamp::author`] |
 //! | adopt flows and histories | [`Version::adopted`], [`Chronicle::records`], [`Chronicle::creation_times`] |
 //! | lists of flows in memory | [`listing::list`](crate::listing::list) |
+//! | thin out old revisions | [`Retention::thins_out`] |
 //! | filters | [`listing::Matcher`](crate::listing::Matcher), [`NamePart::matches`] |
 //! | cursors | [`Cursor::behind`], [`FeedCursor::new`] |
 //! | streams that a task produces | [`produce`] |

@@ -1,6 +1,6 @@
 //! How long records are retained.
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 
 /// How much history a store retains. The default is 50 revisions and 90 days.
 ///
@@ -18,6 +18,17 @@ pub struct Retention {
     pub revisions: u32,
     /// The age from which on a revision is deleted.
     pub age: TimeDelta,
+}
+
+impl Retention {
+    /// Returns whether a record of the time `at` thins out, if it is not among the last [`revisions`](Self::revisions) of its flow.
+    /// `next` is the time of the next revision of the flow. Age is counted from `reference`.
+    pub fn thins_out(at: DateTime<Utc>, next: DateTime<Utc>, reference: DateTime<Utc>) -> bool {
+        THINNING.iter().any(|stage| {
+            let period = |at: DateTime<Utc>| at.timestamp().div_euclid(stage.period.num_seconds());
+            reference - at > stage.age && period(at) == period(next)
+        })
+    }
 }
 
 /// A stage of thinning: of the records older than [`age`](Self::age), the newest of each period is retained.

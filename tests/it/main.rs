@@ -22,6 +22,7 @@ mod json_measurements;
 mod json_place;
 mod json_readers;
 mod json_refusals;
+mod json_reports;
 mod json_saves;
 mod json_stale_edits;
 mod json_start;

@@ -1,13 +1,15 @@
 //! Merges edited runtime members with reported ones, from hashes of those that the editor may have read.
 
 use std::collections::{HashMap, HashSet};
-use std::hash::{DefaultHasher, Hash, Hasher};
+
+use sha2::{Digest, Sha256};
 
 use super::{IN_BLOCK, IN_FLOW, IN_PROPERTIES, Place, blocks};
 use crate::flow::{Flow, Node, Refusal};
 
 impl Flow {
-    /// Returns a hash for each part of the document that has runtime members: the flow, and each block.
+    /// Returns a hash for each part of the document that has runtime members: the flow, and each block. Files contain these
+    /// hashes, so they must not change.
     pub(crate) fn runtime_marks(&self) -> Result<HashSet<u64>, Refusal> {
         Ok(marks(&self.node()?).into_values().collect())
     }
@@ -40,12 +42,16 @@ fn marks(node: &Node<'_>) -> HashMap<Place, u64> {
 }
 
 fn mark(place: &Place, values: &[Option<&Node<'_>>]) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    place.hash(&mut hasher);
-    for value in values {
-        value.map(Node::to_canonical).hash(&mut hasher);
+    let mut hasher = Sha256::new();
+    if let Place::Block((id, count)) = place {
+        hasher.update(format!("{id:?} {count}\n"));
     }
-    hasher.finish()
+    for value in values {
+        hasher.update(value.map(Node::to_canonical).unwrap_or_default());
+        hasher.update("\n");
+    }
+    let digest: [u8; 32] = hasher.finalize().into();
+    digest.iter().take(8).fold(0, |mark, byte| mark << 8 | u64::from(*byte))
 }
 
 #[cfg(test)]

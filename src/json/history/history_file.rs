@@ -1,6 +1,5 @@
 //! The history file, open for writing.
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Write};
 use std::ops::ControlFlow;
@@ -10,7 +9,6 @@ use std::sync::Arc;
 use super::retention_plan::RetentionPlan;
 use crate::disk::Disk;
 use crate::disk::durable::Prepared;
-use crate::flow::FlowId;
 use crate::json::journal::line::{self, FORMAT, Header, Line};
 use crate::json::journal::{AppendFile, Segment};
 use crate::repository::{Operation, Retention};
@@ -81,21 +79,15 @@ impl History {
         self.file.segment(self.start, self.last)
     }
 
-    /// Appends the changes of the journal up to this one. Omits changes that the history already contains, and reports
-    /// of flows that have changed again.
+    /// Appends the changes of the journal up to this one. Omits changes that the history already contains, and reports,
+    /// which are state.
     pub(crate) fn take(&mut self, journal: &Segment, upto: u64) -> io::Result<()> {
         self.file.restore()?;
-        let mut latest: HashMap<FlowId, u64> = HashMap::new();
         let have = self.last;
-        each_between(journal, have, upto, |seq, id, _| {
-            latest.insert(id, seq);
-            Ok(())
-        })?;
         let mut last = have;
         let print = |out: &mut dyn Write| {
-            each_between(journal, have, upto, |seq, id, text| {
-                let is_old_report = seq < latest[&id] && is_report(text);
-                if !is_old_report {
+            each_between(journal, have, upto, |seq, text| {
+                if !is_report(text) {
                     out.write_all(text)?;
                     out.write_all(b"\n")?;
                     last = seq;
@@ -195,12 +187,12 @@ fn each_between(
     journal: &Segment,
     after: u64,
     upto: u64,
-    mut visit: impl FnMut(u64, FlowId, &[u8]) -> io::Result<()>,
+    mut visit: impl FnMut(u64, &[u8]) -> io::Result<()>,
 ) -> io::Result<()> {
     journal.each_line(journal.find(after)?, |_, text, _| {
-        match (line::seq_of(text), line::id_of(text)) {
-            (Some(seq), _) if seq > upto => return Ok(ControlFlow::Break(())),
-            (Some(seq), Some(id)) if seq > after => visit(seq, id, text)?,
+        match line::seq_of(text) {
+            Some(seq) if seq > upto => return Ok(ControlFlow::Break(())),
+            Some(seq) if seq > after => visit(seq, text)?,
             _ => {}
         }
         Ok(ControlFlow::Continue(()))

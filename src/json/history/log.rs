@@ -9,7 +9,7 @@ use rpds::HashTrieMapSync;
 
 use crate::flow::{Flow, FlowId, Head};
 use crate::json::journal::line::{self, Change, Line};
-use crate::json::journal::{ChangeMeta, Hash, JournalEntry, Segment, Tombstone};
+use crate::json::journal::{ChangeMeta, Hash, JournalEntry, Report, Segment, Tombstone};
 use crate::json::state::{FlowEntry, State};
 use crate::repository::{Feed, FeedCursor, Operation, Record, RepositoryError, Result, Revision, Since, Stored};
 
@@ -161,8 +161,14 @@ impl Log {
         Ok(Self { last, journal: Some(journal), ..self })
     }
 
-    /// Returns at most `limit` changes after a cursor.
-    pub(crate) fn changes<T>(&self, since: Since, limit: u32, view: impl Fn(Flow) -> T) -> Result<Feed<T>> {
+    /// Returns at most `limit` changes after a cursor. `state` has the flows after the last change.
+    pub(crate) fn changes<T>(
+        &self,
+        state: &State,
+        since: Since,
+        limit: u32,
+        view: impl Fn(Flow) -> T,
+    ) -> Result<Feed<T>> {
         let after = match since {
             Since::Oldest => self.horizon,
             Since::Now => self.last,
@@ -173,15 +179,36 @@ impl Log {
         if limit == 0 || after == self.last {
             return Ok(feed);
         }
+        let is_full = |changes: &Vec<Record<T>>| changes.len() >= limit as usize;
+        let mut reported = state.reported_after(after).map(|(seq, report, stored)| (seq, self.report(report, stored)));
+        let mut reported = reported.by_ref().peekable();
         self.each_change(after, |text| {
+            let seq = line::seq_of(text).unwrap_or(after);
+            while let Some((_, report)) = reported.next_if(|(report, _)| *report <= seq && !is_full(&feed.changes)) {
+                feed.changes.push(report.map(&view));
+            }
+            if is_full(&feed.changes) {
+                return Ok(ControlFlow::Break(()));
+            }
             // A reader of the feed must not miss a change, so a damaged line invalidates the cursor.
             let Some(Line::Change(change)) = line::parse(text) else { return Err(RepositoryError::Gone) };
-            feed.next = self.cursor(change.seq);
-            feed.changes.push(self.record(change)?.map(&view));
-            let is_full = feed.changes.len() >= limit as usize;
-            Ok(if is_full { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+            if change.meta.operation != Operation::State || is_old_report(state, &change) {
+                feed.changes.push(self.record(change)?.map(&view));
+            }
+            Ok(ControlFlow::Continue(()))
         })?;
+        let rest = (limit as usize).saturating_sub(feed.changes.len());
+        feed.changes.extend(reported.take(rest).map(|(_, report)| report.map(&view)));
+        // A page that is not full ends with the feed, although the last lines may be of reports that it omits.
+        let last = feed.changes.last().filter(|_| is_full(&feed.changes)).map(|last| last.cursor);
+        feed.next = last.unwrap_or(feed.newest);
         Ok(feed)
+    }
+
+    fn report(&self, report: &Report, stored: &Stored<Flow>) -> Record<Flow> {
+        let Report { seq, at, author } = report.clone();
+        let (cursor, operation, item) = (self.cursor(seq), Operation::State, stored.item.clone());
+        Record { cursor, operation, item, revision: stored.version.revision, at, author }
     }
 
     /// Whether this is a cursor of this log and all changes after it are available.
@@ -251,6 +278,13 @@ impl Log {
         }
         Ok(())
     }
+}
+
+/// Whether this is the newest report of a flow in the history. Only older versions moved reports there, and their journals do not
+/// name them.
+fn is_old_report(state: &State, change: &Change<'_>) -> bool {
+    let now = state.get(change.id).filter(|now| now.report.is_none());
+    now.is_some_and(|now| now.stored.item.document().get() == change.flow.get())
 }
 
 fn head(flow: Flow) -> Head {

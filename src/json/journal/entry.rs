@@ -24,6 +24,23 @@ impl Tombstone {
     }
 }
 
+/// The newest report of a flow that has not changed since. The current document contains it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Report {
+    /// The number of the change.
+    pub(crate) seq: u64,
+    pub(crate) at: DateTime<Utc>,
+    pub(crate) author: Author,
+}
+
+/// A flow without its document.
+#[derive(Debug, Clone)]
+pub(crate) struct FlowVersion {
+    pub(crate) version: Version,
+    pub(crate) hash: Hash,
+    pub(crate) report: Option<Report>,
+}
+
 /// A change without its document.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct ChangeMeta {
@@ -42,6 +59,12 @@ impl ChangeMeta {
     pub(crate) fn version(&self) -> Version {
         let Self { revision, created_at, at, author, .. } = self;
         Version { revision: *revision, created_at: *created_at, updated_at: *at, author: author.clone() }
+    }
+
+    /// Returns the report if the change is one.
+    pub(crate) fn report(&self, seq: u64) -> Option<Report> {
+        let Self { at, author, .. } = self;
+        (self.operation == Operation::State).then(|| Report { seq, at: *at, author: author.clone() })
     }
 
     /// Returns the tombstone if the change is a deletion.

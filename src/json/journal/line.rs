@@ -3,7 +3,7 @@
 //! | first member | content |
 //! |---|---|
 //! | `strom` | the header, which is the first line |
-//! | `base` | a flow at the beginning of the journal: its version and hash |
+//! | `base` | a flow at the beginning of the journal: its version, its hash, its newest report, and the runtime members that the file has contained |
 //! | `gone` | the tombstone of a deleted flow |
 //! | `file` | the last change that `flows.json` contains |
 //! | `id` | a change with its document |
@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use super::entry::{ChangeMeta, Hash, JournalEntry, Tombstone};
+use super::entry::{ChangeMeta, FlowVersion, Hash, JournalEntry, Report, Tombstone};
 use crate::disk::sealed::{BODY, body, seal};
 use crate::flow::FlowId;
 use crate::repository::{Author, Revision, Version};
@@ -32,7 +32,7 @@ const MAX_REVISION: u64 = 1 << 53;
 #[derive(Debug)]
 pub(crate) enum Line<'a> {
     Header(Header<'a>),
-    Base(FlowId, Version, Hash),
+    Base(FlowId, FlowVersion, Vec<u64>),
     Tombstone(FlowId, Tombstone),
     File(u64),
     Change(Change<'a>),
@@ -96,6 +96,19 @@ struct BaseLine<'a> {
     updated_at: DateTime<Utc>,
     author: Cow<'a, str>,
     hash: Cow<'a, str>,
+    /// Files of older versions lack it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    report: Option<ReportPart<'a>>,
+    /// Marks of the runtime members that `flows.json` contains and has contained.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    read: Vec<u64>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct ReportPart<'a> {
+    seq: u64,
+    at: DateTime<Utc>,
+    author: Cow<'a, str>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -115,7 +128,12 @@ pub(crate) fn print_header(out: &mut Vec<u8>, header: &Header<'_>) {
     seal(out, header);
 }
 
-pub(crate) fn print_base(out: &mut Vec<u8>, id: FlowId, version: &Version, hash: &Hash) {
+pub(crate) fn print_base(out: &mut Vec<u8>, id: FlowId, flow: &FlowVersion, read: &[u64]) {
+    let FlowVersion { version, hash, report } = flow;
+    let part = |Report { seq, at, author }: &Report| {
+        let author = author.as_str().to_owned().into();
+        ReportPart { seq: *seq, at: *at, author }
+    };
     seal(
         out,
         &BaseLine {
@@ -125,6 +143,8 @@ pub(crate) fn print_base(out: &mut Vec<u8>, id: FlowId, version: &Version, hash:
             updated_at: version.updated_at,
             author: version.author.as_str().into(),
             hash: hex(hash).into(),
+            report: report.as_ref().map(part),
+            read: read.to_vec(),
         },
     );
 }
@@ -172,7 +192,11 @@ pub(crate) fn parse(line: &[u8]) -> Option<Line<'_>> {
                 updated_at: line.updated_at.trunc_subsecs(6),
                 author: Author::new(&line.author),
             };
-            Line::Base(line.base.into(), version, unhex(&line.hash)?)
+            let report = line.report.map(|ReportPart { seq, at, author }| {
+                let (at, author) = (at.trunc_subsecs(6), Author::new(&author));
+                Report { seq, at, author }
+            });
+            Line::Base(line.base.into(), FlowVersion { version, hash: unhex(&line.hash)?, report }, line.read)
         }
         _ if kind.starts_with(b"gone\"") => {
             let line: TombstoneLine<'_> = serde_json::from_slice(line).ok()?;

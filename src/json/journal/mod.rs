@@ -15,7 +15,7 @@ mod tail;
 
 pub(crate) use append_file::AppendFile;
 pub(crate) use base::Base;
-pub(crate) use entry::{ChangeMeta, Hash, JournalEntry, Tombstone};
+pub(crate) use entry::{ChangeMeta, FlowVersion, Hash, JournalEntry, Report, Tombstone};
 pub(crate) use journal_file::Journal;
 pub(crate) use replay::{Replay, ReplayEvent, replay, written_length};
 pub(crate) use segment::Segment;

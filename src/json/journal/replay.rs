@@ -11,18 +11,19 @@ use std::ops::ControlFlow;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
-use super::entry::{ChangeMeta, Hash, Tombstone};
+use super::entry::{ChangeMeta, FlowVersion, Tombstone};
 use super::line::{self, Change, Header, Line};
 use super::segment::Segment;
 use crate::flow::FlowId;
-use crate::repository::Version;
 
 /// The content of a journal.
 #[derive(Debug)]
 pub(crate) struct Replay {
     /// The first line. `None` if it is damaged.
     pub(crate) header: Option<Header<'static>>,
-    pub(crate) flows: HashMap<FlowId, (Version, Hash)>,
+    pub(crate) flows: HashMap<FlowId, FlowVersion>,
+    /// The marks of the runtime members that `flows.json` had contained when the journal began.
+    pub(crate) read: HashMap<FlowId, Vec<u64>>,
     pub(crate) tombstones: HashMap<FlowId, Tombstone>,
     pub(crate) events: Vec<ReplayEvent>,
     /// The offsets of the first change and of the end of the last valid line.
@@ -67,12 +68,18 @@ impl Replayed {
 }
 
 impl Replay {
+    /// Gives the changes new numbers without gaps. `file` is the new number of the last change that `flows.json` contains.
+    pub(crate) fn renumber(&mut self, after: u64, file: u64) {
+        let changed = self.events.iter_mut().filter_map(|event| match event {
+            ReplayEvent::Changed(replayed) => Some(replayed),
+            ReplayEvent::Tombstone(..) => None,
+        });
+        changed.zip(after + 1..).for_each(|(replayed, seq)| replayed.seq = seq);
+        self.file = file;
+    }
+
     /// Adds flows and tombstones that a damaged journal no longer contains.
-    pub(crate) fn add_missing(
-        &mut self,
-        flows: HashMap<FlowId, (Version, Hash)>,
-        tombstones: HashMap<FlowId, Tombstone>,
-    ) {
+    pub(crate) fn add_missing(&mut self, flows: HashMap<FlowId, FlowVersion>, tombstones: HashMap<FlowId, Tombstone>) {
         for (id, known) in flows {
             if !self.tombstones.contains_key(&id) {
                 self.flows.entry(id).or_insert(known);
@@ -116,7 +123,8 @@ pub(crate) fn replay(file: &Arc<File>, length: u64) -> io::Result<Replay> {
 #[derive(Default)]
 struct Lines {
     header: Option<Header<'static>>,
-    flows: HashMap<FlowId, (Version, Hash)>,
+    flows: HashMap<FlowId, FlowVersion>,
+    read: HashMap<FlowId, Vec<u64>>,
     tombstones: HashMap<FlowId, Tombstone>,
     events: Vec<ReplayEvent>,
     base_lines: u64,
@@ -150,8 +158,9 @@ impl Lines {
                 self.header = Some(Header { strom: "journal".into(), ..header });
                 self.start = end;
             }
-            Line::Base(id, version, hash) if is_base => {
-                self.flows.insert(id, (version, hash));
+            Line::Base(id, flow, read) if is_base => {
+                self.flows.insert(id, flow);
+                self.read.insert(id, read);
                 (self.base_lines, self.start) = (self.base_lines + 1, end);
             }
             Line::Tombstone(id, tombstone) if is_base => {
@@ -206,9 +215,9 @@ impl Lines {
         // A note after the last known synced change may be lost.
         let known = changes(&self.events).take_while(|replayed| replayed.seq <= known).last();
         let unsure = known.map_or(self.start, |replayed| replayed.offset + replayed.length as u64 + 1);
-        let Self { header, flows, tombstones, events, start, file, files, .. } = self;
+        let Self { header, flows, read, tombstones, events, start, file, files, .. } = self;
         let (start, synced, file) = (start.min(end), unsure.min(end), file.min(last));
-        Replay { header, flows, tombstones, events, start, end, synced, last, file, files, damage }
+        Replay { header, flows, read, tombstones, events, start, end, synced, last, file, files, damage }
     }
 
     /// Discards what follows the zeros, unless a later line proves that it was synced. It was appended together with

@@ -31,6 +31,8 @@ pub(crate) struct FileVersions {
     pub(crate) written: u64,
     /// The changes after which the file may have been written without a note in the journal, because of a crash.
     pub(crate) unnoted: Range<u64>,
+    /// The marks of the runtime members that the versions before the journal contain.
+    pub(crate) read: HashMap<FlowId, Vec<u64>>,
     /// Whether the file is to be taken as an edit of the last version, because no process was running.
     pub(crate) is_only_last: bool,
 }

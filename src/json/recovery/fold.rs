@@ -7,10 +7,10 @@ use std::ops::ControlFlow;
 use super::known::{KnownFlow, KnownFlows};
 use crate::flow::{Flow, FlowId};
 use crate::json::journal::line::{self, Line};
-use crate::json::journal::{Hash, Replay, ReplayEvent, Segment, Tombstone};
-use crate::repository::{Operation, Version};
+use crate::json::journal::{FlowVersion, Replay, ReplayEvent, Segment, Tombstone};
+use crate::repository::Operation;
 
-pub(crate) type Versions = (HashMap<FlowId, (Version, Hash)>, HashMap<FlowId, Tombstone>);
+pub(crate) type Versions = (HashMap<FlowId, FlowVersion>, HashMap<FlowId, Tombstone>);
 
 /// Computes the flows from the history alone.
 pub(crate) fn fold_history(segment: &Segment) -> io::Result<Versions> {
@@ -26,7 +26,7 @@ pub(crate) fn fold_history(segment: &Segment) -> io::Result<Versions> {
                 }
                 Operation::Create | Operation::Update | Operation::Restore => {
                     tombstones.remove(&id);
-                    flows.insert(id, (meta.version(), meta.hash));
+                    flows.insert(id, FlowVersion { version: meta.version(), hash: meta.hash, report: None });
                 }
             }
         }
@@ -37,8 +37,10 @@ pub(crate) fn fold_history(segment: &Segment) -> io::Result<Versions> {
 
 /// Computes the flows from the journal, and their contents since the last checkpoint.
 pub(crate) fn fold(replay: &mut Replay, lines: &Segment) -> io::Result<KnownFlows> {
-    let flows = replay.flows.drain().map(|(id, (version, hash))| (id, KnownFlow { version, hash, flow: None }));
-    let mut known_flows = KnownFlows { flows: flows.collect(), tombstones: replay.tombstones.drain().collect() };
+    let flows = replay.flows.drain().map(|(id, known)| (id, KnownFlow { known, flow: None }));
+    let after = replay.header.as_ref().map_or(0, |header| header.after);
+    let tombstones = replay.tombstones.drain().collect();
+    let mut known_flows = KnownFlows { flows: flows.collect(), tombstones, after };
     let mut documents = HashMap::new();
     for event in &replay.events {
         match event {
@@ -58,10 +60,12 @@ pub(crate) fn fold(replay: &mut Replay, lines: &Segment) -> io::Result<KnownFlow
                 }
                 known_flows.tombstones.remove(&id);
                 let version = match known_flows.flows.remove(&id) {
-                    Some(known) if replayed.meta.operation == Operation::State => known.version,
+                    Some(before) if replayed.meta.operation == Operation::State => before.known.version,
                     _ => replayed.meta.version(),
                 };
-                known_flows.flows.insert(id, KnownFlow { version, hash: replayed.meta.hash, flow: None });
+                let (hash, report) = (replayed.meta.hash, replayed.meta.report(replayed.seq));
+                let known = FlowVersion { version, hash, report };
+                known_flows.flows.insert(id, KnownFlow { known, flow: None });
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Opens a store: resolves the path, takes the lock, and reads journal, history and file.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -226,7 +226,7 @@ fn assemble(
             (without_file(known_flows, documents.map_err(io::Error::other)?, &file_stamp(now)), identity)
         }
     };
-    let Reconciled { state, in_file, mut entries, tombstones, reports, quarantined, is_written } = reconciled;
+    let Reconciled { mut state, in_file, mut entries, tombstones, reports, quarantined, is_written } = reconciled;
     if is_new_log {
         let unrecorded = log.unrecorded(&state, &entries).map_err(io::Error::other)?;
         entries.splice(0..0, unrecorded);
@@ -236,6 +236,7 @@ fn assemble(
     let written = Written { identity, state: in_file, seq: versions.written, is_whole: is_written, racy: None };
     let (named, at) = (path.to_owned(), now);
     let OpenMode::ReadWrite(hold) = mode else {
+        state.set_reports(&entries, log.last + 1);
         let log = log.with_entries(&entries)?;
         return Ok(Opened {
             named,
@@ -253,6 +254,7 @@ fn assemble(
     }
     let is_writable = hold.is_ok();
     let mut writer = Writer::new(disk, real.to_owned(), hold, journal, written);
+    state.set_reports(&entries, writer.next());
     if is_writable && let Err(failure) = writer.append_found(entries, &tombstones) {
         faults.set(Topic::Save, vec![format!("edits of {} cannot be saved: {failure}", path.display())]);
     }
@@ -289,7 +291,8 @@ fn with_file(
         false => log.latest(|id| edited.contains(&id)).map_err(io::Error::other)?,
     };
     let BeforeEdit { state, unknown, lost } = known_flows.into_state(&content, documents);
-    let known = Knowledge { state: &state, log, versions, unknown: &unknown, read: &|_| HashSet::new() };
+    let read = |id| versions.read.get(&id).into_iter().flatten().copied().collect();
+    let known = Knowledge { state: &state, log, versions, unknown: &unknown, read: &read };
     let comparison = compare(content, &known);
     let mut reconciled = reconcile(&state, comparison, stamp);
     reconciled.lose(lost, stamp);

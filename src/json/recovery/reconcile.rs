@@ -93,12 +93,12 @@ pub(crate) fn without_file(known_flows: KnownFlows, mut documents: HashMap<FlowI
     for (id, tombstone) in known_flows.tombstones {
         result.state.insert_tombstone(id, tombstone);
     }
-    for (id, KnownFlow { version, hash, flow }) in oldest_first(known_flows.flows) {
+    for (id, KnownFlow { known, flow }) in oldest_first(known_flows.flows) {
         match flow.or_else(|| documents.remove(&id)) {
-            Some(flow) => result.state.insert_last(flow, version, hash),
+            Some(flow) => result.state.insert_known_last(flow, known),
             None => {
                 result.reports.push(format!("{id} was only in the missing file and is lost"));
-                result.bury(id, Tombstone::by(stamp, version.revision.next()));
+                result.bury(id, Tombstone::by(stamp, known.version.revision.next()));
             }
         }
     }
@@ -114,7 +114,7 @@ pub(crate) fn without_file(known_flows: KnownFlows, mut documents: HashMap<FlowI
 /// Returns flows without a position in the file, in the order in which they get one.
 fn oldest_first(flows: HashMap<FlowId, KnownFlow>) -> Vec<(FlowId, KnownFlow)> {
     let mut flows: Vec<_> = flows.into_iter().collect();
-    flows.sort_by_key(|(_, known)| (known.version.created_at, known.version.updated_at));
+    flows.sort_by_key(|(_, flow)| (flow.known.version.created_at, flow.known.version.updated_at));
     flows
 }
 
@@ -287,15 +287,13 @@ impl Reconciled {
         for FileFlow { flow, position, .. } in flows {
             ids.insert(flow.id());
             if let Some(entry) = self.state.get(flow.id()).filter(|entry| entry.position != *position).cloned() {
-                let Stored { item, version } = entry.stored.clone();
-                self.state.insert(item, version, entry.hash, *position);
+                self.state.reposition(&entry, *position);
             }
         }
         let mut others: Vec<_> = self.state.entries().filter(|entry| !ids.contains(&entry.stored.item.id())).collect();
         others.sort_by_key(|entry| (entry.stored.version.created_at, entry.stored.version.updated_at));
         for entry in others.into_iter().cloned().collect::<Vec<_>>() {
-            let Stored { item, version } = entry.stored.clone();
-            self.state.insert_last(item, version, entry.hash);
+            self.state.reposition_last(&entry);
         }
     }
 

@@ -16,10 +16,9 @@ use crate::disk::Disk;
 use crate::flow::FlowId;
 use crate::json::history::{self, History, Log};
 use crate::json::journal::line::{self, FORMAT};
-use crate::json::journal::{Base, Hash, Journal, JournalEntry, Replay, ReplayEvent, Segment, Tombstone, replay};
+use crate::json::journal::{Base, FlowVersion, Journal, JournalEntry, Replay, ReplayEvent, Segment, Tombstone, replay};
 use crate::json::paths::{history_path, journal_path, with_suffix};
 use crate::json::writer::JournalState;
-use crate::repository::Version;
 
 /// The contents of journal and history.
 #[derive(Debug)]
@@ -111,9 +110,9 @@ impl Recovery<'_> {
         let after = history.as_ref().map_or(0, |history| history.segment().last);
         let id = history.as_ref().map_or(self.fresh, |history| self.fresh.max(history.log + 1));
         let log = Log { horizon: after, ..log(id, after, history.as_ref(), None) };
-        let base = base(id, after, after, &flows, &tombstones);
-        let known = flows.into_iter().map(|(id, (version, hash))| (id, KnownFlow { version, hash, flow: None }));
-        let known_flows = KnownFlows { flows: known.collect(), tombstones };
+        let base = base(id, after, after, &flows, &HashMap::new(), &tombstones);
+        let known = flows.into_iter().map(|(id, known)| (id, KnownFlow { known, flow: None }));
+        let known_flows = KnownFlows { flows: known.collect(), tombstones, after };
         let is_new_log = history.is_some();
         let (journal, faults) = (JournalState::Pending(base), self.faults);
         let versions = FileVersions { written: after, is_only_last: true, ..FileVersions::default() };
@@ -157,6 +156,7 @@ impl Recovery<'_> {
                     earlier: std::mem::take(&mut replay.files),
                     written: replay.file,
                     unnoted: replay.file + 1..last + 1,
+                    read: std::mem::take(&mut replay.read),
                     is_only_last: is_closed,
                     ..FileVersions::default()
                 };
@@ -185,15 +185,18 @@ impl Recovery<'_> {
             }
         }
         let (journal, written) = if self.is_writable {
-            let base = base(id, after, kept, &replay.flows, &replay.tombstones);
-            rewrite(self.disk, &path, &base, &replay, &lines)?
+            let base = base(id, after, kept, &replay.flows, &replay.read, &replay.tombstones);
+            let (journal, written) = rewrite(self.disk, &path, &base, &replay, &lines)?;
+            replay.renumber(after, written);
+            (journal, written)
         } else {
             (Journal::existing(self.disk, &path, file, &replay), replay.file)
         };
+        let read = std::mem::take(&mut replay.read);
         let known_flows = fold(&mut replay, &lines)?;
         let log = Log { horizon: after, ..log(id, journal.last(), history.as_ref(), Some(journal.segment())) };
         let (journal, faults, is_new_log) = (JournalState::Open(journal), self.faults, self.is_writable);
-        let versions = FileVersions { written, unnoted: written + 1..log.last + 1, ..FileVersions::default() };
+        let versions = FileVersions { written, unnoted: written + 1..log.last + 1, read, ..FileVersions::default() };
         Ok(Recovered { known_flows, journal, history, log, versions, faults, is_new_log })
     }
 }
@@ -215,10 +218,11 @@ fn base(
     log: u64,
     after: u64,
     kept: u64,
-    flows: &HashMap<FlowId, (Version, Hash)>,
+    flows: &HashMap<FlowId, FlowVersion>,
+    read: &HashMap<FlowId, Vec<u64>>,
     tombstones: &HashMap<FlowId, Tombstone>,
 ) -> Base {
-    let flows = flows.iter().map(|(id, (version, hash))| (*id, version.clone(), *hash)).collect();
+    let flows = flows.iter().map(|(id, flow)| (*id, flow.clone(), read.get(id).cloned().unwrap_or_default())).collect();
     let tombstones = tombstones.iter().map(|(id, tombstone)| (*id, tombstone.clone())).collect();
     Base { log, after, kept, flows, tombstones }
 }

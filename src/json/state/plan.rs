@@ -17,11 +17,13 @@ pub(crate) struct PlannedChanges {
     pub(crate) state: State,
     /// The entries for the journal. Empty if nothing changes.
     pub(crate) entries: Vec<JournalEntry>,
+    /// The number of the first entry.
+    first: u64,
 }
 
 impl State {
-    /// Checks all preconditions, then applies all changes to a copy.
-    pub(crate) fn apply(&self, changes: &dyn ChangeList, stamp: &Stamp) -> Result<PlannedChanges> {
+    /// Checks all preconditions, then applies all changes to a copy. `first` is the number that the first change will have.
+    pub(crate) fn apply(&self, changes: &dyn ChangeList, stamp: &Stamp, first: u64) -> Result<PlannedChanges> {
         check_ids(changes)?;
         let violations: Vec<Violation> = (0..changes.len())
             .filter_map(|index| {
@@ -36,8 +38,8 @@ impl State {
         if !violations.is_empty() {
             return Err(RepositoryError::Conflict(violations));
         }
-        let mut plan =
-            PlannedChanges { applied: Vec::with_capacity(changes.len()), state: self.clone(), entries: Vec::new() };
+        let applied = Vec::with_capacity(changes.len());
+        let mut plan = PlannedChanges { applied, state: self.clone(), entries: Vec::new(), first };
         for index in 0..changes.len() {
             let change = changes.change(index).map_err(|error| RepositoryError::Failed(Box::new(error)))?;
             let applied = match change {
@@ -81,8 +83,10 @@ impl PlannedChanges {
         }
         // A different order of members or spelling of a number is not a change.
         if !old.stored.item.same_as(&flow).map_err(refused)? {
-            self.entries.push(entry_for(Operation::State, before.revision, before.created_at));
+            let entry = entry_for(Operation::State, before.revision, before.created_at);
             self.state.insert(flow, before.clone(), hash, old.position);
+            self.state.set_report(id, entry.meta.report(self.next()));
+            self.entries.push(entry);
         }
         Ok(Applied { id, outcome: Outcome::Unchanged, version: Some(before.clone()) })
     }
@@ -121,18 +125,15 @@ impl PlannedChanges {
             (Some(now), Some(last)) => {
                 let (flow, hash) = now.item.checked().map_err(refused)?;
                 let version = now.version.adopted(given)?;
+                let mut report = None;
                 if !last.flow.same_as(&flow).map_err(refused)? {
                     let Version { revision, created_at, .. } = version;
-                    self.entries.push(JournalEntry::by(
-                        stamp,
-                        Operation::State,
-                        revision,
-                        created_at,
-                        hash,
-                        flow.clone(),
-                    ));
+                    let entry = JournalEntry::by(stamp, Operation::State, revision, created_at, hash, flow.clone());
+                    report = entry.meta.report(self.next());
+                    self.entries.push(entry);
                 }
                 self.state.insert_last(flow, version.clone(), hash);
+                self.state.set_report(id, report);
                 Ok(Applied { id, outcome: Outcome::Created, version: Some(version) })
             }
             (None, Some(last)) => {
@@ -141,6 +142,11 @@ impl PlannedChanges {
             }
             (None, None) => Ok(Applied { id, outcome: Outcome::Absent, version: None }),
         }
+    }
+
+    /// Returns the number of the next entry.
+    fn next(&self) -> u64 {
+        self.first + self.entries.len() as u64
     }
 
     fn delete(&mut self, id: FlowId, stamp: &Stamp) -> Applied {

@@ -17,15 +17,9 @@ use crate::json::view::{Racy, Written};
 
 /// Writes the file if it is not up to date. Returns whether it is up to date now.
 pub(crate) fn checkpoint(store: &Store) -> bool {
-    let before = lock(&store.unwritten).take();
-    store.meters.set_writing(before.map(|(first, _)| first));
+    store.schedule.begin();
     let is_written = write_and_rotate(&mut lock(&store.upkeep), store);
-    if let Some((first, last)) = before.filter(|_| !is_written) {
-        let mut unwritten = lock(&store.unwritten);
-        let last = unwritten.map_or(last, |(_, last)| last);
-        *unwritten = Some((first, last));
-    }
-    store.meters.set_writing(None);
+    store.schedule.end(is_written);
     is_written
 }
 
@@ -112,6 +106,7 @@ fn write_file(store: &Store, point: &Point, unnoted: &[u64]) -> io::Result<bool>
         digest = Some(file::write(state, out)?);
         Ok(())
     })?;
+    store.schedule.spend(prepared.length());
     let identity = prepared.identity()?;
     let mut writer = store.writer.blocking_lock();
     let Some(writer) = writer.as_mut() else { return Ok(false) };

@@ -61,7 +61,7 @@ fn adopt_edit(upkeep: &mut Upkeep, store: &Store) {
     let Some(view) = view else { return };
     let memory = &upkeep.memory;
     let (earlier, edited, unnoted) = (memory.versions(), memory.edited(), memory.unnoted());
-    let versions = FileVersions { earlier, edited, written, unnoted, is_only_last: false };
+    let versions = FileVersions { earlier, edited, written, unnoted, ..FileVersions::default() };
     let known = Knowledge {
         state: &view.state,
         log: &view.log,
@@ -109,7 +109,8 @@ fn refuse(upkeep: &mut Upkeep, store: &Store, identity: Identity, fault: &str) {
 
 /// Publishes the result of an edit.
 fn adopt(store: &Store, writer: &mut Writer, view: &View, result: Reconciled, identity: Identity, racy: Racy) {
-    let Reconciled { state, in_file, entries, tombstones, reports, quarantined, is_written } = result;
+    let Reconciled { mut state, in_file, entries, tombstones, reports, quarantined, is_written } = result;
+    state.set_reports(&entries, writer.next());
     store.faults.set(Topic::File, quarantined);
     store.faults.set(Topic::Conflict, reports);
     let seq = if is_written { writer.last() } else { writer.written.seq };

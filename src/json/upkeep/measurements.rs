@@ -40,8 +40,6 @@ impl Store {
             all.push(Measurement::gauge("json_faults", help, count as f64).labelled("topic", topic));
         }
         let Some(view) = self.view() else { return all };
-        let first = self.unwritten().map(|(first, _)| first);
-        let oldest = first.into_iter().chain(*lock(&meters.writing)).min();
         let length = |segment: &Option<Segment>| segment.as_ref().map_or(0, |segment| segment.end) as f64;
         all.extend([
             Measurement::gauge("json_journal_bytes", "Size of the journal.", length(&view.log.journal)),
@@ -54,7 +52,7 @@ impl Store {
             Measurement::gauge(
                 "json_unwritten_seconds",
                 "Time since the JSON file became outdated; zero if it is up to date.",
-                oldest.map_or(0.0, |since| since.elapsed().as_secs_f64()),
+                self.schedule.age().as_secs_f64(),
             ),
         ]);
         all

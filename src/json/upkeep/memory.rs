@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::flow::{Flow, FlowId};
+use crate::flow::FlowId;
 use crate::json::recovery::FileVersions;
 use crate::json::state::State;
 
@@ -19,6 +19,8 @@ const AGE: Duration = Duration::from_secs(3_600);
 const UNNOTED: u64 = 25;
 /// The number of reports to remember per flow.
 const REPORTS: usize = 256;
+/// The number of reports per flow that the next process remembers.
+const RECENT_REPORTS: usize = 32;
 /// The number of versions by editors to remember. Each one holds the documents that differ from the current ones.
 const EDITED: usize = 16;
 
@@ -41,12 +43,12 @@ impl FileMemory {
     /// it. `seq` is the last change.
     pub(crate) fn new(versions: FileVersions, seq: u64, last: State) -> Self {
         let now = Instant::now();
-        let FileVersions { mut earlier, unnoted, .. } = versions;
+        let FileVersions { mut earlier, unnoted, read, .. } = versions;
         let earlier = earlier.split_off(earlier.len().saturating_sub(VERSIONS));
         Self {
             unnoted: (unnoted, now),
             versions: earlier.into_iter().map(|seq| (seq, now)).collect(),
-            reports: HashMap::new(),
+            reports: read.into_iter().map(|(id, marks)| (id, marks.into())).collect(),
             edited: VecDeque::from([(seq, last.clone(), now)]),
             last,
         }
@@ -65,7 +67,7 @@ impl FileMemory {
                 Some(now) if Arc::ptr_eq(now, entry) || now.has_text_of(&entry.stored.item) => {}
                 // An edited file may lack flows that exist.
                 None if seq.is_some() => drop(self.reports.remove(&id)),
-                _ => remember(self.reports.entry(id).or_default(), &entry.stored.item),
+                _ => remember(self.reports.entry(id).or_default(), entry.marks()),
             }
         }
         self.last = state.clone();
@@ -110,16 +112,27 @@ impl FileMemory {
 
     /// Returns the marks of the runtime members of a flow that a version contains.
     pub(crate) fn reports(&self, id: FlowId) -> HashSet<u64> {
-        let mut marks: HashSet<_> = self.reports.get(&id).into_iter().flatten().copied().collect();
-        let last = self.last.get(id).and_then(|entry| entry.stored.item.runtime_marks().ok());
-        marks.extend(last.into_iter().flatten());
+        let earlier = self.reports.get(&id).into_iter().flatten().copied();
+        earlier.chain(self.last_marks(id)).collect()
+    }
+
+    /// Returns the marks of the current version and of the last ones before it.
+    pub(crate) fn recent_reports(&self, id: FlowId) -> Vec<u64> {
+        let earlier = self.reports.get(&id).into_iter().flatten().rev().take(RECENT_REPORTS).copied();
+        let last: Vec<_> = self.last_marks(id).collect();
+        let mut marks: Vec<_> = earlier.filter(|mark| !last.contains(mark)).collect();
+        marks.reverse();
+        marks.extend(last);
         marks
+    }
+
+    fn last_marks(&self, id: FlowId) -> impl Iterator<Item = u64> {
+        self.last.get(id).map(|entry| entry.marks().to_vec()).into_iter().flatten()
     }
 }
 
-fn remember(reports: &mut VecDeque<u64>, flow: &Flow) {
-    let marks = flow.runtime_marks().unwrap_or_default();
-    reports.extend(marks.into_iter().filter(|mark| !reports.contains(mark)).collect::<Vec<_>>());
+fn remember(reports: &mut VecDeque<u64>, marks: &[u64]) {
+    reports.extend(marks.iter().copied().filter(|mark| !reports.contains(mark)).collect::<Vec<_>>());
     let excess = reports.len().saturating_sub(REPORTS);
     reports.drain(..excess);
 }

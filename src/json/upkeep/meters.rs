@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::json::mutex::lock;
 
@@ -16,8 +16,6 @@ pub(crate) struct Meters {
     pub(crate) last_checkpoint: Mutex<Duration>,
     /// The last change that the file contains.
     pub(crate) written: AtomicU64,
-    /// The time of the first save that the current checkpoint writes.
-    pub(crate) writing: Mutex<Option<Instant>>,
 }
 
 impl Meters {
@@ -30,7 +28,6 @@ impl Meters {
             failures: 0.into(),
             last_checkpoint: Mutex::default(),
             written: written.into(),
-            writing: Mutex::default(),
         }
     }
 
@@ -58,10 +55,5 @@ impl Meters {
                 self.failures.fetch_add(1, Ordering::Relaxed);
             }
         }
-    }
-
-    /// Sets the time of the first save that the current checkpoint writes.
-    pub(crate) fn set_writing(&self, since: Option<Instant>) {
-        *lock(&self.writing) = since;
     }
 }

@@ -14,6 +14,7 @@ mod place;
 mod point;
 mod racy;
 mod rotation;
+mod schedule;
 mod state;
 mod watch;
 
@@ -23,5 +24,6 @@ pub(crate) use close::close;
 pub(crate) use faults::{Faults, Topic};
 pub(crate) use memory::FileMemory;
 pub(crate) use meters::Meters;
+pub(crate) use schedule::Schedule;
 pub(crate) use state::Upkeep;
 pub(crate) use watch::watch;

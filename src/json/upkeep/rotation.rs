@@ -37,7 +37,8 @@ pub(crate) fn rotate(
     if let Err(error) = compact(history, store.settings.retention, &store.clock) {
         tracing::warn!(%error, "cannot delete expired changes from the history");
     }
-    let base = Base::of(&point.view.state, log, point.seq, history.segment().last);
+    let read = |id| upkeep.memory.recent_reports(id);
+    let base = Base::of(&point.view.state, log, point.seq, history.segment().last, read);
     let path = journal_path(&store.path);
     let mut prepared = Journal::begin(disk, &path, &base)?;
     // A start after a crash needs them to recognise stale edits.

@@ -2,20 +2,19 @@
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::task::spawn_blocking;
+use tokio::time::Instant;
 
 use super::checkpoint::checkpoint;
 use super::edits::check_file;
 use super::faults::Topic;
+use super::schedule::PAUSE;
 use crate::json::history;
 use crate::json::mutex::lock;
 use crate::json::store::Store;
 
-/// Under load, the pause between checkpoints is this many times the duration of the last one, so that writing a large
-/// file does not slow down saves.
-const PAUSE: u32 = 20;
 /// The pause after a failed checkpoint.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -41,7 +40,7 @@ pub(crate) async fn watch(weak: Weak<Store>) {
     loop {
         let Some(store) = weak.upgrade() else { return };
         let soon = settings.quiet.min(settings.interval) / 3;
-        let pause = if store.unwritten().is_some() { settings.poll.min(soon) } else { settings.poll };
+        let pause = if store.schedule.has_unwritten() { settings.poll.min(soon) } else { settings.poll };
         drop(store);
         tokio::select! {
             () = tokio::time::sleep(pause.max(Duration::from_millis(1))) => {}
@@ -52,10 +51,7 @@ pub(crate) async fn watch(weak: Weak<Store>) {
         let looks = must_look || store.must_look.swap(false, Ordering::Relaxed) || now >= looked + settings.poll;
         // Without a save, only this attempt finds out that a rotation is possible again.
         let rotates = now >= rotated + settings.interval && store.faults.has(Topic::Rotation);
-        let is_due = store.unwritten().is_some_and(|(first, last)| {
-            now >= last + settings.quiet || now >= first + settings.interval.max(cost * PAUSE)
-        });
-        let writes = now >= not_before && (is_due || rotates);
+        let writes = now >= not_before && (store.schedule.is_due(&settings, cost) || rotates);
         if !looks && !writes {
             continue;
         }

@@ -35,6 +35,7 @@ pub fn hasty() -> Settings {
         .with_journal_bytes(2_000)
         .with_quiet(Duration::from_millis(10))
         .with_interval(Duration::from_millis(200))
+        .with_report_interval(Duration::from_millis(200))
         .with_poll(Duration::from_millis(20))
         .with_lock_wait(Duration::ZERO)
 }
@@ -42,7 +43,7 @@ pub fn hasty() -> Settings {
 /// Like [`hasty`], but writes the file at the close only and does not check it before.
 pub fn lazy() -> Settings {
     let hour = Duration::from_secs(3_600);
-    hasty().with_journal_bytes(u64::MAX).with_quiet(hour).with_interval(hour).with_poll(hour)
+    hasty().with_journal_bytes(u64::MAX).with_quiet(hour).with_interval(hour).with_report_interval(hour).with_poll(hour)
 }
 
 /// Returns the faults that the store reports.
