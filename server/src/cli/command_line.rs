@@ -6,8 +6,8 @@ use super::answer::Answer;
 use super::failure::Failure;
 use super::output::eprint;
 use super::{
-    backup, check, completions, config, delete, diff, edit, export, get, history, import, list, man, migrate, openapi,
-    put, restore, serve, switch, trash, undo_edit, watch,
+    backup, check, completions, config, delete, diff, edit, export, get, health, history, import, list, man, migrate,
+    openapi, put, restore, serve, switch, trash, undo_edit, watch,
 };
 use crate::config::Flags;
 
@@ -60,6 +60,8 @@ enum Command {
     Check(check::Arguments),
     /// Apply pending database migrations, as the server does at start
     Migrate(migrate::Arguments),
+    /// Ask a running server whether it is healthy. Exits with 1 if it is not
+    Health(health::Arguments),
     /// Show the effective settings and the source of each
     Config(config::Arguments),
     /// Print the manual page, or write the pages of all commands
@@ -109,6 +111,7 @@ impl CommandLine {
             Some(Command::Watch(arguments)) => watch::run(&self.flags, arguments).await,
             Some(Command::Check(arguments)) => check::run(&self.flags, &arguments).await,
             Some(Command::Migrate(arguments)) => migrate::run(&self.flags, &arguments).await,
+            Some(Command::Health(arguments)) => health::run(&self.flags, arguments).await,
             Some(Command::Config(arguments)) => config::run(&self.flags, &arguments),
             Some(Command::Man(arguments)) => man::run(&arguments, Self::command()),
             Some(Command::Completions(arguments)) => completions::run(&arguments, Self::command()),

@@ -111,6 +111,10 @@ pub(crate) enum Failure {
     NotLoopback(SocketAddr),
     #[error("cannot listen on `{host}`, port {port}: {source}\nset another address with --host and --port")]
     Listen { host: String, port: u16, source: io::Error },
+    #[error("cannot use the socket of the service manager: {0}\npass one TCP socket, as packaging/strom.socket does")]
+    PassedSocket(io::Error),
+    #[error("cannot reach a server at {server}: {source}\nstart the server, or set its address with --server")]
+    NoServer { server: String, source: Box<dyn Error + Send + Sync> },
     #[error("cannot wait for signals: {0}")]
     Signals(io::Error),
 }

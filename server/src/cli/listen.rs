@@ -7,6 +7,7 @@ use strom_server::http::{Access, Hosts, KeysFile};
 use tokio::net::{TcpListener, lookup_host};
 
 use super::failure::Failure;
+use super::service;
 use crate::config::Server;
 
 /// The default of `--rate-limit`: ten times the rate of the console's busiest view, and a fraction of the server's
@@ -28,23 +29,32 @@ pub(super) fn access(server: &Server) -> Result<Access, Failure> {
     })
 }
 
-/// Binds the socket. Without a key, only loopback addresses are allowed unless anonymous access is enabled.
+/// Binds the socket, or returns the one that the service manager has opened. Without a key, only loopback addresses are allowed unless anonymous access is enabled.
 pub(super) async fn listen(server: &Server, access: &Access) -> Result<(TcpListener, SocketAddr), Failure> {
     let Server { host, port, .. } = server;
+    if let Some(passed) = service::passed_socket()? {
+        let address = passed.local_addr().map_err(Failure::PassedSocket)?;
+        check_local(server, access, &[address])?;
+        return Ok((TcpListener::from_std(passed).map_err(Failure::PassedSocket)?, address));
+    }
     let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
     let resolved = lookup_host((bare, *port)).await;
     let addresses: Vec<_> = resolved.map_err(|source| Failure::Resolve { host: host.clone(), source })?.collect();
-    if is_local_only(server, access) {
-        // Checks every address: the socket may bind to any of them.
-        let other = addresses.iter().find(|address| !address.ip().to_canonical().is_loopback());
-        other.map_or(Ok(()), |address| Err(Failure::NotLoopback(*address)))?;
-    }
+    // All of them: the socket may bind to any of them.
+    check_local(server, access, &addresses)?;
     let bound = async {
         let listener = TcpListener::bind(addresses.as_slice()).await?;
         let address = listener.local_addr()?;
         Ok((listener, address))
     };
     bound.await.map_err(|source| Failure::Listen { host: host.clone(), port: *port, source })
+}
+
+/// Fails if the server may only use loopback addresses, and one of these is not.
+fn check_local(server: &Server, access: &Access, addresses: &[SocketAddr]) -> Result<(), Failure> {
+    let other = addresses.iter().find(|address| !address.ip().to_canonical().is_loopback());
+    let other = other.filter(|_| is_local_only(server, access));
+    other.map_or(Ok(()), |address| Err(Failure::NotLoopback(*address)))
 }
 
 /// Whether the server serves only this machine, without a key.

@@ -12,7 +12,7 @@
 //! | `editor`, `progress`, `signals`, `descriptors` | the terminal and the process |
 //! | `import_report`, `receipt`, `directory` | the output of `import`, of `switch` and `restore`, and of `export --format dir` |
 //! | `omitted` | the flows that `export` omits because they are invalid |
-//! | `listen` | the socket and the access rules of `serve` |
+//! | `listen`, `service` | the socket and the access rules of `serve`; the service manager |
 //! | `switch_target` | the storages of `switch` |
 //! | `revision` | revision numbers |
 //! | all others | one command each |
@@ -34,6 +34,7 @@ mod editor;
 mod export;
 mod failure;
 mod get;
+mod health;
 mod history;
 mod import;
 mod import_report;
@@ -55,6 +56,7 @@ mod restore;
 mod revision;
 mod save_report;
 mod serve;
+mod service;
 mod signals;
 mod switch;
 mod switch_failure;

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::thread;
 
+use sd_notify::NotifyState;
 use strom_server::clock;
 use strom_server::commit::Commit;
 use strom_server::http::{self, Streams};
@@ -16,6 +17,7 @@ use super::answer::Answer;
 use super::descriptors;
 use super::failure::Failure;
 use super::listen::{access, hosts, listen, rate_limit};
+use super::service;
 use super::signals::Stop;
 use crate::config::Flags;
 
@@ -36,7 +38,8 @@ pub(super) async fn run(flags: &Flags) -> Result<Answer, Failure> {
     descriptors::raise_limit();
     // Opening the storage may migrate a database. Listening first means that an occupied port changes nothing.
     let (listener, address) = listen(&server, &access).await?;
-    let mut stop = Stop::on_signal()?;
+    let (mut stop, hangups) = Stop::of_server()?;
+    service::notify(&[NotifyState::Status(&format!("opening {storage}"))]);
     let settings = settings.with_url(Some(format!("http://{}", reachable(address))));
     let repository = tokio::select! {
         opened = storage.open_with(clock::now(), settings) => opened?,
@@ -47,12 +50,14 @@ pub(super) async fn run(flags: &Flags) -> Result<Answer, Failure> {
         None => None,
     };
     let how = if read_only { ", read-only" } else { "" };
-    print_address(format!(
-        "strom {}: flows in {storage}{how}, listening on http://{address}",
-        env!("CARGO_PKG_VERSION")
-    ));
+    let status = format!("flows in {storage}{how}, listening on http://{address}");
+    print_address(format!("strom {}: {status}", env!("CARGO_PKG_VERSION")));
+    service::notify_ready(&status);
     let hosts = hosts(&server, &access);
     let rate_limit = rate_limit(&server, &access);
+    if let Some(hangups) = hangups {
+        tokio::spawn(service::reload_on(hangups, server, status));
+    }
     let layers = Stack::over(Arc::clone(&repository)).commit(COMMIT);
     let layers = if let Some(copy) = last_known.clone() { layers.last_known(copy) } else { layers };
     // A read-only instance rejects ephemeral flows as well.
@@ -63,6 +68,7 @@ pub(super) async fn run(flags: &Flags) -> Result<Answer, Failure> {
     let ending = streams.clone();
     let requested = async move {
         stop.requested().await;
+        service::notify(&[NotifyState::Stopping]);
         ending.end();
     };
     http::serve(listener, routes, requested).await;

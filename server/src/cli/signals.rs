@@ -1,7 +1,9 @@
-//! Signals that stop the process: SIGINT, SIGTERM and SIGHUP.
+//! Signals that stop the process: SIGINT, SIGTERM and SIGHUP. If a server runs as a service, SIGHUP reloads it instead.
 
-use std::fs;
+use std::env;
+use std::fs::{self, File};
 use std::io;
+use std::process;
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -64,6 +66,12 @@ fn is_hangup_ignored() -> bool {
     ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 != 0)
 }
 
+/// Whether the process runs as a service: under systemd, as the first process of a container, or without a terminal. With a
+/// terminal, SIGHUP means that the terminal was closed.
+fn is_service() -> bool {
+    env::var_os("NOTIFY_SOCKET").is_some() || process::id() == 1 || File::open("/dev/tty").is_err()
+}
+
 /// Runs `work` until it completes or a signal arrives. Dropping the work deletes its temporary files.
 pub(super) async fn unless_stopped<T>(
     work: impl Future<Output = Result<T, Failure>>,
@@ -83,10 +91,20 @@ pub(super) struct Stop(mpsc::Receiver<()>);
 impl Stop {
     /// Listens for signals until the process ends. After the result was dropped, the first signal has no effect.
     pub(super) fn on_signal() -> Result<Self, Failure> {
-        let signals = Signals::listen().map_err(Failure::Signals)?;
+        Ok(Self::after(Signals::listen().map_err(Failure::Signals)?))
+    }
+
+    /// Listens for signals to a server. If it runs as a service, SIGHUP does not stop it; returns these signals.
+    pub(super) fn of_server() -> Result<(Self, Option<Signal>), Failure> {
+        let mut signals = Signals::listen().map_err(Failure::Signals)?;
+        let hangups = if is_service() { signals.hangup.take() } else { None };
+        Ok((Self::after(signals), hangups))
+    }
+
+    fn after(signals: Signals) -> Self {
         let (request, requests) = mpsc::channel(1);
         tokio::spawn(forward(signals, request));
-        Ok(Self(requests))
+        Self(requests)
     }
 
     /// Waits for the first signal.
@@ -135,5 +153,5 @@ async fn forward(mut signals: Signals, request: mpsc::Sender<()>) {
         "error: stopped {how}\nall acknowledged changes are stored; a JSON file may lack some of them until Strom is started \
          again"
     ));
-    std::process::exit(2);
+    process::exit(2);
 }

@@ -20,6 +20,8 @@ const SERVICE_SCHEMES: [&str; 3] = ["tcp://", "udp://", "sctp://"];
 #[derive(Debug, Default)]
 pub(crate) struct Environment {
     variables: HashMap<String, OsString>,
+    /// The directory that a service manager has created for the data of this service.
+    pub(super) state_directory: Option<PathBuf>,
     /// The warnings about variables that are ignored.
     pub(super) ignored: Vec<String>,
     pub(super) files: Vec<ConfigFile>,
@@ -37,7 +39,12 @@ impl Environment {
         let user = etcetera::base_strategy::choose_native_strategy().ok().map(|user| user.config_dir().join("strom"));
         let user = user.iter().flat_map(|directory| ["config.toml", ".strom.toml"].map(|name| directory.join(name)));
         let here = std::path::absolute(".strom.toml").unwrap_or_else(|_| PathBuf::from(".strom.toml"));
-        Self::of(variables, std::iter::once(here).chain(user).collect())
+        let environment = Self::of(variables, std::iter::once(here).chain(user).collect())?;
+        // Source: <https://www.freedesktop.org/software/systemd/man/latest/systemd.exec.html#RuntimeDirectory=>. A unit with
+        // several directories separates them with colons.
+        let directories = std::env::var_os("STATE_DIRECTORY").unwrap_or_default();
+        let state_directory = std::env::split_paths(&directories).next().filter(|path| path.is_absolute());
+        Ok(Self { state_directory, ..environment })
     }
 
     /// Reads the configuration files at these paths. A missing file is not an error.
@@ -45,7 +52,7 @@ impl Environment {
         let read = |path: &PathBuf| ConfigFile::read(Path::new(path)).transpose();
         let files = searched.iter().filter_map(read).collect::<Result<_, _>>()?;
         let ignored = remove_service_addresses(&mut variables);
-        Ok(Self { variables, ignored, files, searched })
+        Ok(Self { variables, state_directory: None, ignored, files, searched })
     }
 
     pub(super) fn variable(&self, name: &str) -> Option<OsString> {

@@ -10,7 +10,7 @@ use super::table::{ALLOW_ANONYMOUS, ALLOWED_HOSTS, API_KEY, API_KEYS_FILE, HOST,
 use super::value::Value;
 
 /// The settings of the server.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Server {
     /// The address or host name to listen on.
     pub(crate) host: String,
@@ -29,14 +29,20 @@ pub(crate) struct Server {
 }
 
 impl Flags {
-    /// Returns the settings of the server.
-    pub(crate) fn server(&self) -> Result<Server, ConfigError> {
+    /// Returns host and port of the server.
+    pub(crate) fn address(&self) -> Result<(String, u16), ConfigError> {
         let host = self.value(&HOST).map(Value::into_text).transpose()?;
         let port = self.value(&PORT).map(Value::into_port).transpose()?;
+        Ok((host.unwrap_or_else(|| "127.0.0.1".to_owned()), port.unwrap_or(8080)))
+    }
+
+    /// Returns the settings of the server.
+    pub(crate) fn server(&self) -> Result<Server, ConfigError> {
+        let (host, port) = self.address()?;
         let key = self.value(&API_KEY).map(Value::into_text).transpose()?;
         Ok(Server {
-            host: host.unwrap_or_else(|| "127.0.0.1".to_owned()),
-            port: port.unwrap_or(8080),
+            host,
+            port,
             key: key.map(|key| ApiKey::new(&key)),
             keys_file: self.value(&API_KEYS_FILE).map(Value::into_path).transpose()?,
             allowed_hosts: self.value(&ALLOWED_HOSTS).map(Value::into_hosts).transpose()?,

@@ -48,7 +48,11 @@ impl Flags {
     }
 
     pub(super) fn data_dir(&self) -> Result<PathBuf, ConfigError> {
-        self.value(&DATA_DIR).map_or_else(platform_data_dir, Value::into_path)
+        match (self.value(&DATA_DIR), &self.environment.state_directory) {
+            (Some(value), _) => value.into_path(),
+            (None, Some(directory)) => Ok(directory.clone()),
+            (None, None) => platform_data_dir(),
+        }
     }
 
     /// Returns the settings of the last-known copy, or `None` if it is disabled. Without a data directory, the copy is in

@@ -52,7 +52,7 @@ settings! {
         value_name: "DIR",
         group: Group::Storage,
         help: "Data directory",
-        default: "platform data directory + strom",
+        default: "STATE_DIRECTORY of systemd, or platform data directory + strom",
         help_default: HelpDefault::Same,
     };
     HISTORY_REVISIONS: Setting {

@@ -21,6 +21,7 @@ mod rollback_postgres;
 mod seed_recipe_postgres;
 mod serve;
 mod serve_access;
+mod service;
 mod stalled_stderr;
 mod stopping;
 mod switch_history_postgres;

@@ -49,7 +49,10 @@ pub(crate) fn command(program: &str, variables: &[(&str, &str)]) -> Command {
     }
     // The configuration files and the editor of the developer must not apply either.
     command.env("XDG_CONFIG_HOME", "/nonexistent").env_remove("VISUAL").env("EDITOR", "true");
-    command.env_remove("RUST_LOG").envs(variables.iter().copied());
+    for name in ["RUST_LOG", "NOTIFY_SOCKET", "LISTEN_FDS", "STATE_DIRECTORY"] {
+        command.env_remove(name);
+    }
+    command.envs(variables.iter().copied());
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }

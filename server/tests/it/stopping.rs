@@ -1,5 +1,6 @@
 //! Signals stop the compiled program cleanly. A stop that leaves `flows.json` incomplete fails with a remedy.
 
+use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::Stdio;
 
@@ -7,12 +8,13 @@ use reqwest::Client;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
+use crate::cli::terminal::open_terminal;
 use crate::cli::{Store, document, id};
 use crate::serve::{Running, command, directory, outcome, post, sample, strom};
 use strom_test_support::eventually::eventually;
 use strom_test_support::postgres::{run, wait_for_count};
 
-/// A terminal or a service manager sends several signals at once.
+/// A terminal that closes sends several signals at once.
 #[tokio::test]
 async fn every_signal_completes_the_file() {
     let all: [&[Signal]; 6] = [
@@ -25,7 +27,7 @@ async fn every_signal_completes_the_file() {
     ];
     for signals in all {
         let (_directory, path) = directory();
-        let mut server = Running::start(&["--data-dir", &path, "--port", "0"], &[]);
+        let (mut server, _terminal) = start_on_terminal(&path);
         assert_eq!(post(&server, sample()).await.status(), 201);
         for signal in signals {
             // The process may have exited already.
@@ -35,6 +37,34 @@ async fn every_signal_completes_the_file() {
         let file = std::fs::read_to_string(format!("{path}/flows.json")).unwrap();
         assert!(file.contains("legacy just before gst_state"), "{signals:?}");
     }
+}
+
+/// Starts a server with a terminal of its own. Closing the returned file closes the terminal.
+fn start_on_terminal(path: &str) -> (Running, File) {
+    let (screen, terminal) = open_terminal();
+    let mut setsid = command("setsid", &[("RUST_LOG", "off")]);
+    setsid.args([
+        "--ctty",
+        "env",
+        "--default-signal=HUP",
+        env!("CARGO_BIN_EXE_strom"),
+        "--data-dir",
+        path,
+        "--port",
+        "0",
+    ]);
+    (Running::begin(setsid.stdin(terminal)), screen)
+}
+
+#[tokio::test]
+async fn server_stops_cleanly_when_its_terminal_closes() {
+    let (_directory, path) = directory();
+    let (mut server, terminal) = start_on_terminal(&path);
+    assert_eq!(post(&server, sample()).await.status(), 201);
+    drop(terminal);
+    assert_eq!(server.wait().code(), Some(0), "{}", server.stderr());
+    let file = std::fs::read_to_string(format!("{path}/flows.json")).unwrap();
+    assert!(file.contains("legacy just before gst_state"));
 }
 
 /// `nohup` ignores SIGHUP for the program that it starts.
@@ -201,7 +231,7 @@ fn signals_stop_a_command_that_is_blocked_by_its_output() {
 #[tokio::test]
 async fn hangup_during_a_request_completes_it() {
     let (_directory, path) = directory();
-    let mut server = Running::start(&["--data-dir", &path, "--port", "0"], &[]);
+    let (mut server, _terminal) = start_on_terminal(&path);
     let saves: Vec<_> = (1..=20)
         .map(|number| {
             let request = Client::new().post(server.url("/api/flows"));

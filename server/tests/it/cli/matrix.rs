@@ -71,6 +71,7 @@ const COMMANDS: &[Command] = &[
     command("watch", "", "[OPTIONS]", &[], Storage::Opens),
     command("check", "", "[OPTIONS]", &[], Storage::Opens),
     command("migrate", "", "[OPTIONS] [COMMAND]", &[], Storage::Database),
+    command("health", "", "[OPTIONS]", &[], Storage::None),
     command("config", "", "[OPTIONS]", &[], Storage::None),
     command("man", "", "[OPTIONS]", &[], Storage::None),
     command("completions", "bash", "[OPTIONS] <SHELL>", &["<SHELL>"], Storage::None),
@@ -232,8 +233,8 @@ fn commands_report_storages_that_cannot_be_opened() {
 #[test]
 fn full_disk_exits_with_2_and_closed_pipe_with_0() {
     for command in COMMANDS {
-        // These commands run until a signal, or print nothing to stdout here.
-        if matches!(command.name, "serve" | "watch" | "diff" | "trash" | "undo-edit") {
+        // These commands run until a signal, need a server, or print nothing to stdout here.
+        if matches!(command.name, "serve" | "watch" | "diff" | "trash" | "undo-edit" | "health") {
             continue;
         }
         let run_into = |stdout: Stdio| {

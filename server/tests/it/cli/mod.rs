@@ -4,6 +4,7 @@ mod backups;
 mod documents;
 mod editing;
 mod exports;
+mod health;
 mod histories;
 mod imports;
 mod listing;
@@ -14,7 +15,7 @@ mod patching;
 mod pruning;
 mod scripts;
 mod settings;
-mod terminal;
+pub(crate) mod terminal;
 mod undoing;
 mod watching;
 

@@ -4,8 +4,10 @@ use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::OpenOptionsExt;
 use std::process::{Command, Stdio};
 
+use rustix::fs::OFlags;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
 use super::editing::{drafts, editor, mask_draft_names, sed};
@@ -18,13 +20,20 @@ fn shown(mut command: Command) -> String {
     shown
 }
 
-/// Runs a command on a terminal with this input. Returns the exit code, and the output including the echoed input.
-fn run_on_terminal(command: &mut Command, typed: Option<&str>) -> (Option<i32>, String) {
-    let mut screen = File::from(openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap());
+/// Opens a terminal. Returns its screen and keyboard, and the side of the programs. Closing the first closes the terminal.
+pub(crate) fn open_terminal() -> (File, File) {
+    let screen = File::from(openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap());
     grantpt(&screen).unwrap();
     unlockpt(&screen).unwrap();
     let name = ptsname(&screen, Vec::new()).unwrap();
-    let terminal = File::options().read(true).write(true).open(OsStr::from_bytes(name.as_bytes())).unwrap();
+    let mut options = File::options();
+    options.read(true).write(true).custom_flags(OFlags::NOCTTY.bits().cast_signed());
+    (screen, options.open(OsStr::from_bytes(name.as_bytes())).unwrap())
+}
+
+/// Runs a command on a terminal with this input. Returns the exit code, and the output including the echoed input.
+fn run_on_terminal(command: &mut Command, typed: Option<&str>) -> (Option<i32>, String) {
+    let (mut screen, terminal) = open_terminal();
     let (out, err) = (terminal.try_clone().unwrap(), terminal.try_clone().unwrap());
     if let Some(typed) = typed {
         screen.write_all(typed.as_bytes()).unwrap();
