@@ -83,6 +83,7 @@ on_both_backends! {
     saves::a_reported_state_creates_no_revision,
     saves::an_edit_keeps_reports_that_the_document_does_not_show,
     saves::a_repeated_create_with_a_chosen_id_creates_one_flow,
+    saves::a_replacement_reads_the_flow_only_after_a_report,
     saves::a_suspicious_flow_is_stored_with_warnings,
     saves::check_reports_port_conflicts_with_other_flows_and_a_save_does_not,
     saves::catalog_routes_return_collections,

@@ -6,6 +6,7 @@ use axum::body::Body;
 use axum::http::Request;
 use futures::future::join_all;
 use serde_json::json;
+use strom_server::metrics::Metrics;
 use strom_store::FlowRepository;
 
 use super::client::{Client, ID, OTHER_ID, flow, no_such_flow, problem, problem_with};
@@ -54,6 +55,32 @@ pub(super) async fn an_edit_keeps_reports_that_the_document_does_not_show(reposi
         client.send(&format!("{line}/state"), &[], &format!(r#"{{"state":"{state}"}}"#)).await;
     }
     assert_eq!(client.shown_with(&line, &document("four", "Paused")).await, flow(200, 4, &document("four", "Ready")));
+}
+
+pub(super) async fn a_replacement_reads_the_flow_only_after_a_report(repository: Repository) {
+    let metrics = Metrics::of(repository);
+    let client = Client::new(metrics.observed());
+    let reads = async || {
+        let text = metrics.text(0).await;
+        let is_read = |line: &&str| line.contains(r#"method="get""#) && line.contains("_total");
+        let reads = text.lines().filter(is_read).filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
+        reads.sum::<f64>()
+    };
+    client.send("POST /api/flows", &[], &format!(r#"{{"id":"{ID}","name":"0"}}"#)).await;
+    let replace = async |name: u64| {
+        let document = format!(r#"{{"id":"{ID}","name":"{name}"}}"#);
+        let tag = format!("\"{name}\"");
+        let response = client.send(&format!("PUT /api/flows/{ID}"), &[("if-match", &tag)], &document).await;
+        assert_eq!(response.status, 200, "{}", response.body);
+    };
+    for revision in 1..=5 {
+        replace(revision).await;
+    }
+    assert_eq!(reads().await, 0.0);
+    client.send(&format!("PUT /api/flows/{ID}/state"), &[], r#"{"state":"Playing"}"#).await;
+    let before = reads().await;
+    replace(6).await;
+    assert!(reads().await > before, "the counter counts");
 }
 
 pub(super) async fn a_suspicious_flow_is_stored_with_warnings(repository: Repository) {
