@@ -18,6 +18,7 @@ use super::extract::MAX_BODY;
 use super::guard::{Access, authenticated, check_host, limited};
 use super::observe::{count_request, log_response, request_id, request_span};
 use super::openapi::{document, route, swagger_ui};
+use super::respond::negotiate_encoding;
 use super::routes::{
     auth_status, catalog, changes, diff, export, fallback, flows, health, history, import, metrics, ready, restore,
     revision, socket, sources, trash, version,
@@ -47,7 +48,8 @@ pub fn router_with(stack: impl Into<Stack>, access: Access, settings: Settings) 
     let public = public.method_not_allowed_fallback(fallback::method_not_allowed);
     let routes = public.merge(limit(limited, &app)).merge(authenticate(authenticated, &app)).with_state(app.clone());
     let routes = routes.layer(middleware::from_fn_with_state(app.clone(), check_host));
-    let routes = routes.layer(CatchPanicLayer::custom(fallback::panicked)).layer(CompressionLayer::new()).layer(
+    let routes = routes.layer(CatchPanicLayer::custom(fallback::panicked)).layer(CompressionLayer::new());
+    let routes = routes.layer(middleware::from_fn(negotiate_encoding)).layer(
         TraceLayer::new_for_http()
             .make_span_with(request_span as fn(&Request) -> Span)
             .on_request(())

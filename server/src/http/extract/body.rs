@@ -5,7 +5,9 @@ use std::time::Duration;
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
 use axum::http::StatusCode;
-use serde::de::DeserializeOwned;
+use serde::Deserialize;
+use serde::de::{DeserializeOwned, IgnoredAny};
+use strom_store::envelope::{BYTE_ORDER_MARK, flow_text};
 use strom_store::flow::MAX_SIZE;
 use tokio::time::timeout;
 
@@ -18,7 +20,7 @@ pub(crate) const MAX_BODY: usize = MAX_SIZE;
 /// Maximum time for a whole body. Without a limit, a client that sends one byte per minute would occupy a request forever.
 const READ_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The text of a body whose type is JSON. The extractor does not parse it.
+/// The text of a body whose type is JSON, without a byte order mark. The extractor does not parse it.
 #[derive(Debug)]
 pub(crate) struct JsonText(pub(crate) String);
 
@@ -40,6 +42,8 @@ impl<S: Send + Sync> FromRequest<S> for JsonText {
             }
             _ => Problem::new(ProblemKind::InvalidBody, "the body ended early"),
         })?;
+        // RFC 8259, section 8.1, permits parsers to ignore the mark.
+        let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).map(|rest| bytes.slice_ref(rest)).unwrap_or(bytes);
         let text = String::from_utf8(bytes.into()).map_err(|error| {
             let position = error.utf8_error().valid_up_to();
             Problem::new(
@@ -80,8 +84,36 @@ impl<S: Send + Sync> FromRequest<S> for Patch {
             }
         };
         let JsonText(text) = JsonText::from_request(request, state).await?;
+        let text = match kind {
+            PatchKind::Merge if is_whole_flow(&text) => flow_text(&text).to_owned(),
+            _ => text,
+        };
         Ok(Self { kind, text })
     }
+}
+
+/// Reports whether a merge patch is the response of a read or a save. Otherwise `flow` is a member to patch.
+fn is_whole_flow(text: &str) -> bool {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Response {
+        #[serde(rename = "flow")]
+        _flow: Identified,
+        #[serde(rename = "warnings", default)]
+        _warnings: IgnoredAny,
+        #[serde(rename = "merge", default)]
+        _merge: IgnoredAny,
+    }
+
+    #[derive(Deserialize)]
+    struct Identified {
+        #[serde(rename = "id")]
+        _id: String,
+        #[serde(rename = "name")]
+        _name: String,
+    }
+
+    serde_json::from_str::<Response>(text).is_ok()
 }
 
 /// Deserializes a body with a fixed shape. Invalid JSON is 400, JSON of another shape is 422.

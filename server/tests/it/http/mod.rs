@@ -14,6 +14,7 @@ mod encodings;
 mod ephemeral;
 mod exports;
 mod failures;
+mod given;
 mod histories;
 mod hosts;
 mod imports;
@@ -72,6 +73,8 @@ on_both_backends! {
     lists::summary_view_returns_head_and_counts,
     lists::invalid_list_parameters_return_400,
     bodies::invalid_documents_are_rejected_and_not_stored,
+    bodies::envelopes_and_byte_order_marks_are_accepted,
+    given::given_routes_return_the_types_of_the_contract,
     bodies::bodies_that_are_not_json_are_rejected,
     bodies::bodies_over_the_limit_return_413,
     access::requests_without_a_key_return_401,
@@ -103,6 +106,7 @@ on_both_backends! {
     imports::an_incomplete_body_stores_nothing,
     imports::a_replacing_import_completes_during_edits,
     imports::concurrent_imports_and_edits_lose_nothing,
+    encodings::excluding_every_encoding_does_not_fail_a_request,
     encodings::responses_are_compressed_on_request,
     encodings::compressed_bodies_are_limited_by_their_decoded_size,
     encodings::every_response_has_a_request_id,

@@ -112,7 +112,7 @@ pub(super) async fn catalog_routes_return_collections(repository: Repository) {
     client.send("POST /api/flows", &[], &format!(r#"{{"id":"{OTHER_ID}","name":"two"}}"#)).await;
     let sources = json!({ "sources": [{ "flow_id": ID, "flow_name": "one", "outputs": [{
         "name": "out", "channel_name": format!("strom_{ID}_out"), "flow_name": "one", "description": "clean",
-        "media_type": "generic", "is_active": true,
+        "media_type": "Generic", "is_active": true,
     }] }] });
     let shown = client.shown("GET /api/sources").await;
     assert_eq!(shown, format!("200\ncontent-type: application/json\n{sources}"));
