@@ -33,11 +33,11 @@ impl Flags {
     pub(crate) fn server(&self) -> Result<Server, ConfigError> {
         let host = self.value(&HOST).map(Value::into_text).transpose()?;
         let port = self.value(&PORT).map(Value::into_port).transpose()?;
-        let key = self.value(&API_KEY).map(Value::into_text).transpose()?;
+        let key = self.value(&API_KEY).map(Value::into_key).transpose()?;
         Ok(Server {
             host: host.unwrap_or_else(|| "127.0.0.1".to_owned()),
             port: port.unwrap_or(8080),
-            key: key.map(|key| ApiKey::new(&key)),
+            key,
             keys_file: self.value(&API_KEYS_FILE).map(Value::into_path).transpose()?,
             allowed_hosts: self.value(&ALLOWED_HOSTS).map(Value::into_hosts).transpose()?,
             rate_limit: self.number(&RATE_LIMIT)?,

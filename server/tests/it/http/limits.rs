@@ -130,7 +130,7 @@ pub(super) async fn wrong_keys_do_not_lock_out_valid_keys(repository: Arc<dyn Fl
         }
     }
     assert!(refused > 0 && is_limited(300 - refused, 100, 1.0, begin), "{refused}");
-    for path in ["/api/auth/status", "/api/changes?auth_token=wrong", "/api/nothing"] {
+    for path in ["/ready", "/api/version", "/api/auth/status", "/api/changes?auth_token=wrong", "/api/nothing"] {
         assert!(is_refused(&client, "192.0.2.1:1", path, &wrong).await, "{path}");
     }
     assert_eq!(from(&client, "192.0.2.1:1", "/api/flows", &right).await.status, 200);
