@@ -45,7 +45,7 @@ pub fn router_with(stack: impl Into<Stack>, access: Access, settings: Settings) 
     let document = document([public_api, limited_api, authenticated_api], access.requires_key());
     let document = document.to_json().expect("strings, numbers and lists become JSON").into();
     let app = App::new(stack.into(), access, settings, in_flight, document);
-    let public = public.method_not_allowed_fallback(fallback::method_not_allowed);
+    let public = public.method_not_allowed_fallback(fallback::other_method);
     let routes = public.merge(limit(limited, &app)).merge(authenticate(authenticated, &app)).with_state(app.clone());
     let routes = routes.layer(middleware::from_fn_with_state(app.clone(), check_host));
     let routes = routes.layer(CatchPanicLayer::custom(fallback::panicked)).layer(CompressionLayer::new());
@@ -115,13 +115,13 @@ fn authenticated_routes() -> OpenApiRouter<App> {
 
 fn limit(routes: Router<App>, app: &App) -> Router<App> {
     let limited = middleware::from_fn_with_state(app.clone(), limited);
-    routes.method_not_allowed_fallback(fallback::method_not_allowed).layer(limited)
+    routes.method_not_allowed_fallback(fallback::other_method).layer(limited)
 }
 
 /// The fallback for unknown paths also requires a key.
 fn authenticate(routes: Router<App>, app: &App) -> Router<App> {
     routes
-        .method_not_allowed_fallback(fallback::method_not_allowed)
+        .method_not_allowed_fallback(fallback::other_method)
         .fallback(fallback::no_such_route)
         // The limit applies to the decompressed body.
         .layer(RequestDecompressionLayer::new().pass_through_unaccepted(true))

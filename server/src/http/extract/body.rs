@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
-use axum::http::StatusCode;
+use axum::http::{HeaderName, StatusCode};
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use strom_store::envelope::{BYTE_ORDER_MARK, flow_text};
@@ -55,6 +55,11 @@ impl<S: Send + Sync> FromRequest<S> for JsonText {
     }
 }
 
+/// The header that lists the formats of patches (RFC 5789, section 3.1).
+pub(crate) const ACCEPT_PATCH: HeaderName = HeaderName::from_static("accept-patch");
+/// The value of [`ACCEPT_PATCH`].
+pub(crate) const PATCH_TYPES: &str = "application/merge-patch+json, application/json-patch+json";
+
 /// A body with a patch.
 #[derive(Debug)]
 pub(crate) struct Patch {
@@ -80,7 +85,9 @@ impl<S: Send + Sync> FromRequest<S> for Patch {
             Some("application/json-patch+json") => PatchKind::Operations,
             _ => {
                 let detail = "send `application/merge-patch+json` or `application/json-patch+json`";
-                return Err(Problem::new(ProblemKind::UnsupportedMediaType, detail));
+                return Err(
+                    Problem::new(ProblemKind::UnsupportedMediaType, detail).with_header(ACCEPT_PATCH, PATCH_TYPES)
+                );
             }
         };
         let JsonText(text) = JsonText::from_request(request, state).await?;

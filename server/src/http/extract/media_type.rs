@@ -10,7 +10,8 @@ pub(crate) fn check_encoding(headers: &HeaderMap) -> Result<(), Problem> {
         Some(encoding) if !encoding.as_bytes().eq_ignore_ascii_case(b"identity") => Err(Problem::new(
             ProblemKind::UnsupportedMediaType,
             "send the body uncompressed or with `Content-Encoding: gzip`",
-        )),
+        )
+        .with_header(header::ACCEPT_ENCODING, "gzip")),
         _ => Ok(()),
     }
 }

@@ -156,6 +156,9 @@ pub(super) async fn event_streams_resume_after_the_last_event(repository: Reposi
     let now = feed::now(&*repository).await;
     let path = format!("/api/changes?since={now}");
     // An `EventSource` sends a blank id before its first event.
+    let unreadable = [("accept", "text/event-stream"), ("last-event-id", "\u{e9}")];
+    let answer = Client::new(repository.clone()).send(&format!("GET {path}"), &unreadable, "").await;
+    assert_eq!((answer.status, &answer.json()["type"]), (400, &json!("urn:strom:problem:invalid-header")));
     let headers = [("last-event-id", " "), ("accept-encoding", "gzip")];
     let mut events = Events::open(&routes, &path, &headers).await;
     client.send("POST /api/flows", &[], &document(ID, "one")).await;

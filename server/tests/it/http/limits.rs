@@ -19,7 +19,7 @@ fn limited(repository: Arc<dyn FlowRepository>, access: Access, rate: u32) -> Cl
 
 /// Sends a request with this peer address.
 async fn from(client: &Client, peer: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
-    let mut request = Request::get(path);
+    let mut request = Request::get(path).header("host", "localhost");
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
@@ -93,6 +93,21 @@ pub(super) async fn rate_limit_applies_per_address(repository: Arc<dyn FlowRepos
 
     let client = limited(repository, Access::Anonymous, 0);
     assert_eq!(served(&client, "192.0.2.1:1000", &[], 300).await.0, 300, "a rate of 0 means no limit");
+}
+
+pub(super) async fn requests_over_a_socket_have_exactly_one_host(repository: Arc<dyn FlowRepository>) {
+    let client = Client::new(repository);
+    let refused = problem(400, "invalid-header", "invalid header", "send exactly one valid `Host` header");
+    for headers in [&[("host", "localhost")][..], &[("host", "a b")]] {
+        for path in ["/health", "/api/flows"] {
+            // `from` sends one valid header.
+            let answer = from(&client, "192.0.2.1:1", path, headers).await;
+            assert_eq!(answer.shown(), refused, "{path} {headers:?}");
+        }
+    }
+    let mut request = Request::get("/health").body(Body::empty()).unwrap();
+    request.extensions_mut().insert(ConnectInfo::<SocketAddr>("192.0.2.1:1".parse().unwrap()));
+    assert_eq!(client.request(request).await.shown(), refused);
 }
 
 pub(super) async fn rate_limit_applies_per_key(repository: Arc<dyn FlowRepository>) {

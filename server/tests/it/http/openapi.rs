@@ -276,7 +276,8 @@ pub(super) async fn undeclared_methods_and_paths_are_rejected(repository: Reposi
             let allowed: HashSet<_> = answer.headers["allow"].to_str().unwrap().split(',').collect();
             let mut expected: HashSet<_> = declared.iter().map(|operation| operation.method).collect();
             expected.extend(is_declared("GET").then_some("HEAD"));
-            assert_eq!((answer.status, allowed), (405, expected), "{method} {address}");
+            let status = if method == "OPTIONS" { 204 } else { 405 };
+            assert_eq!((answer.status, allowed), (status, expected), "{method} {address}");
         }
         for similar in [format!("{address}/more"), format!("{address}x"), format!("{address}/")] {
             // `/api/flowsx/export` is unknown, but `/api/flows/exportx` matches the path of a flow.

@@ -171,6 +171,9 @@ pub(super) async fn patches_change_only_the_named_members(repository: Repository
     assert_eq!(patch(merge, "*", &format!(r#"{{"id":"{OTHER_ID}"}}"#)).await.shown(), mismatch);
     let detail = "send `application/merge-patch+json` or `application/json-patch+json`";
     let unsupported = problem(415, "unsupported-media-type", "unsupported media type", detail);
+    let request = Request::patch(format!("/api/flows/{ID}")).header("content-type", "text/plain").body(Body::empty());
+    let types = client.request(request.unwrap()).await.headers["accept-patch"].clone();
+    assert_eq!(types, "application/merge-patch+json, application/json-patch+json");
     assert_eq!(patch("application/json", "*", "{}").await.shown(), unsupported);
     assert_eq!(patch(merge, "*", "{").await.status, 400);
     assert_eq!(client.shown(&format!("GET /api/flows/{ID}")).await, flow(200, 3, &three));

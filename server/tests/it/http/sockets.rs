@@ -11,6 +11,9 @@ use strom_store::FlowRepository;
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::Frame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
@@ -84,6 +87,23 @@ pub(super) async fn sockets_send_an_event_per_change(repository: Repository) {
     client.send(&format!("POST /api/flows/{ID}/restore"), &[], r#"{"revision":1}"#).await;
     assert_eq!(next(&mut socket).await, event("FlowCreated"), "a restore of a deleted flow creates it");
     socket.close(None).await.unwrap();
+}
+
+pub(super) async fn sockets_answer_close_frames(repository: Repository) {
+    let address = served(repository, Access::Anonymous).await;
+    let closing = |code| Message::Close(Some(CloseFrame { code, reason: "done".into() }));
+    let not_utf8 = Message::Frame(Frame::message(&b"\xff"[..], OpCode::Data(Data::Text), true));
+    for (sent, code) in [
+        (closing(CloseCode::Normal), 1000),
+        (closing(CloseCode::Away), 1001),
+        (not_utf8, 1007),
+        (Message::text("x".repeat(8 << 10)), 1009),
+        (Message::binary(vec![0; 1 << 20]), 1009),
+    ] {
+        let mut socket = open(address).await;
+        socket.send(sent).await.unwrap();
+        assert_eq!(closed(socket).await, code);
+    }
 }
 
 /// Returns the status of a WebSocket handshake.
