@@ -26,7 +26,7 @@ mod stale_header;
 mod summary;
 mod warning;
 
-pub(crate) use cache::{NO_STORE, PRIVATE_NO_STORE};
+pub(crate) use cache::{NO_STORE, PRIVATE_NO_CACHE, PRIVATE_NO_STORE};
 pub(crate) use encoding::negotiate_encoding;
 pub(crate) use flow::{created_flow, flow, flow_not_modified, merged_flow, saved_flow};
 pub(crate) use flow_list::{flows, summaries};
@@ -40,4 +40,4 @@ pub(crate) use problem::{
 };
 pub(crate) use stale_header::StaleHeader;
 pub use summary::Summary;
-pub(crate) use warning::{WarningBody, warnings};
+pub(crate) use warning::{WarningBody, Warnings};

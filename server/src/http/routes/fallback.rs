@@ -6,10 +6,11 @@ use axum::extract::Request;
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 
+use crate::http::observe::shortened;
 use crate::http::respond::{Problem, ProblemKind};
 
 pub(crate) async fn no_such_route(request: Request) -> Problem {
-    Problem::new(ProblemKind::NoSuchRoute, format!("no route at `{}`", request.uri().path()))
+    Problem::new(ProblemKind::NoSuchRoute, format!("no route at `{}`", shortened(request.uri().path())))
 }
 
 /// Responds to `OPTIONS`, and to methods that the path does not support. axum adds `Allow`.

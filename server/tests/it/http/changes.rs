@@ -84,7 +84,7 @@ pub(super) async fn invalid_cursors_are_rejected(repository: Repository) {
         ("wait=61", "`wait`: must be a number from 0 to 60"),
         ("limit=0", "`limit`: must be a number from 1 to 1000"),
         ("documents=1", "`documents`: must be `true` or `false`"),
-        ("sinc=0", "`sinc`: unknown parameter"),
+        ("sinc=0", "`sinc`: unknown parameter; did you mean `since`?"),
     ] {
         assert_eq!(client.shown(&format!("GET /api/changes?{query}")).await, parameter(detail));
     }
