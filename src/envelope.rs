@@ -1,4 +1,4 @@
-//! The envelope `{"version": 1, "flows": […]}` of JSON files, exports and imports.
+//! The envelopes of flows: `{"version": 1, "flows": […]}` of JSON files, exports and imports, and `{"flow": …}` of responses.
 //!
 //! A reader receives one [`Part`] at a time, so it needs memory for one document only. The functions are building blocks for a
 //! [`serde::de::Visitor`]: they do not descend into documents, because a document may be nested as deep as [`MAX_DEPTH`] and is
@@ -10,7 +10,7 @@ use std::fmt;
 use std::io::{self, Read};
 
 use serde::Deserializer;
-use serde::de::{DeserializeSeed, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 /// The UTF-8 encoding of the byte order mark, which some editors write.
@@ -71,6 +71,52 @@ impl<'de, F: FnMut(&str) -> Result<(), String>> Visitor<'de> for Items<F> {
             (self.0)(item.get()).map_err(A::Error::custom)?;
         }
         Ok(())
+    }
+}
+
+/// Returns the text of the flow in `{"flow": {…}}`, without a byte order mark. Returns any other text as it is, except for the
+/// byte order mark.
+///
+/// A flow may have a member `flow` as well, so an object with a member `id` or `name` is not an envelope. Ignores the other
+/// members of an envelope.
+///
+/// ```
+/// use strom_store::envelope::flow_text;
+///
+/// assert_eq!(flow_text("\u{feff}{\"flow\": {\"name\":\"a\"}, \"warnings\": []}"), r#"{"name":"a"}"#);
+/// assert_eq!(flow_text(r#"{"flow":{},"name":"a"}"#), r#"{"flow":{},"name":"a"}"#);
+/// ```
+pub fn flow_text(text: &str) -> &str {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut json = serde_json::Deserializer::from_str(text);
+    // Stops at the first member `id` or `name`, which most flows begin with.
+    match json.deserialize_any(Enclosed) {
+        Ok(Some(flow)) if json.end().is_ok() => flow.get(),
+        _ => text,
+    }
+}
+
+/// The visitor of an object that may be `{"flow": {…}}`.
+struct Enclosed;
+
+impl<'de> Visitor<'de> for Enclosed {
+    type Value = Option<&'de RawValue>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object with `flow`")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self::Value, A::Error> {
+        let mut found: Self::Value = None;
+        while let Some(name) = members.next_key::<String>()? {
+            match name.as_str() {
+                "id" | "name" => return Ok(None),
+                "flow" if found.is_some() => return Ok(None),
+                "flow" => found = Some(members.next_value()?),
+                _ => _ = members.next_value::<IgnoredAny>()?,
+            }
+        }
+        Ok(found.filter(|flow| flow.get().starts_with('{')))
     }
 }
 

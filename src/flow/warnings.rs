@@ -61,6 +61,7 @@ pub(super) fn find(node: &Node<'_>) -> Vec<Warning> {
                 Some(Node::String(_)) => {}
                 other => found.unexpected(path.clone().then_member("id"), "a string", other),
             }
+            found.check_values(item, &path);
             found.check_position(item, path.then_member("position"));
         }
     }
@@ -80,12 +81,48 @@ pub(super) fn find(node: &Node<'_>) -> Vec<Warning> {
             *value == Node::Null || value.as_str().is_some_and(|text| text.parse::<GstState>().is_ok())
         });
     }
+    found.check_type(node, Path::default(), "running", "a boolean", is_bool);
     found.check_type(node, Path::default(), "properties", "an object", |value| matches!(value, Node::Object(_)));
     if let Some(properties) = node.get("properties") {
-        let is_bool = |value: &Node<'_>| matches!(value, Node::Bool(_));
-        found.check_type(properties, Path::member("properties"), "auto_restart", "a boolean", is_bool);
+        for (member, expected, is_expected) in PROPERTIES {
+            found.check_type(properties, Path::member("properties"), member, expected, is_expected);
+        }
     }
     found.0
+}
+
+type Expectation = (&'static str, &'static str, fn(&Node<'_>) -> bool);
+
+/// The properties of a flow that engines decode, with the values that they accept. `null` means absent for the optional ones.
+const PROPERTIES: [Expectation; 9] = [
+    ("auto_restart", "a boolean", is_bool),
+    ("ephemeral", "a boolean", is_bool),
+    ("description", "a string or null", |value| is_text(value) || *value == Node::Null),
+    ("clock_type", "`monotonic`, `realtime`, `ptp`, `ntp` or `tai`", |value| {
+        // The last one is from November 2025 and means monotonic.
+        is_one_of(value, &["monotonic", "realtime", "ptp", "ntp", "tai", "pipeline_default"])
+    }),
+    ("thread_priority", "`normal`, `high` or `realtime`", |value| is_one_of(value, &["normal", "high", "realtime"])),
+    ("cpu_affinity", "`off` or `single_core`", |value| is_one_of(value, &["off", "single_core"])),
+    ("ptp_domain", "an integer from 0 to 255 or null", |value| is_integer(value, 255) || *value == Node::Null),
+    ("ntp_port", "an integer from 0 to 65535 or null", |value| is_integer(value, 65_535) || *value == Node::Null),
+    ("ntp_server", "a string or null", |value| is_text(value) || *value == Node::Null),
+];
+
+fn is_bool(value: &Node<'_>) -> bool {
+    matches!(value, Node::Bool(_))
+}
+
+fn is_text(value: &Node<'_>) -> bool {
+    matches!(value, Node::String(_))
+}
+
+fn is_one_of(value: &Node<'_>, known: &[&str]) -> bool {
+    value.as_str().is_some_and(|text| known.contains(&text))
+}
+
+fn is_integer(value: &Node<'_>, maximum: u64) -> bool {
+    matches!(value, Node::Number(text) if text.parse::<u64>().is_ok_and(|number| number <= maximum))
 }
 
 struct Warnings(Vec<Warning>);
@@ -109,6 +146,36 @@ impl Warnings {
     ) {
         if let Some(value) = object.get(member).filter(|value| !is_expected(value)) {
             self.unexpected(path.then_member(member), expected, Some(value));
+        }
+    }
+
+    /// Checks the values of `properties` and `pad_properties`: strings, numbers and booleans.
+    fn check_values(&mut self, item: &Node<'_>, path: &Path) {
+        self.check_properties(item.get("properties"), &path.clone().then_member("properties"));
+        let path = path.clone().then_member("pad_properties");
+        match item.get("pad_properties") {
+            Some(Node::Object(pads)) => {
+                for (pad, properties) in pads {
+                    self.check_properties(Some(properties), &path.clone().then_member(pad));
+                }
+            }
+            None => {}
+            other => self.unexpected(path, "an object", other),
+        }
+    }
+
+    fn check_properties(&mut self, properties: Option<&Node<'_>>, path: &Path) {
+        match properties {
+            Some(Node::Object(members)) => {
+                for (name, value) in members {
+                    if !matches!(value, Node::String(_) | Node::Number(_) | Node::Bool(_)) {
+                        let path = path.clone().then_member(name);
+                        self.unexpected(path, "a string, a number or a boolean", Some(value));
+                    }
+                }
+            }
+            None => {}
+            other => self.unexpected(path.clone(), "an object", other),
         }
     }
 
@@ -159,7 +226,7 @@ mod tests {
     fn suspicious_values_are_named() {
         let members = r#""elements":[{"id":"a","position":[null,0.0]},{"id":"a","position":null},{}],
             "blocks":7,"links":[{"from":"x:src","to":"a"},{"to":1}],"gst_state":"Weird",
-            "properties":{"auto_restart":"yes"}"#;
+            "running":"true","properties":{"auto_restart":"yes","clock_type":"sundial","ptp_domain":256,"x":null}"#;
         let expected = [
             "`$.elements[0].position`: the position is null",
             "`$.elements[1].id`: another element or block has the id `a`",
@@ -170,7 +237,23 @@ mod tests {
             "`$.links[1].from`: engines expect a string, this is missing",
             "`$.links[1].to`: engines expect a string, this is a number",
             "`$.gst_state`: engines expect `Null`, `Ready`, `Paused`, `Playing` or null, this is a string",
+            "`$.running`: engines expect a boolean, this is a string",
             "`$.properties.auto_restart`: engines expect a boolean, this is a string",
+            "`$.properties.clock_type`: engines expect `monotonic`, `realtime`, `ptp`, `ntp` or `tai`, this is a string",
+            "`$.properties.ptp_domain`: engines expect an integer from 0 to 255 or null, this is a number",
+        ];
+        assert_eq!(warnings(members), expected);
+    }
+
+    #[test]
+    fn values_of_properties_are_strings_numbers_and_booleans() {
+        let members = r#""elements":[{"id":"a","properties":{"x":null,"y":1.5,"z":"","w":true},"pad_properties":{"p":{"v":[1]}}}],
+            "blocks":[{"id":"b","properties":{"o":{}}},{"id":"c","properties":7}]"#;
+        let expected = [
+            "`$.elements[0].properties.x`: engines expect a string, a number or a boolean, this is null",
+            "`$.elements[0].pad_properties.p.v`: engines expect a string, a number or a boolean, this is an array",
+            "`$.blocks[0].properties.o`: engines expect a string, a number or a boolean, this is an object",
+            "`$.blocks[1].properties`: engines expect an object, this is a number",
         ];
         assert_eq!(warnings(members), expected);
     }

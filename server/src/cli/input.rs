@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
+use strom_store::envelope::flow_text;
 use strom_store::flow::MAX_SIZE;
 
 /// The maximum size of a text with one flow, including white space.
@@ -19,7 +20,7 @@ pub(super) fn input_name(file: &Path) -> String {
     if is_stdin(file) { "stdin".to_owned() } else { file.display().to_string() }
 }
 
-/// Reads the text of one flow, without a byte order mark.
+/// Reads the text of one flow, without a byte order mark and without the envelope `{"flow": {…}}`.
 pub(super) fn read_document(file: &Path) -> io::Result<String> {
     let mut text = String::new();
     let input: Box<dyn Read> = if is_stdin(file) { Box::new(io::stdin()) } else { Box::new(File::open(file)?) };
@@ -29,6 +30,5 @@ pub(super) fn read_document(file: &Path) -> io::Result<String> {
             "the text has over {MAX_TEXT} bytes; the maximum size of a flow is {MAX_SIZE}"
         )));
     }
-    let start = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
-    Ok(text.split_off(start))
+    Ok(flow_text(&text).to_owned())
 }

@@ -33,7 +33,7 @@ pub(super) async fn run(flags: &Flags, Arguments { json }: Arguments) -> Result<
         let mut out = Output::new();
         if json {
             let flows = records.iter().map(DeletedFlow::of).collect();
-            out.line(&to_json(&Trash { flows })?)?;
+            out.line(&to_json(&Trash { flows, next_cursor: None })?)?;
         } else {
             show(&mut out, &records)?;
         }

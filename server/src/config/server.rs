@@ -39,11 +39,11 @@ impl Flags {
     /// Returns the settings of the server.
     pub(crate) fn server(&self) -> Result<Server, ConfigError> {
         let (host, port) = self.address()?;
-        let key = self.value(&API_KEY).map(Value::into_text).transpose()?;
+        let key = self.value(&API_KEY).map(Value::into_key).transpose()?;
         Ok(Server {
             host,
             port,
-            key: key.map(|key| ApiKey::new(&key)),
+            key,
             keys_file: self.value(&API_KEYS_FILE).map(Value::into_path).transpose()?,
             allowed_hosts: self.value(&ALLOWED_HOSTS).map(Value::into_hosts).transpose()?,
             rate_limit: self.number(&RATE_LIMIT)?,

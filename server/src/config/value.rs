@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
 
+use strom_server::http::ApiKey;
 use strom_store::postgres::DatabaseUrl;
 
 use super::error::ConfigError;
@@ -61,6 +62,11 @@ impl Value {
             return Err(ConfigError(format!("{name} is not a URL\nuse a URL such as postgresql://user@host/database")));
         }
         DatabaseUrl::parse(&url).map_err(|error| ConfigError(error.to_string()))
+    }
+
+    pub(super) fn into_key(self) -> Result<ApiKey, ConfigError> {
+        let name = self.origin.clone();
+        ApiKey::parse(&self.into_text()?).map_err(|weak| ConfigError(format!("{name} is not a valid API key: {weak}")))
     }
 
     pub(super) fn into_port(self) -> Result<u16, ConfigError> {

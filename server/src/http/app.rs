@@ -8,6 +8,7 @@ use strom_store::FlowRepository;
 use tokio::sync::Semaphore;
 use tower_http::metrics::in_flight_requests::InFlightRequestsCounter;
 
+use super::extract::BodyBudget;
 use super::feed::{Hub, Streams};
 use super::guard::{Access, Hosts, Limits};
 use super::respond::MemoryBudget;
@@ -35,6 +36,7 @@ pub(crate) struct AppState {
     pub(crate) export_permits: Arc<Semaphore>,
     pub(crate) import_permits: Arc<Semaphore>,
     pub(crate) list_memory: MemoryBudget,
+    pub(crate) body_budget: BodyBudget,
     /// Flows that requests omitted.
     pub(crate) unreadable: Unreadable,
     pub(crate) hub: Arc<Hub>,
@@ -63,6 +65,7 @@ impl App {
             export_permits: Arc::new(Semaphore::new(MAX_EXPORTS)),
             import_permits: Arc::new(Semaphore::new(MAX_IMPORTS)),
             list_memory: MemoryBudget::default(),
+            body_budget: BodyBudget::default(),
             unreadable: Unreadable::default(),
             hub,
             streams,

@@ -35,7 +35,7 @@ mod storage;
 mod unreadable;
 
 pub use feed::Streams;
-pub use guard::{Access, ApiKey, Hosts, Keys, KeysFile, KeysFileError};
+pub use guard::{Access, ApiKey, Hosts, Keys, KeysFile, KeysFileError, WeakSecret};
 pub use respond::{DeletedFlow, HistoryEntry, Summary, Trash};
 pub use router::{openapi, router, router_with};
 pub use server::{GRACE, serve};

@@ -1,6 +1,6 @@
 //! All routes and the layers around them.
 
-use axum::extract::{DefaultBodyLimit, Request};
+use axum::extract::Request;
 use axum::response::Response;
 use axum::{Router, middleware};
 use tower_http::catch_panic::CatchPanicLayer;
@@ -14,10 +14,11 @@ use utoipa_axum::routes;
 
 use super::app::App;
 use super::console;
-use super::extract::MAX_BODY;
+use super::extract::query::{KnownParameters, check_parameters};
 use super::guard::{Access, authenticated, check_host, limited};
 use super::observe::{count_request, log_response, request_id, request_span};
 use super::openapi::{document, route, swagger_ui};
+use super::respond::negotiate_encoding;
 use super::routes::{
     auth_status, catalog, changes, diff, export, fallback, flows, health, history, import, metrics, ready, restore,
     revision, socket, sources, trash, version,
@@ -42,12 +43,16 @@ pub fn router_with(stack: impl Into<Stack>, access: Access, settings: Settings) 
     let routes = [public_routes(), limited_routes(), authenticated_routes()].map(OpenApiRouter::split_for_parts);
     let [(public, public_api), (limited, limited_api), (authenticated, authenticated_api)] = routes;
     let document = document([public_api, limited_api, authenticated_api], access.requires_key());
+    let known = KnownParameters::of(&document);
     let document = document.to_json().expect("strings, numbers and lists become JSON").into();
     let app = App::new(stack.into(), access, settings, in_flight, document);
-    let public = public.method_not_allowed_fallback(fallback::method_not_allowed);
+    let [public, limited, authenticated] = [public, limited, authenticated]
+        .map(|routes| routes.layer(middleware::from_fn_with_state(known.clone(), check_parameters)));
+    let public = public.method_not_allowed_fallback(fallback::other_method);
     let routes = public.merge(limit(limited, &app)).merge(authenticate(authenticated, &app)).with_state(app.clone());
     let routes = routes.layer(middleware::from_fn_with_state(app.clone(), check_host));
-    let routes = routes.layer(CatchPanicLayer::custom(fallback::panicked)).layer(CompressionLayer::new()).layer(
+    let routes = routes.layer(CatchPanicLayer::custom(fallback::panicked)).layer(CompressionLayer::new());
+    let routes = routes.layer(middleware::from_fn(negotiate_encoding)).layer(
         TraceLayer::new_for_http()
             .make_span_with(request_span as fn(&Request) -> Span)
             .on_request(())
@@ -103,6 +108,7 @@ fn authenticated_routes() -> OpenApiRouter<App> {
         .routes(routes!(changes::changes))
         .routes(routes!(socket::socket))
         .routes(routes!(flows::check::check))
+        .routes(routes!(flows::check_document::check_document))
         .routes(routes!(flows::engine::start))
         .routes(routes!(flows::engine::stop))
         .routes(routes!(catalog::elements))
@@ -113,16 +119,15 @@ fn authenticated_routes() -> OpenApiRouter<App> {
 
 fn limit(routes: Router<App>, app: &App) -> Router<App> {
     let limited = middleware::from_fn_with_state(app.clone(), limited);
-    routes.method_not_allowed_fallback(fallback::method_not_allowed).layer(limited)
+    routes.method_not_allowed_fallback(fallback::other_method).layer(limited)
 }
 
 /// The fallback for unknown paths also requires a key.
 fn authenticate(routes: Router<App>, app: &App) -> Router<App> {
     routes
-        .method_not_allowed_fallback(fallback::method_not_allowed)
+        .method_not_allowed_fallback(fallback::other_method)
         .fallback(fallback::no_such_route)
         // The limit applies to the decompressed body.
         .layer(RequestDecompressionLayer::new().pass_through_unaccepted(true))
-        .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(middleware::from_fn_with_state(app.clone(), authenticated))
 }

@@ -6,6 +6,8 @@
 //! - an array of flows
 //! - one flow
 //!
+//! Each flow may be in an envelope `{"flow": {...}}`, the shape of a response with one flow.
+//!
 //! Several values occur in NDJSON and in the output of `SELECT data FROM flows`. An object is an envelope if it has a
 //! member `flows` before any member `id`, because a flow may have a member `flows` as well.
 
@@ -20,7 +22,9 @@ use serde_json::value::RawValue;
 
 use super::input_error::InputError;
 use super::location::Location;
-use strom_store::envelope::{self, BYTE_ORDER_MARK, BlankDetector, InvalidVersion, Items, Part, check_version};
+use strom_store::envelope::{
+    self, BYTE_ORDER_MARK, BlankDetector, InvalidVersion, Items, Part, check_version, flow_text,
+};
 use strom_store::flow::MAX_SIZE;
 
 /// Maximum size of the text of one document in bytes, including white space: twice the maximum of a stored document.
@@ -55,7 +59,7 @@ fn read_within(
         let mut fault = None;
         let pass = |text: &str, location| {
             left.set(max_text);
-            take(text, location).map_err(|error| fault = Some(error)).is_ok()
+            take(flow_text(text), location).map_err(|error| fault = Some(error)).is_ok()
         };
         let read = json.deserialize_any(Top { pass, number });
         if let Some(fault) = fault {
@@ -207,6 +211,13 @@ mod tests {
         let flow = r#"{"version":2,"id":1,"flows":[{"id":2}],"a\u0001":1e400}"#;
         assert_eq!(documents(flow), [flow], "a flow may have such members, too");
         assert_eq!(documents(r#"{"flows":[],"version":1}"#), [""; 0]);
+        for enclosed in [
+            "\u{feff}{\"flow\":{\"id\":1},\"warnings\":[]}\n{\"flow\":{\"id\": 2.50}}",
+            r#"[{"flow":{"id":1}},{"revision":3,"flow":{"id": 2.50}}]"#,
+            r#"{"flows":[{"flow":{"id":1}},{"id": 2.50}]}"#,
+        ] {
+            assert_eq!(documents(enclosed), two, "{enclosed}");
+        }
     }
 
     #[test]

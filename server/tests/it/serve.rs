@@ -329,12 +329,13 @@ fn invalid_settings_are_reported_without_secrets() {
         (["--port", port], format!("error: cannot listen on `127.0.0.1`, port {port}: ")),
         (["--host", "host.invalid"], "error: cannot resolve the host `host.invalid`: ".to_owned()),
         (["--database-url", "hunter2"], "error: --database-url is not a URL\n".to_owned()),
+        (["--api-key", "hunter2"], "error: --api-key is not a valid API key: a secret has at least 16 ".to_owned()),
         (["--nonsense", "1"], "error: unexpected argument '--nonsense' found".to_owned()),
     ] {
         let (code, stdout, stderr) = outcome(&strom(&arguments, &[("STROM_DATA_DIR", &path)]).output().unwrap());
         assert_eq!((code, stdout.as_str()), (Some(2), ""), "{arguments:?}");
         assert!(stderr.starts_with(&expected) && !stderr.contains("hunter2"), "{stderr}");
     }
-    let (code, help, _) = outcome(&strom(&["--help"], &[("STROM_API_KEY", "hunter2")]).output().unwrap());
+    let (code, help, _) = outcome(&strom(&["--help"], &[("STROM_API_KEY", "hunter2hunter2hunter2")]).output().unwrap());
     assert!(code == Some(0) && help.contains("STROM_API_KEY") && !help.contains("hunter2"), "{help}");
 }

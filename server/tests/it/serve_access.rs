@@ -18,10 +18,10 @@ use strom_test_support::eventually::{HANGS, eventually};
 async fn a_key_allows_other_addresses_and_is_not_printed() {
     let (_directory, path) = directory();
     let arguments = ["--data-dir", &path, "--port", "0", "--host", "0.0.0.0"];
-    let mut server = Running::start(&arguments, &[("STROM_API_KEY", "hunter2"), ("RUST_LOG", "trace")]);
-    let url = server.url("/api/flows?auth_token=hunter2").replace("0.0.0.0", "127.0.0.1");
+    let mut server = Running::start(&arguments, &[("STROM_API_KEY", "hunter2hunter2hunter2"), ("RUST_LOG", "trace")]);
+    let url = server.url("/api/flows?auth_token=hunter2hunter2hunter2").replace("0.0.0.0", "127.0.0.1");
     assert_eq!(reqwest::get(&url).await.unwrap().status(), 401);
-    let with_key = Client::new().get(&url).bearer_auth("hunter2").send().await.unwrap();
+    let with_key = Client::new().get(&url).bearer_auth("hunter2hunter2hunter2").send().await.unwrap();
     assert_eq!(with_key.status(), 400, "`auth_token` is not a parameter of this route");
     server.signal(Signal::TERM);
     assert_eq!(server.wait().code(), Some(0));
@@ -69,7 +69,8 @@ async fn changes_of_the_key_file_apply_without_a_restart() {
     let studio = "[studio-a]\nsha256 = '665b561d34f202b0f5db3c7f54a30a7a712a93aff719d62a1080e139a400a1ef'\n";
     let wall = "[wall]\nsecret = 'the secret of the wall'\nread-only = true\n";
     std::fs::write(&file, [studio, wall].concat()).unwrap();
-    let variables = [("STROM_API_KEYS_FILE", file.as_str()), ("STROM_API_KEY", "hunter2"), ("RUST_LOG", "info")];
+    let variables =
+        [("STROM_API_KEYS_FILE", file.as_str()), ("STROM_API_KEY", "hunter2hunter2hunter2"), ("RUST_LOG", "info")];
     let mut server = Running::start(&["--data-dir", &path, "--port", "0", "--host", "0.0.0.0"], &variables);
     server.address = server.address.replace("0.0.0.0", "127.0.0.1");
     let send = async |request: reqwest::RequestBuilder, secret: &str| {
@@ -79,12 +80,12 @@ async fn changes_of_the_key_file_apply_without_a_restart() {
     let (flows, client) = (server.url("/api/flows"), Client::new());
     assert_eq!(send(client.post(&flows).body(sample()), "the secret of studio a").await, 201);
     assert_eq!(send(client.post(&flows).body(sample()), "the secret of the wall").await, 403);
-    for (secret, status) in [("the secret of the wall", 200), ("hunter2", 200), ("hunter3", 401)] {
+    for (secret, status) in [("the secret of the wall", 200), ("hunter2hunter2hunter2", 200), ("hunter3", 401)] {
         assert_eq!(send(client.get(&flows), secret).await, status, "{secret}");
     }
     let read: Value = client
         .get(server.url("/api/changes?since=0"))
-        .bearer_auth("hunter2")
+        .bearer_auth("hunter2hunter2hunter2")
         .send()
         .await
         .unwrap()
@@ -158,12 +159,12 @@ async fn a_server_with_1100_idle_connections_serves_requests() {
 #[tokio::test]
 async fn the_access_log_contains_author_request_and_peer() {
     let (_directory, path) = directory();
-    let variables = [("STROM_API_KEY", "hunter2"), ("RUST_LOG", "info")];
+    let variables = [("STROM_API_KEY", "hunter2hunter2hunter2"), ("RUST_LOG", "info")];
     let mut server = Running::start(&["--data-dir", &path, "--port", "0"], &variables);
     let send = Client::new().post(server.url("/api/flows")).header(CONTENT_TYPE, "application/json");
-    let answer = send.bearer_auth("hunter2").body(sample()).send().await.unwrap();
+    let answer = send.bearer_auth("hunter2hunter2hunter2").body(sample()).send().await.unwrap();
     let id = answer.headers()["location"].to_str().unwrap().trim_start_matches("/api/flows/").to_owned();
-    assert_eq!(reqwest::get(server.url("/api/flows?auth_token=hunter2")).await.unwrap().status(), 401);
+    assert_eq!(reqwest::get(server.url("/api/flows?auth_token=hunter2hunter2hunter2")).await.unwrap().status(), 401);
     server.signal(Signal::TERM);
     assert_eq!(server.wait().code(), Some(0));
     let log = server.stderr();
@@ -183,7 +184,9 @@ async fn the_access_log_contains_author_request_and_peer() {
 #[tokio::test]
 async fn a_local_server_accepts_only_local_host_names() {
     let (_directory, path) = directory();
-    for (arguments, foreign) in [(&[][..], 421), (&["--api-key", "hunter2"], 401), (&["--allow-anonymous"], 200)] {
+    for (arguments, foreign) in
+        [(&[][..], 421), (&["--api-key", "hunter2hunter2hunter2"], 401), (&["--allow-anonymous"], 200)]
+    {
         let server = Running::start(&[&["--data-dir", &path, "--port", "0"], arguments].concat(), &[]);
         let request_with_host = |host: &str| Client::new().get(server.url("/api/flows")).header("host", host).send();
         assert_eq!(request_with_host("example.org").await.unwrap().status(), foreign, "{arguments:?}");

@@ -1,5 +1,9 @@
 //! Entity tags in `If-Match` and `If-None-Match` (RFC 9110, section 13). The entity tag of a flow is its revision.
 //!
+//! Proxies that compress responses change the tag `"6"`: nginx, HAProxy and Cloudflare to `W/"6"`, Apache to `"6-gzip"`, others to
+//! `"6;gzip"` or `"6--gzip"`. A client returns the tag that it received. All these forms name revision 6, also in `If-Match`: the
+//! comparison of revisions is as strict as a strong comparison, and a failed precondition would remain failed for ever.
+//!
 //! A report of runtime members creates no revision. So `If-None-Match` returns 304 although `gst_state` may have changed in
 //! the meantime. In return, a report never makes the `If-Match` of an editor fail. A client that needs the current state
 //! reads without the header.
@@ -25,19 +29,34 @@ pub(super) enum Tags {
     List(Vec<Tag>),
 }
 
-/// An entity tag.
-pub(super) struct Tag {
-    pub(super) weak: bool,
-    opaque: String,
-}
+/// An entity tag without `W/` and quotes.
+pub(super) struct Tag(String);
+
+/// Content codings in the suffixes that proxies append, in lower case.
+const CODINGS: [&str; 8] = ["gzip", "x-gzip", "br", "zstd", "deflate", "compress", "dcb", "dcz"];
 
 impl Tag {
     /// Returns the revision of the tag. `None` for a tag that this server never sent.
     pub(super) fn revision(&self) -> Option<Revision> {
-        let number: u64 = self.opaque.parse().ok()?;
+        let length = self.0.bytes().take_while(u8::is_ascii_digit).count();
+        let (digits, suffix) = self.0.split_at(length);
+        let number: u64 = digits.parse().ok()?;
+        let is_known = suffix.is_empty() || is_suffix_of_proxy(suffix);
         // Revisions are bigints in PostgreSQL.
-        (number <= i64::MAX as u64 && number.to_string() == self.opaque).then(|| Revision::new(number))
+        (is_known && number <= i64::MAX as u64 && number.to_string() == digits).then(|| Revision::new(number))
     }
+}
+
+/// Reports whether a suffix consists of separators and content codings, such as `-gzip`.
+fn is_suffix_of_proxy(suffix: &str) -> bool {
+    const SEPARATORS: [char; 6] = ['-', ';', ':', '.', '_', '+'];
+    if !suffix.starts_with(SEPARATORS) {
+        return false;
+    }
+    let rest = suffix.trim_start_matches(SEPARATORS).to_ascii_lowercase();
+    CODINGS.iter().any(|coding| {
+        rest.strip_prefix(coding).is_some_and(|further| further.is_empty() || is_suffix_of_proxy(further))
+    })
 }
 
 impl Tags {
@@ -64,9 +83,8 @@ impl Tags {
         let mut tags = Vec::new();
         let mut rest = text.trim_start_matches([' ', '\t', ',']);
         while !rest.is_empty() {
-            let weak = rest.starts_with("W/");
             let (opaque, following) = rest.strip_prefix("W/").unwrap_or(rest).strip_prefix('"')?.split_once('"')?;
-            tags.push(Tag { weak, opaque: opaque.to_owned() });
+            tags.push(Tag(opaque.to_owned()));
             let following = following.trim_start_matches([' ', '\t']);
             if !following.is_empty() && !following.starts_with(',') {
                 return None;
@@ -90,5 +108,25 @@ mod tests {
         let headers = HeaderMap::from_iter([(IF_NONE_MATCH, "\"1\", W/\"2\"".parse().unwrap())]);
         assert!(client_has(&headers, Revision::new(2)).unwrap());
         assert!(!client_has(&headers, Revision::new(3)).unwrap());
+    }
+
+    #[test]
+    fn tags_that_proxies_changed_name_the_revision() {
+        let has = |tag: &str| {
+            let headers = HeaderMap::from_iter([(IF_NONE_MATCH, tag.parse().unwrap())]);
+            client_has(&headers, Revision::new(6)).unwrap()
+        };
+        for coding in ["gzip", "br", "zstd", "deflate", "GZIP", "x-gzip"] {
+            for separator in ["-", "--", ";", ":", "."] {
+                for weak in ["", "W/"] {
+                    let tag = format!("{weak}\"6{separator}{coding}\"");
+                    assert!(has(&tag), "{tag}");
+                }
+            }
+        }
+        assert!(has("W/\"6\"") && has("\"6-gzip;br\""));
+        for other in ["\"6gzip\"", "\"6-\"", "\"6-x\"", "\"6-gzipx\"", "\"66-gzip\"", "\"-gzip\"", "\"06-gzip\""] {
+            assert!(!has(other), "{other}");
+        }
     }
 }

@@ -10,7 +10,8 @@ pub(crate) fn check_encoding(headers: &HeaderMap) -> Result<(), Problem> {
         Some(encoding) if !encoding.as_bytes().eq_ignore_ascii_case(b"identity") => Err(Problem::new(
             ProblemKind::UnsupportedMediaType,
             "send the body uncompressed or with `Content-Encoding: gzip`",
-        )),
+        )
+        .with_header(header::ACCEPT_ENCODING, "gzip")),
         _ => Ok(()),
     }
 }
@@ -57,9 +58,9 @@ pub(crate) fn accepts(headers: &HeaderMap, media_type: &str) -> bool {
     weight(media_type) > 0 && weight(media_type) >= weight("application/json")
 }
 
-/// Returns a media range and its weight in thousandths. The weight 0 excludes a type. An invalid weight counts as 0, so that
+/// Returns a media range or a content coding, and its weight in thousandths. The weight 0 excludes a type. An invalid weight counts as 0, so that
 /// no client receives a stream by mistake.
-fn weighted_range(range: &str) -> (&str, u16) {
+pub(crate) fn weighted_range(range: &str) -> (&str, u16) {
     let mut parts = range.split(';').map(str::trim);
     let range = parts.next().unwrap_or_default();
     let mut parameters = parts.filter_map(|parameter| parameter.split_once('='));

@@ -3,6 +3,7 @@
 //! | file | content |
 //! |---|---|
 //! | `body` | bodies with one JSON document or patch |
+//! | `body_budget` | the memory that bodies may use |
 //! | `import_body` | bodies with many documents |
 //! | `media_type` | the headers `Content-Type`, `Content-Encoding` and `Accept` |
 //! | `flow_id` | the id in a path |
@@ -11,6 +12,7 @@
 //! | `parameters`, `parameter_builders` | descriptions of parameters, which `utoipa::path` annotations name |
 
 pub(crate) mod body;
+mod body_budget;
 pub(crate) mod entity_tag;
 mod flow_id;
 pub(crate) mod import_body;
@@ -20,7 +22,8 @@ pub(crate) mod parameters;
 mod precondition;
 pub(crate) mod query;
 
-pub(crate) use body::{JsonText, MAX_BODY, Patch, PatchKind, decode};
+pub(crate) use body::{JsonText, Patch, PatchKind, decode};
+pub(crate) use body_budget::BodyBudget;
 pub(crate) use entity_tag::client_has;
 pub(crate) use flow_id::PathId;
 pub(crate) use media_type::accepts;

@@ -9,7 +9,7 @@ use super::parameter_builders::{
     boolean, custom, describe_parameters, header, matching, number, one_of, parameter, path, query, required_header,
     text,
 };
-use super::query::{self, changes, history};
+use super::query::{self, changes, history, trash};
 use crate::http::respond::description::examples;
 
 /// `*` or entity tags.
@@ -19,6 +19,9 @@ const SORT: &str = "^(?!.*name.*name)(?!.*created.*created)(?!.*updated.*updated
                     -?(name|created_at|updated_at)(,-?(name|created_at|updated_at)){0,2}$";
 /// Nothing, `0` or a cursor of the change feed.
 const FEED_POSITION: &str = r"^(0|[0-9]{1,19}\.[0-9]{1,19}\.[0-9]{1,19})?$";
+
+/// A cursor of the trash.
+const TRASH_POSITION: &str = r"^-?[0-9]{1,18}\.[0-9a-f-]{36}$";
 
 describe_parameters! {
     /// The id in a path.
@@ -90,6 +93,12 @@ describe_parameters! {
         query("before", "Only revisions before this one.", number(1..=i64::MAX as u64), 3.into()),
         query("limit", "Maximum number of revisions. Default: \
                         50.", number(1..=u64::from(history::MAX_LIMIT)), 20.into()),
+    ];
+    /// A page of the trash.
+    TrashParameters => [
+        query("limit", "Maximum number of deleted flows. Default: \
+                        all.", number(1..=u64::from(trash::MAX_LIMIT)), 20.into()),
+        query("cursor", "The `next_cursor` of the previous page.", matching(TRASH_POSITION), "1774000000000000.00000000-0000-4000-8000-0000000000a1".into()),
     ];
     /// Two revisions to compare.
     DiffParameters => [

@@ -44,13 +44,10 @@ impl RequestPrecondition {
         }
     }
 
-    /// The comparison is strong: a weak tag never matches.
     fn if_match(tags: Option<Tags>) -> Self {
         match tags {
             None | Some(Tags::Any) => Self::Exists,
-            Some(Tags::List(tags)) => {
-                Self::AtOneOf(tags.iter().filter(|tag| !tag.weak).filter_map(Tag::revision).collect())
-            }
+            Some(Tags::List(tags)) => Self::AtOneOf(tags.iter().filter_map(Tag::revision).collect()),
         }
     }
 
@@ -121,9 +118,10 @@ mod tests {
     }
 
     #[test]
-    fn if_match_accepts_strong_tags_of_revisions() {
+    fn if_match_accepts_tags_of_revisions() {
         assert_eq!(if_match("\"3\""), Some(vec![3]));
-        assert_eq!(if_match(r#", "1" ,W/"2","03","a,b", "4","99999999999999999999""#), Some(vec![1, 4]));
+        assert_eq!(if_match(r#", "1" ,W/"2","03","a,b", "4","99999999999999999999""#), Some(vec![1, 2, 4]));
+        assert_eq!(if_match(r#""6-gzip", "7;gzip", "8-x""#), Some(vec![6, 7]));
         assert_eq!(if_match(" * "), Some(vec![u64::MAX]));
         for invalid in ["3", "\"3", "\"3\" \"4\"", "*, \"3\"", "w/\"3\"", ""] {
             assert_eq!(if_match(invalid), None, "{invalid}");

@@ -26,5 +26,5 @@ pub(crate) use follower::Follower;
 pub(crate) use hub::Hub;
 pub(crate) use page::{FeedPage, FeedPart};
 pub(crate) use poll::poll;
-pub(crate) use socket::{MAX_MESSAGE, SocketSession, socket_part};
+pub(crate) use socket::{MAX_MESSAGE, READ_BUFFER, SocketSession, socket_part};
 pub use streams::Streams;

@@ -13,7 +13,7 @@ use futures::stream::{SplitSink, SplitStream};
 use futures::{SinkExt, StreamExt};
 use strom_store::repository::Since;
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, interval, timeout};
+use tokio::time::{Instant, interval, sleep, timeout};
 
 use super::follower::Follower;
 use super::hub::Hub;
@@ -22,8 +22,11 @@ use super::socket_event::SocketEvent;
 use super::streams::Streams;
 use crate::http::guard::KeyValidity;
 
-/// Maximum bytes of a message from the client.
-pub(crate) const MAX_MESSAGE: usize = 64 * 1024;
+/// Maximum bytes of a message and of a frame from the client. Clients send only `ping`. A buffer for an unfinished frame has its
+/// announced size, so a large limit would let few clients occupy much memory.
+pub(crate) const MAX_MESSAGE: usize = 4 * 1024;
+/// Bytes of the buffer for reads from one client.
+pub(crate) const READ_BUFFER: usize = 4 * 1024;
 /// Maximum number of changes on a page.
 const PAGE_LIMIT: u32 = 100;
 /// Interval of WebSocket pings.
@@ -57,11 +60,21 @@ impl SocketSession {
         let (received_at, last_received) = watch::channel(Instant::now());
         let (ping, pings) = mpsc::channel(MAX_PENDING_PINGS);
         let (code, reason) = tokio::select! {
-            ended = receive(&mut stream, &received_at, &ping) => return ended,
+            received = receive(&mut stream, &received_at, &ping) => match received {
+                // The WebSocket has prepared the answer, with the code of the client (RFC 6455, section 5.5.1).
+                Ok(()) => return timeout(MAX_CLOSE_TIME, sink.close()).await.unwrap_or(Ok(())),
+                Err(error) => {
+                    let (code, reason) = close_code_of(&error).ok_or(error)?;
+                    send(&mut sink, close(code, reason)).await?;
+                    // The rest of the message remains unread. Closing the connection at once could discard the close frame.
+                    sleep(MAX_CLOSE_TIME).await;
+                    return Ok(());
+                }
+            },
             ended = transmit(&mut sink, follower, &hub, &streams, last_received, pings) => ended?,
             () = validity.lost() => (close_code::POLICY, "the API key was revoked"),
         };
-        send(&mut sink, Message::Close(Some(CloseFrame { code, reason: reason.into() }))).await?;
+        send(&mut sink, close(code, reason)).await?;
         // The client closes too (RFC 6455, section 7.1.1). Closing the connection earlier could discard unread frames.
         let _ = timeout(MAX_CLOSE_TIME, async { while let Some(Ok(_)) = stream.next().await {} }).await;
         Ok(())
@@ -118,6 +131,25 @@ async fn transmit(
         for change in &page.changes {
             send(sink, text(&SocketEvent::of(change, hub).await)).await?;
         }
+    }
+}
+
+fn close(code: u16, reason: &'static str) -> Message {
+    Message::Close(Some(CloseFrame { code, reason: reason.into() }))
+}
+
+/// Returns the close code for a message that the server cannot read (RFC 6455, section 7.4.1). `None` if the connection is broken.
+///
+/// axum hides the type of the error, so this reads its text. The test `sockets_answer_close_frames` notices a new text.
+fn close_code_of(error: &Error) -> Option<(u16, &'static str)> {
+    let text = error.to_string();
+    let starts = |prefix: &str| text.starts_with(prefix);
+    match () {
+        () if starts("Space limit exceeded") => Some((close_code::SIZE, "the message is too large")),
+        () if starts("UTF-8 encoding error") => Some((close_code::INVALID, "the message is not valid UTF-8")),
+        () if text.contains("without closing handshake") || text.contains("reset") => None,
+        () if starts("WebSocket protocol error") => Some((close_code::PROTOCOL, "the frame is invalid")),
+        () => None,
     }
 }
 

@@ -54,13 +54,14 @@ impl Access {
     }
 }
 
-/// Returns the secrets in the headers.
+/// Returns the secrets in the headers. A blank header is no secret.
 pub(super) fn secrets(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
     let bearer = headers.get_all(header::AUTHORIZATION).into_iter().filter_map(|value| {
         let (scheme, secret) = value.as_bytes().split_at_checked(7)?;
         scheme.eq_ignore_ascii_case(b"bearer ").then(|| secret.trim_ascii())
     });
-    bearer.chain(headers.get_all("x-api-key").into_iter().map(|value| value.as_bytes().trim_ascii()))
+    let plain = headers.get_all("x-api-key").into_iter().map(|value| value.as_bytes().trim_ascii());
+    bearer.chain(plain).filter(|secret| !secret.is_empty())
 }
 
 /// Reports whether browsers open this path without headers.

@@ -8,6 +8,8 @@ use strom_store::repository::Author;
 use subtle::{ConditionallySelectable, ConstantTimeEq};
 use tokio::sync::watch;
 
+use super::secret::{WeakSecret, digest_of};
+
 /// A key. The server stores the SHA-256 of its secret. A password hash is not necessary for a long random secret, and it would
 /// slow down every request.
 #[derive(Clone)]
@@ -18,7 +20,7 @@ pub struct ApiKey {
 }
 
 impl ApiKey {
-    /// Creates a key with this secret and the author `api`.
+    /// Creates a key with this secret and the author `api`. [`parse`](Self::parse) also checks the secret.
     pub fn new(secret: &str) -> Self {
         Self::named("api", secret)
     }
@@ -26,6 +28,14 @@ impl ApiKey {
     /// Creates a key with this secret and this author.
     pub fn named(name: &str, secret: &str) -> Self {
         Self::of_digest(name, Sha256::digest(secret).into())
+    }
+
+    /// Creates a key with this secret and the author `api`.
+    ///
+    /// # Errors
+    /// Fails if the secret has less than 16 characters, leading or trailing spaces, or characters other than printable ASCII.
+    pub fn parse(secret: &str) -> Result<Self, WeakSecret> {
+        Ok(Self::of_digest("api", digest_of(secret)?))
     }
 
     pub(super) fn of_digest(name: &str, digest: [u8; 32]) -> Self {

@@ -40,6 +40,14 @@ pub(crate) async fn authenticated(State(app): State<App>, mut request: Request, 
 
 /// Returns the caller of the request. Fails if the request exceeds a limit.
 fn identify(app: &App, request: &Request) -> Result<Option<Caller>, Problem> {
+    let caller = find_caller(app, request)?;
+    app.limits.count_request(request, caller.as_ref())?;
+    Ok(caller)
+}
+
+/// Returns the caller of the request. Fails if the client sends too many wrong keys. Every route that evaluates keys must call this
+/// function: otherwise a client could try any number of keys there.
+pub(crate) fn find_caller(app: &App, request: &Request) -> Result<Option<Caller>, Problem> {
     let in_query = secret_in_query(request);
     let mut secrets = secrets(request.headers()).chain(in_query.as_ref().map(String::as_bytes)).peekable();
     let has_secret = secrets.peek().is_some();
@@ -49,7 +57,6 @@ fn identify(app: &App, request: &Request) -> Result<Option<Caller>, Problem> {
         None if has_secret => app.limits.count_wrong_key(request)?,
         None => {}
     }
-    app.limits.count_request(request, caller.as_ref())?;
     Ok(caller)
 }
 
@@ -58,5 +65,6 @@ fn secret_in_query(request: &Request) -> Option<String> {
         return None;
     }
     let mut parameters = form_urlencoded::parse(request.uri().query()?.as_bytes());
-    parameters.find(|(name, _)| name == "auth_token").map(|(_, secret)| secret.into_owned())
+    let (_, secret) = parameters.find(|(name, _)| name == "auth_token")?;
+    (!secret.trim().is_empty()).then(|| secret.into_owned())
 }

@@ -5,7 +5,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::access::Access;
-use super::hosts::check_origin;
+use super::hosts::{check_host_field, check_origin};
 use crate::http::app::App;
 
 /// The path that accepts every name. Probes use their own names, and the response reveals nothing.
@@ -13,13 +13,13 @@ pub(crate) const UNCHECKED_PATH: &str = "/health";
 
 /// Rejects requests that a page of another site may have sent.
 pub(crate) async fn check_host(State(app): State<App>, request: Request, next: Next) -> Response {
-    let checked = match request.uri().path() {
+    let checked = check_host_field(&request).and_then(|()| match request.uri().path() {
         UNCHECKED_PATH => Ok(()),
         _ => app.hosts.check(&request).and_then(|()| match app.access {
             Access::Anonymous if !request.method().is_safe() => check_origin(request.headers()),
             _ => Ok(()),
         }),
-    };
+    });
     match checked {
         Ok(()) => next.run(request).await,
         Err(problem) => problem.into_response(),

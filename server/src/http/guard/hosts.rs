@@ -11,11 +11,11 @@
 //!
 //! A server with keys needs neither check: keys are not in cookies, so a page of another site does not have them.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
-use axum::extract::Request;
+use axum::extract::{ConnectInfo, Request};
 use axum::http::uri::Authority;
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, HeaderValue, Version, header};
 
 use crate::http::respond::{Problem, ProblemKind};
 
@@ -56,6 +56,21 @@ impl Hosts {
         let detail = "use `localhost` or `127.0.0.1` on the machine of the server; the operator can accept this name \
                       with --allowed-hosts, or any name with an API key";
         Err(Problem::new(ProblemKind::Misdirected, detail))
+    }
+}
+
+/// Rejects an HTTP/1.1 request without exactly one `Host` (RFC 9112, section 3.2). A proxy and the server could understand such a
+/// request differently. Does not apply to programs that call the routes without a socket.
+pub(super) fn check_host_field(request: &Request) -> Result<(), Problem> {
+    let is_from_socket = request.extensions().get::<ConnectInfo<SocketAddr>>().is_some();
+    if !is_from_socket || request.version() != Version::HTTP_11 {
+        return Ok(());
+    }
+    let mut fields = request.headers().get_all(header::HOST).into_iter();
+    let is_valid = |host: &HeaderValue| host.is_empty() || Authority::try_from(host.as_bytes()).is_ok();
+    match (fields.next(), fields.next()) {
+        (Some(host), None) if is_valid(host) => Ok(()),
+        _ => Err(Problem::new(ProblemKind::InvalidHeader, "send exactly one valid `Host` header")),
     }
 }
 

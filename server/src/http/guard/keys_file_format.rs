@@ -11,13 +11,11 @@
 
 use std::collections::HashMap;
 
-use sha2::{Digest, Sha256};
 use toml::de::{DeTable, DeValue};
 
 use super::api_key::ApiKey;
+use super::secret::{digest_of, is_blank_digest};
 
-/// Minimum bytes of a secret. There is no minimum for a secret that the file contains as a hash.
-const MIN_SECRET: usize = 16;
 /// Authors of changes without a key, and the author of `--api-key`.
 const RESERVED: [&str; 5] = ["anonymous", "api", "cli", "file", "sql"];
 const NAME: &str = "a key name has 1 to 64 characters, no control characters, and no leading or trailing spaces";
@@ -70,7 +68,7 @@ fn key(name: &str, entry: &DeValue<'_>) -> Result<ApiKey, String> {
     for (member, value) in members {
         match (member.get_ref().as_ref(), value.get_ref()) {
             ("secret" | "sha256", _) if digest.is_some() => return Err(MEMBERS.to_owned()),
-            ("secret", DeValue::String(secret)) => digest = Some(digest_of(secret)?),
+            ("secret", DeValue::String(secret)) => digest = Some(digest_of(secret).map_err(|weak| weak.to_string())?),
             ("sha256", DeValue::String(digits)) => digest = Some(digest_from(digits)?),
             ("read-only", DeValue::Boolean(value)) => is_read_only = *value,
             _ => return Err(MEMBERS.to_owned()),
@@ -78,17 +76,6 @@ fn key(name: &str, entry: &DeValue<'_>) -> Result<ApiKey, String> {
     }
     let key = ApiKey::of_digest(name, digest.ok_or(MEMBERS)?);
     Ok(if is_read_only { key.read_only() } else { key })
-}
-
-fn digest_of(secret: &str) -> Result<[u8; 32], String> {
-    if secret.len() < MIN_SECRET || secret.trim() != secret || !secret.bytes().all(|byte| (b' '..=b'~').contains(&byte))
-    {
-        return Err(format!(
-            "a secret has at least {MIN_SECRET} ASCII characters and no leading or trailing spaces\ngenerate one with \
-             `openssl rand -hex 32`"
-        ));
-    }
-    Ok(Sha256::digest(secret).into())
 }
 
 fn digest_from(digits: &str) -> Result<[u8; 32], String> {
@@ -100,7 +87,10 @@ fn digest_from(digits: &str) -> Result<[u8; 32], String> {
     for (byte, index) in digest.iter_mut().zip((0..).step_by(2)) {
         *byte = u8::from_str_radix(&digits[index..index + 2], 16).map_err(|_| wrong())?;
     }
-    Ok(digest)
+    match is_blank_digest(&digest) {
+        true => Err("`sha256` is the hash of a blank secret\ngenerate a secret with `openssl rand -hex 32`".to_owned()),
+        false => Ok(digest),
+    }
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@
 //! same proxy could lock out a control room by guessing. So this limit protects logs and processors. The length of the secrets
 //! protects against guessing.
 //!
-//! `/health`, `/ready` and `/metrics` have no limit. Neither have clients without a known address, such as a program that calls the
+//! `/health`, `/ready` and `/metrics` have no limit on requests. Neither have clients without a known address, such as a program that calls the
 //! routes without a socket.
 
 use std::net::{IpAddr, SocketAddr};

@@ -3,6 +3,7 @@
 //! | file | content |
 //! |---|---|
 //! | `access`, `api_key` | which clients may use the routes; the keys |
+//! | `secret` | the rule for secrets |
 //! | `keys_file`, `keys_file_format` | a file with keys that the server reloads; its format |
 //! | `key_validity` | whether the key of an open stream is still valid |
 //! | `authenticate` | the middleware that checks keys and rate limits |
@@ -18,13 +19,15 @@ mod key_validity;
 mod keys_file;
 mod keys_file_format;
 mod limits;
+mod secret;
 
 pub use access::Access;
 pub(crate) use access::accepts_key_in_query;
 pub use api_key::{ApiKey, Keys};
-pub(crate) use authenticate::{authenticated, limited};
+pub(crate) use authenticate::{authenticated, find_caller, limited};
 pub(crate) use check_host::{UNCHECKED_PATH, check_host};
 pub use hosts::Hosts;
 pub(crate) use key_validity::KeyValidity;
 pub use keys_file::{KeysFile, KeysFileError};
 pub(crate) use limits::Limits;
+pub use secret::WeakSecret;

@@ -11,4 +11,4 @@ mod request_metrics;
 mod trace;
 
 pub(crate) use request_metrics::count_request;
-pub(crate) use trace::{log_response, request_span};
+pub(crate) use trace::{log_response, request_span, shortened};

@@ -6,6 +6,7 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, Secur
 use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{ComponentsBuilder, InfoBuilder, OpenApi, OpenApiBuilder, RefOr};
 
+use crate::http::extract::query::is_page;
 use crate::http::guard::{UNCHECKED_PATH, accepts_key_in_query};
 use crate::http::respond::description::{Unauthorized, headers, responses, schemas};
 use crate::http::respond::{Conflicts, CurrentFlow, Deletion, Divergence, Merge, ProblemBody, ProblemKind, Summary};
@@ -50,6 +51,12 @@ pub(crate) fn document([public, mut limited, mut authenticated]: [OpenApi; 3], r
         for operation in operations(item) {
             if path != UNCHECKED_PATH {
                 add_problem(operation, ProblemKind::Misdirected);
+            }
+            if path == "/ready" {
+                add_problem(operation, ProblemKind::TooManyRequests);
+            }
+            if !is_page(path) {
+                add_problem(operation, ProblemKind::InvalidParameter);
             }
             add_outer_layers(operation);
         }

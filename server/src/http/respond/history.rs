@@ -97,8 +97,12 @@ impl<'a> RevisionBody<'a> {
 /// The deleted flows, latest deletion first.
 #[derive(Serialize, ToSchema)]
 pub struct Trash<'a> {
-    /// All deleted flows that can be restored.
+    /// Deleted flows that can be restored.
     pub flows: Vec<DeletedFlow<'a>>,
+    /// The cursor of the next page. Absent on the last page.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub next_cursor: Option<String>,
 }
 
 /// The summary of a deleted flow. It has no creation time, because a deletion does not record it.

@@ -6,6 +6,7 @@
 //! | `flow_list`, `summary` | lists of flows; a flow without its document |
 //! | `history`, `merge`, `warning` | the other shapes of successful responses |
 //! | `problem` | every response that is not a success, and the status codes of errors |
+//! | `encoding` | `Accept-Encoding`, and the entity tags of compressed responses |
 //! | `chunks` | bodies that the server sends in small chunks |
 //! | `memory_budget` | the memory that lists may use until clients have read them |
 //! | `cache`, `stale_header` | the headers `Cache-Control` and `Strom-Stale` |
@@ -14,6 +15,7 @@
 mod cache;
 pub(crate) mod chunks;
 pub(crate) mod description;
+mod encoding;
 mod flow;
 mod flow_list;
 mod history;
@@ -24,7 +26,8 @@ mod stale_header;
 mod summary;
 mod warning;
 
-pub(crate) use cache::{NO_STORE, PRIVATE_NO_STORE};
+pub(crate) use cache::{NO_STORE, PRIVATE_NO_CACHE, PRIVATE_NO_STORE};
+pub(crate) use encoding::negotiate_encoding;
 pub(crate) use flow::{created_flow, flow, flow_not_modified, merged_flow, saved_flow};
 pub(crate) use flow_list::{flows, summaries};
 pub use history::{DeletedFlow, HistoryEntry, Trash};
@@ -37,4 +40,4 @@ pub(crate) use problem::{
 };
 pub(crate) use stale_header::StaleHeader;
 pub use summary::Summary;
-pub(crate) use warning::{WarningBody, warnings};
+pub(crate) use warning::{WarningBody, Warnings};

@@ -3,16 +3,23 @@
 use std::any::Any;
 
 use axum::extract::Request;
+use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 
+use crate::http::observe::shortened;
 use crate::http::respond::{Problem, ProblemKind};
 
 pub(crate) async fn no_such_route(request: Request) -> Problem {
-    Problem::new(ProblemKind::NoSuchRoute, format!("no route at `{}`", request.uri().path()))
+    Problem::new(ProblemKind::NoSuchRoute, format!("no route at `{}`", shortened(request.uri().path())))
 }
 
-pub(crate) async fn method_not_allowed(request: Request) -> Problem {
-    Problem::new(ProblemKind::MethodNotAllowed, format!("this path does not support the method `{}`", request.method()))
+/// Responds to `OPTIONS`, and to methods that the path does not support. axum adds `Allow`.
+pub(crate) async fn other_method(request: Request) -> Response {
+    if request.method() == Method::OPTIONS {
+        return StatusCode::NO_CONTENT.into_response();
+    }
+    let detail = format!("this path does not support the method `{}`", request.method());
+    Problem::new(ProblemKind::MethodNotAllowed, detail).into_response()
 }
 
 /// The panic hook has already logged the panic.

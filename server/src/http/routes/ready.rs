@@ -1,9 +1,9 @@
 //! `GET /ready`
 
 use axum::Json;
-use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::response::IntoResponse;
 use chrono::{DateTime, SecondsFormat, TimeDelta};
 use serde::Serialize;
 use strom_store::last_known::Extent;
@@ -12,7 +12,8 @@ use utoipa::ToSchema;
 
 use crate::clock;
 use crate::http::app::App;
-use crate::http::respond::NO_STORE;
+use crate::http::guard::find_caller;
+use crate::http::respond::{NO_STORE, RouteResult};
 
 /// The readiness of the server.
 #[derive(Serialize, ToSchema)]
@@ -77,11 +78,11 @@ struct LastKnownFlows {
         })),
     ),
 )]
-pub(crate) async fn ready(State(app): State<App>, headers: HeaderMap) -> Response {
+pub(crate) async fn ready(State(app): State<App>, request: Request) -> RouteResult {
     // No key is required, because load balancers have none. Only callers with a key receive hosts, paths and reasons.
     let health = app.repository().health().await;
     let ready = health.status == Status::Ready;
-    let is_trusted = app.access.caller(&headers).is_some();
+    let is_trusted = find_caller(&app, &request)?.is_some();
     let reason = match health.status {
         Status::Ready => None,
         Status::Unavailable(reason) => Some(reason),
@@ -113,5 +114,5 @@ pub(crate) async fn ready(State(app): State<App>, headers: HeaderMap) -> Respons
         last_known,
     };
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, [NO_STORE], Json(body)).into_response()
+    Ok((status, [NO_STORE], Json(body)).into_response())
 }

@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, header};
 
 use crate::http::app::App;
 use crate::http::extract::parameters;
-use crate::http::feed::{Follower, MAX_MESSAGE, SocketSession, socket_part};
+use crate::http::feed::{Follower, MAX_MESSAGE, READ_BUFFER, SocketSession, socket_part};
 use crate::http::guard::KeyValidity;
 use crate::http::respond::description::{OpenStreams, Problems, Reads, Sockets};
 use crate::http::respond::{Problem, ProblemKind, RouteResult};
@@ -37,7 +37,8 @@ pub(crate) async fn socket(
     // Before the response, so that the client receives every change after it is connected.
     let (follower, _) = Follower::start(&app.hub, socket_part()).await?;
     let session = SocketSession { follower, hub: Arc::clone(&app.hub), streams: app.streams.clone(), validity };
-    Ok(upgrade.max_message_size(MAX_MESSAGE).on_upgrade(async move |socket| {
+    let upgrade = upgrade.max_message_size(MAX_MESSAGE).max_frame_size(MAX_MESSAGE).read_buffer_size(READ_BUFFER);
+    Ok(upgrade.on_upgrade(async move |socket| {
         let _open = open;
         if let Err(error) = session.serve(socket).await {
             tracing::debug!(%error, "a WebSocket ended with an error");

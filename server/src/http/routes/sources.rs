@@ -42,10 +42,20 @@ struct Output {
     flow_name: String,
     #[schema(required)]
     description: Option<String>,
-    /// Always `generic`, because a channel carries any media.
-    media_type: &'static str,
+    media_type: MediaType,
     /// Whether the last report says that the flow runs.
     is_active: bool,
+}
+
+/// The media of a stream. Existing clients know these three values.
+#[derive(Serialize, ToSchema)]
+enum MediaType {
+    /// Any media. The store cannot look into a channel, so it reports only this value.
+    Generic,
+    #[expect(dead_code, reason = "part of the schema that clients decode")]
+    Audio,
+    #[expect(dead_code, reason = "part of the schema that clients decode")]
+    Video,
 }
 
 /// Returns the flows that offer streams to other flows, ordered by name.
@@ -60,7 +70,7 @@ struct Output {
                 "flow_id": "00000000-0000-4000-8000-0000000000a1", "flow_name": "Studio 1",
                 "outputs": [{
                     "name": "out", "channel_name": "strom_00000000-0000-4000-8000-0000000000a1_out", "flow_name": "Studio 1",
-                    "description": null, "media_type": "generic", "is_active": false,
+                    "description": null, "media_type": "Generic", "is_active": false,
                 }],
             }] }),
         ),
@@ -98,7 +108,7 @@ fn source(flow: &Flow) -> Source {
             channel_name: format!("strom_{}_{name}", head.id),
             flow_name: head.name.clone(),
             description: description.map(str::to_owned),
-            media_type: "generic",
+            media_type: MediaType::Generic,
             is_active,
         })
     };

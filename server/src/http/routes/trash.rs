@@ -1,27 +1,41 @@
 //! `GET /api/trash`
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{RawQuery, State};
 use axum::response::IntoResponse;
 
 use crate::http::app::App;
-use crate::http::respond::description::{Problems, Reads};
+use crate::http::extract::parameters;
+use crate::http::extract::query::{TrashCursor, TrashQuery};
+use crate::http::respond::description::{Parameters, Problems, Reads};
 use crate::http::respond::{DeletedFlow, NO_STORE, RouteResult, Trash};
+
+/// Approximate memory of a deleted flow in the list.
+const FLOW_OVERHEAD: u64 = 512;
 
 /// Returns the deleted flows that can be restored, latest deletion first.
 #[utoipa::path(
     get, path = "/api/trash", tag = "history", operation_id = "list_trash",
+    params(parameters::TrashParameters),
     responses(
         (status = 200, description = "The last summaries of deleted flows.", body = Trash, example = json!({ "flows": [{
             "id": "00000000-0000-4000-8000-0000000000a1", "revision": 4, "deleted_at": "2026-03-20T09:00:00Z",
             "author": "api", "size": 428, "name": "lifecycle test", "state": "Null", "auto_restart": false,
             "elements": 2, "blocks": 0, "links": 1,
         }] })),
-        Problems<Reads>,
+        Problems<(Parameters, Reads)>,
     ),
 )]
-pub(crate) async fn trash(State(app): State<App>) -> RouteResult {
-    let records = app.repository().deleted().await?;
-    let flows = records.iter().map(DeletedFlow::of).collect();
-    Ok(([NO_STORE], Json(Trash { flows })).into_response())
+pub(crate) async fn trash(State(app): State<App>, RawQuery(query): RawQuery) -> RouteResult {
+    let TrashQuery { limit, after } = TrashQuery::parse(query.as_deref())?;
+    let load = async { Ok(app.repository().deleted().await?) };
+    let (records, _reservation) =
+        app.list_memory.load(None, load, |records| records.len() as u64 * FLOW_OVERHEAD).await?;
+    let start = after.map_or(0, |after| records.partition_point(|record| !after.precedes(record)));
+    let (rest, limit) = (&records[start..], limit.map_or(usize::MAX, |limit| limit as usize));
+    let page = &rest[..rest.len().min(limit)];
+    let next = page.last().filter(|_| page.len() < rest.len());
+    let next_cursor = next.map(|last| TrashCursor::behind(last).to_string());
+    let trash = Trash { flows: page.iter().map(DeletedFlow::of).collect(), next_cursor };
+    Ok(([NO_STORE], Json(trash)).into_response())
 }

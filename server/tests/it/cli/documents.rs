@@ -17,6 +17,12 @@ pub(super) fn put_get_and_delete_report_revisions(store: &Store) {
     let replaced = (Some(0), format!("replaced  {first}  revision 2\n"), String::new());
     assert_eq!(store.run_with(&["put", "-"], &format!("\u{feff}{changed}\n")), replaced);
 
+    let enclosed = format!("\u{feff}{{\"flow\": {changed}}}");
+    let unchanged = (Some(0), format!("unchanged  {first}  revision 2\n"), String::new());
+    assert_eq!(store.run_with(&["put", "-"], &enclosed), unchanged);
+    let imported = store.run_with(&["import", "-"], &format!("{enclosed}\n"));
+    assert_eq!((imported.0, imported.1.contains("unchanged 1")), (Some(0), true), "{imported:?}");
+
     let compact = store.done(&["get", &first, "--compact"]);
     let value = |text| serde_json::from_str::<serde_json::Value>(text).unwrap();
     assert_eq!((compact.lines().count(), value(&compact)), (1, value(&changed)));

@@ -30,7 +30,7 @@ fn completions_prints_valid_scripts_for_every_shell() {
 #[tokio::test]
 async fn openapi_prints_the_document_of_a_server_with_a_key() {
     let store = Store::json();
-    let flags = [&store.flags()[..], &["--port", "0", "--api-key", "k"]].concat();
+    let flags = [&store.flags()[..], &["--port", "0", "--api-key", "a key of some length"]].concat();
     let server = Running::start(&flags, &[]);
     let served: Value = reqwest::get(server.url("/api-docs/openapi.json")).await.unwrap().json().await.unwrap();
     assert_eq!(serde_json::from_str::<Value>(&done(&["openapi"])).unwrap(), served);

@@ -136,3 +136,37 @@ pub(super) async fn bodies_over_the_limit_return_413(repository: Repository) {
     let too_large = problem_with(413, "too-large", "too large", &detail, json!({ "path": "$" }));
     assert_eq!(client.shown_with("POST /api/flows", &document).await, too_large);
 }
+
+pub(super) async fn envelopes_and_byte_order_marks_are_accepted(repository: Repository) {
+    let client = Client::new(repository);
+    let document = |name: &str| format!(r#"{{"id":"{ID}","name":"{name}"}}"#);
+    let enclosed = |name: &str| format!("\u{feff} {{\"warnings\": [], \"flow\": {}}}", document(name));
+    let created = client.send("POST /api/flows", &[], &enclosed("one")).await;
+    assert_eq!((created.status, &created.json()["flow"]["name"]), (201, &json!("one")));
+    assert_eq!(created.json()["flow"].get("flow"), None);
+
+    let path = format!("/api/flows/{ID}");
+    for (line, name, revision) in [("PUT", "two", 2), ("POST", "three", 3)] {
+        let saved = client.send(&format!("{line} {path}"), &[], &enclosed(name)).await;
+        assert_eq!(saved.shown(), flow(200, revision, &document(name)));
+    }
+    let merge = [("content-type", "application/merge-patch+json")];
+    let patch = async |body: String| {
+        let request = Request::patch(&path).header(merge[0].0, merge[0].1).body(Body::from(body)).unwrap();
+        client.request(request).await.shown()
+    };
+    assert_eq!(patch(format!("\u{feff}{{\"flow\":{}}}", document("four"))).await, flow(200, 4, &document("four")));
+    let member = format!(r#"{{"id":"{ID}","name":"four","flow":{{"id":"x"}}}}"#);
+    assert_eq!(patch(r#"{"flow":{"id":"x"}}"#.to_owned()).await, flow(200, 5, &member), "a member of this name");
+    let read = client.send(&format!("GET {path}"), &[], "").await.body;
+    assert_eq!(client.shown_with(&format!("PUT {path}"), &read).await, flow(200, 5, &member), "as it was read");
+
+    let properties = client.send(&format!("PATCH {path}/properties"), &[], "\u{feff}{\"properties\":{}}").await;
+    assert_eq!(properties.status, 200);
+    for invalid in [r#"{"flow":[]}"#, r#"{"flow":{}}"#, r#"{"flow":{"name":"a"},"flow":{"name":"b"}}"#] {
+        assert_eq!(client.send("POST /api/flows", &[], invalid).await.status, 422, "{invalid}");
+    }
+    let import = format!("[{read}, {{\"flow\": {{\"id\": \"{OTHER_ID}\", \"name\": \"b\"}}}}]");
+    let report = client.send("POST /api/flows/import", &[], &import).await.json();
+    assert_eq!((&report["unchanged"], &report["created"]), (&json!(1), &json!(1)), "{report}");
+}

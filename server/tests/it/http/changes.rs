@@ -84,7 +84,7 @@ pub(super) async fn invalid_cursors_are_rejected(repository: Repository) {
         ("wait=61", "`wait`: must be a number from 0 to 60"),
         ("limit=0", "`limit`: must be a number from 1 to 1000"),
         ("documents=1", "`documents`: must be `true` or `false`"),
-        ("sinc=0", "`sinc`: unknown parameter"),
+        ("sinc=0", "`sinc`: unknown parameter; did you mean `since`?"),
     ] {
         assert_eq!(client.shown(&format!("GET /api/changes?{query}")).await, parameter(detail));
     }
@@ -156,6 +156,9 @@ pub(super) async fn event_streams_resume_after_the_last_event(repository: Reposi
     let now = feed::now(&*repository).await;
     let path = format!("/api/changes?since={now}");
     // An `EventSource` sends a blank id before its first event.
+    let unreadable = [("accept", "text/event-stream"), ("last-event-id", "\u{e9}")];
+    let answer = Client::new(repository.clone()).send(&format!("GET {path}"), &unreadable, "").await;
+    assert_eq!((answer.status, &answer.json()["type"]), (400, &json!("urn:strom:problem:invalid-header")));
     let headers = [("last-event-id", " "), ("accept-encoding", "gzip")];
     let mut events = Events::open(&routes, &path, &headers).await;
     client.send("POST /api/flows", &[], &document(ID, "one")).await;

@@ -48,16 +48,20 @@ pub(super) async fn put_honours_if_match(repository: Repository) {
             let both = json!({ "base": 1, "theirs": renamed("one", "two"), "yours": renamed("one", "three") });
             assert_eq!(without_time(answer), stale(both), "{wrong}");
         }
-        for unknown in ["\"3\"", "W/\"2\"", "\"02\"", "\"99999999999999999999\"", "\"two\""] {
+        for unknown in ["\"3\"", "W/\"3\"", "\"2-x\"", "\"02\"", "\"99999999999999999999\"", "\"two\""] {
             let answer = client.send(&line, &[("if-match", unknown)], &document("three")).await;
             assert_eq!(without_time(answer), stale(json!({ "between": renamed("three", "two") })), "{unknown}");
         }
     }
     let line = format!("PUT /api/flows/{ID}");
-    let answer = client.send(&line, &[("if-match", "\"7\", W/\"1\""), ("if-match", "\"2\"")], &document("three")).await;
+    let answer = client.send(&line, &[("if-match", "\"7\""), ("if-match", "\"2\"")], &document("three")).await;
     assert_eq!(answer.shown(), flow(200, 3, &document("three")));
     let answer = client.send(&line, &[("if-match", "*")], &document("four")).await;
     assert_eq!(answer.shown(), flow(200, 4, &document("four")));
+    for (revision, tag) in (4..).zip(["W/\"4\"", "\"5-gzip\"", "\"6;gzip\"", "W/\"7--br\""]) {
+        let answer = client.send(&line, &[("if-match", tag)], &document(tag.trim_matches(['W', '/', '"']))).await;
+        assert_eq!((answer.status, answer.headers["etag"].to_str().unwrap()), (200, &*format!("\"{}\"", revision + 1)));
+    }
 
     let other = document("x").replace(ID, OTHER_ID);
     for condition in ["\"1\"", "*", "W/\"1\"", "\"1\",\"2\""] {

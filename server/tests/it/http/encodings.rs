@@ -37,13 +37,35 @@ pub(super) async fn responses_are_compressed_on_request(repository: Repository) 
     let routes = router(repository, Access::Anonymous);
     let answer = routes.oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
     assert_eq!(answer.headers()["content-encoding"], "gzip");
-    assert_eq!(answer.headers()["etag"], "\"1\"");
+    assert_eq!(answer.headers()["etag"], "W/\"1\"", "the bytes differ from the uncompressed ones");
+    assert_eq!(answer.headers()["vary"], "accept-encoding");
     let body = to_bytes(answer.into_body(), usize::MAX).await.unwrap();
     assert!(body.len() < 500);
     let mut text = String::new();
     GzDecoder::new(&body[..]).read_to_string(&mut text).unwrap();
     let flow: serde_json::Value = serde_json::from_str(&document).unwrap();
     assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), json!({ "flow": flow }));
+
+    let path = format!("GET /api/flows/{ID}");
+    for (accepted, etag) in [("gzip", "W/\"1\""), ("identity", "\"1\"")] {
+        let answer = client.send(&path, &[("accept-encoding", accepted), ("if-none-match", etag)], "").await;
+        assert_eq!((answer.status, answer.headers["etag"].to_str().unwrap()), (304, etag));
+        assert_eq!(answer.headers["vary"], "accept-encoding");
+    }
+    let edited = document.replace("one", "two");
+    let put = client.send(&format!("PUT /api/flows/{ID}"), &[("if-match", "W/\"1\"")], &edited).await;
+    assert_eq!(put.status, 200);
+}
+
+pub(super) async fn excluding_every_encoding_does_not_fail_a_request(repository: Repository) {
+    let client = Client::new(repository);
+    let document = format!(r#"{{"id":"{ID}","name":"one"}}"#);
+    for excluded in ["identity;q=0", "*;q=0", "gzip;q=0, identity;q=0", "br, *;q=0"] {
+        let headers = [("accept-encoding", excluded)];
+        assert_eq!(client.send("POST /api/flows", &headers, &document).await.status, 201, "{excluded}");
+        assert_eq!(client.send(&format!("GET /api/flows/{ID}"), &headers, "").await.status, 200, "{excluded}");
+        assert_eq!(client.send(&format!("DELETE /api/flows/{ID}"), &headers, "").await.status, 204, "{excluded}");
+    }
 }
 
 /// Streamed responses must be complete, including short ones that consist of one chunk.

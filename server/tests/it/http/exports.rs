@@ -57,7 +57,7 @@ pub(super) async fn an_export_applies_filters_and_redacts_secrets(repository: Re
     let none = client.send("GET /api/flows/export?state=Playing", &[("accept", "application/x-ndjson")], "").await;
     assert_eq!(none.body, "");
     for (query, detail) in [
-        ("limit=1", "`limit`: unknown parameter"),
+        ("limit=1", "`limit`: unknown parameter; did you mean `name`?"),
         ("secrets=x", "`secrets`: must be `kept` or `redacted`"),
         ("name=a&name=b", "`name`: the parameter occurs twice"),
     ] {

@@ -123,6 +123,36 @@ pub(super) async fn diff_compares_any_two_revisions(repository: Repository) {
     let wrong = format!("`from`: must be a number from 1 to {}", i64::MAX);
     let wrong = problem(400, "invalid-parameter", "invalid query parameter", &wrong);
     assert_eq!(client.shown(&format!("GET {path}?from=0")).await, wrong);
-    let unknown = problem(400, "invalid-parameter", "invalid query parameter", "`form`: unknown parameter");
+    let unknown =
+        problem(400, "invalid-parameter", "invalid query parameter", "`form`: unknown parameter; did you mean `from`?");
     assert_eq!(client.shown(&format!("GET {path}?form=1")).await, unknown);
+}
+
+pub(super) async fn the_trash_has_pages(repository: Repository) {
+    let client = Client::new(repository);
+    let mut expected = Vec::new();
+    for number in 1..=5 {
+        let id = format!("57130000-0000-4000-8000-00000000000{number}");
+        client.send("POST /api/flows", &[], &format!(r#"{{"id":"{id}","name":"{number}"}}"#)).await;
+        client.send(&format!("DELETE /api/flows/{id}"), &[], "").await;
+        expected.insert(0, json!(id));
+    }
+    let page = async |query: &str| {
+        let body = client.send(&format!("GET /api/trash{query}"), &[], "").await.json();
+        let ids: Vec<_> = body["flows"].as_array().unwrap().iter().map(|flow| flow["id"].clone()).collect();
+        (ids, body.get("next_cursor").map(|next| next.as_str().unwrap().to_owned()))
+    };
+    assert_eq!(page("").await, (expected.clone(), None));
+    assert_eq!(page("?limit=5").await, (expected.clone(), None));
+    let (mut found, mut next) = page("?limit=2").await;
+    while let Some(cursor) = next {
+        let (more, following) = page(&format!("?limit=2&cursor={cursor}")).await;
+        assert!(more.len() <= 2);
+        found.extend(more);
+        next = following;
+    }
+    assert_eq!(found, expected);
+    for invalid in ["?limit=0", "?limit=10001", "?cursor=x", "?cursor=1.x"] {
+        assert_eq!(client.send(&format!("GET /api/trash{invalid}"), &[], "").await.status, 400, "{invalid}");
+    }
 }

@@ -269,7 +269,7 @@ pub(super) async fn invalid_import_requests_are_rejected(repository: Repository)
     for (query, detail) in [
         ("?on_conflict=x", "`on_conflict`: `fail`, `skip`, `replace`, `newer` or `clone`"),
         ("?dry_run=yes", "`dry_run`: must be `true` or `false`"),
-        ("?limit=1", "`limit`: unknown parameter"),
+        ("?limit=1", "`limit`: unknown parameter; did you mean `dry_run`?"),
     ] {
         let expected = problem(400, "invalid-parameter", "invalid query parameter", detail);
         assert_eq!(import(&client, query, &json!([])).await.shown(), expected);

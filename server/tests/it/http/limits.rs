@@ -19,7 +19,7 @@ fn limited(repository: Arc<dyn FlowRepository>, access: Access, rate: u32) -> Cl
 
 /// Sends a request with this peer address.
 async fn from(client: &Client, peer: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
-    let mut request = Request::get(path);
+    let mut request = Request::get(path).header("host", "localhost");
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
@@ -95,6 +95,21 @@ pub(super) async fn rate_limit_applies_per_address(repository: Arc<dyn FlowRepos
     assert_eq!(served(&client, "192.0.2.1:1000", &[], 300).await.0, 300, "a rate of 0 means no limit");
 }
 
+pub(super) async fn requests_over_a_socket_have_exactly_one_host(repository: Arc<dyn FlowRepository>) {
+    let client = Client::new(repository);
+    let refused = problem(400, "invalid-header", "invalid header", "send exactly one valid `Host` header");
+    for headers in [&[("host", "localhost")][..], &[("host", "a b")]] {
+        for path in ["/health", "/api/flows"] {
+            // `from` sends one valid header.
+            let answer = from(&client, "192.0.2.1:1", path, headers).await;
+            assert_eq!(answer.shown(), refused, "{path} {headers:?}");
+        }
+    }
+    let mut request = Request::get("/health").body(Body::empty()).unwrap();
+    request.extensions_mut().insert(ConnectInfo::<SocketAddr>("192.0.2.1:1".parse().unwrap()));
+    assert_eq!(client.request(request).await.shown(), refused);
+}
+
 pub(super) async fn rate_limit_applies_per_key(repository: Arc<dyn FlowRepository>) {
     let keys: Keys = [ApiKey::named("a", "of a"), ApiKey::named("b", "of b")].into_iter().collect();
     let client = limited(repository, Access::Keys(keys), 2);
@@ -130,7 +145,7 @@ pub(super) async fn wrong_keys_do_not_lock_out_valid_keys(repository: Arc<dyn Fl
         }
     }
     assert!(refused > 0 && is_limited(300 - refused, 100, 1.0, begin), "{refused}");
-    for path in ["/api/auth/status", "/api/changes?auth_token=wrong", "/api/nothing"] {
+    for path in ["/ready", "/api/version", "/api/auth/status", "/api/changes?auth_token=wrong", "/api/nothing"] {
         assert!(is_refused(&client, "192.0.2.1:1", path, &wrong).await, "{path}");
     }
     assert_eq!(from(&client, "192.0.2.1:1", "/api/flows", &right).await.status, 200);

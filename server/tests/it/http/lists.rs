@@ -95,10 +95,42 @@ pub(super) async fn invalid_list_parameters_return_400(repository: Repository) {
         ("cursor=x", "`cursor`: not a cursor of this list; restart without a cursor"),
         (&format!("cursor={by_name}&sort=-name"), "`cursor`: the cursor belongs to a list with another `sort`"),
         ("contains=", "`contains`: `$`: not JSON at line 1, column 1: the text ends where a value is expected"),
-        ("nmae=a", "`nmae`: unknown parameter"),
+        ("nmae=a", "`nmae`: unknown parameter; did you mean `name`?"),
         ("name=a&name=b", "`name`: the parameter occurs twice"),
     ] {
         let answer = client.shown(&format!("GET /api/flows?{query}")).await;
         assert_eq!(answer, problem(400, "invalid-parameter", "invalid query parameter", detail), "{query}");
+    }
+}
+
+pub(super) async fn unknown_parameters_are_rejected_on_every_route(repository: Repository) {
+    let client = Client::new(repository);
+    let flow = format!("/api/flows/{ID}");
+    for (line, nearest) in [
+        ("GET /health?verbose=1", None),
+        ("GET /ready?x", None),
+        ("GET /metrics?x=1", None),
+        ("GET /api/version?x=1", None),
+        ("GET /api/sources?x=1", None),
+        ("HEAD /api/flows?limt=1", Some("limit")),
+        ("GET /api/trash?curser=1", Some("cursor")),
+        ("GET /api/ws?auth_tokn=1", Some("auth_token")),
+        ("POST /api/flows?dry_run=true", None),
+        (&format!("GET {flow}?view=summary"), None),
+        (&format!("PUT {flow}?merg=auto"), Some("merge")),
+        (&format!("PATCH {flow}?Merge=auto"), Some("merge")),
+        (&format!("DELETE {flow}?force=true"), None),
+        (&format!("GET {flow}/history?limits=1"), Some("limit")),
+    ] {
+        let answer = client.send(line, &[], "").await;
+        assert_eq!(answer.status, 400, "{line}: {}", answer.body);
+        if !line.starts_with("HEAD") {
+            let detail = answer.json()["detail"].as_str().unwrap().to_owned();
+            let rest = nearest.map_or("this route has none".to_owned(), |name| format!("did you mean `{name}`?"));
+            assert!(detail.contains("unknown parameter") && detail.ends_with(&rest), "{line}: {detail}");
+        }
+    }
+    for line in ["GET /health?_=1", "GET /?utm_source=x", "GET /api/flows?_=1&limit=1"] {
+        assert_eq!(client.send(line, &[], "").await.status, 200, "{line}");
     }
 }

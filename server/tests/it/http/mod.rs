@@ -14,6 +14,7 @@ mod encodings;
 mod ephemeral;
 mod exports;
 mod failures;
+mod given;
 mod histories;
 mod hosts;
 mod imports;
@@ -72,6 +73,8 @@ on_both_backends! {
     lists::summary_view_returns_head_and_counts,
     lists::invalid_list_parameters_return_400,
     bodies::invalid_documents_are_rejected_and_not_stored,
+    bodies::envelopes_and_byte_order_marks_are_accepted,
+    given::given_routes_return_the_types_of_the_contract,
     bodies::bodies_that_are_not_json_are_rejected,
     bodies::bodies_over_the_limit_return_413,
     access::requests_without_a_key_return_401,
@@ -104,11 +107,16 @@ on_both_backends! {
     imports::an_incomplete_body_stores_nothing,
     imports::a_replacing_import_completes_during_edits,
     imports::concurrent_imports_and_edits_lose_nothing,
+    encodings::excluding_every_encoding_does_not_fail_a_request,
     encodings::responses_are_compressed_on_request,
     encodings::compressed_bodies_are_limited_by_their_decoded_size,
     encodings::every_response_has_a_request_id,
     histories::history_returns_every_revision,
     histories::diff_compares_any_two_revisions,
+    histories::the_trash_has_pages,
+    saves::a_document_is_checked_without_saving_it,
+    saves::responses_contain_at_most_100_warnings,
+    lists::unknown_parameters_are_rejected_on_every_route,
     histories::restore_stores_an_older_revision_as_a_new_one,
     changes::pages_of_changes_have_no_gaps_or_duplicates,
     changes::a_waiting_client_receives_a_change_or_an_empty_page,
@@ -132,12 +140,14 @@ on_both_backends! {
     saves::concurrent_patches_are_all_stored,
     saves::edits_and_reports_do_not_undo_each_other,
     sockets::sockets_send_an_event_per_change,
+    sockets::sockets_answer_close_frames,
     sockets::sockets_check_keys_and_origins,
     access::a_key_in_the_query_is_accepted_only_for_streams,
     access::changes_record_the_name_of_the_key_as_author,
     access::a_read_only_key_cannot_write,
     access::streams_of_a_removed_key_end,
     limits::rate_limit_applies_per_address,
+    limits::requests_over_a_socket_have_exactly_one_host,
     limits::rate_limit_applies_per_key,
     limits::wrong_keys_do_not_lock_out_valid_keys,
     hosts::a_loopback_server_accepts_only_loopback_names,

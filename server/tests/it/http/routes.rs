@@ -118,18 +118,19 @@ pub(super) async fn unknown_paths_return_json_404(repository: Repository) {
         let expected = problem(404, "no-such-route", "no such route", &format!("no route at `{path}`"));
         assert_eq!(client.shown(&format!("GET {path}?auth_token=hidden")).await, expected);
     }
-    for (line, allow) in [
-        ("DELETE /api/flows", "GET,HEAD,POST"),
-        ("OPTIONS /api/flows", "GET,HEAD,POST"),
-        ("POST /health", "GET,HEAD"),
-        ("GET /api/flows/x/start", "POST"),
-    ] {
+    for (line, allow) in
+        [("DELETE /api/flows", "GET,HEAD,POST"), ("POST /health", "GET,HEAD"), ("GET /api/flows/x/start", "POST")]
+    {
         let method = line.split_once(' ').unwrap().0;
         let detail = format!("this path does not support the method `{method}`");
         let answer = client.send(line, &[], "").await;
         assert_eq!(answer.headers["allow"], allow);
         let expected = problem(405, "method-not-allowed", "method not allowed", &detail);
         assert_eq!(answer.shown().replace(&format!("\nallow: {allow}"), ""), expected);
+    }
+    for (path, allow) in [("/api/flows", "GET,HEAD,POST"), ("/health", "GET,HEAD"), ("/api/flows/import", "POST")] {
+        let answer = client.send(&format!("OPTIONS {path}"), &[], "").await;
+        assert_eq!((answer.status, answer.headers["allow"].to_str().unwrap()), (204, allow), "{path}");
     }
     for path in ["/api/flows/7", "/api/flows/%ff", "/api/flows/57130000-0000-4000-8000-00000000000g"] {
         let expected = problem(400, "invalid-id", "invalid flow id", "the id in the path must be a UUID");

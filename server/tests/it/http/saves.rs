@@ -8,6 +8,7 @@ use futures::future::join_all;
 use serde_json::json;
 use strom_server::metrics::Metrics;
 use strom_store::FlowRepository;
+use strom_store::repository::ListQuery;
 
 use super::client::{Client, ID, OTHER_ID, flow, no_such_flow, problem, problem_with};
 
@@ -139,7 +140,7 @@ pub(super) async fn catalog_routes_return_collections(repository: Repository) {
     client.send("POST /api/flows", &[], &format!(r#"{{"id":"{OTHER_ID}","name":"two"}}"#)).await;
     let sources = json!({ "sources": [{ "flow_id": ID, "flow_name": "one", "outputs": [{
         "name": "out", "channel_name": format!("strom_{ID}_out"), "flow_name": "one", "description": "clean",
-        "media_type": "generic", "is_active": true,
+        "media_type": "Generic", "is_active": true,
     }] }] });
     let shown = client.shown("GET /api/sources").await;
     assert_eq!(shown, format!("200\ncontent-type: application/json\n{sources}"));
@@ -198,6 +199,9 @@ pub(super) async fn patches_change_only_the_named_members(repository: Repository
     assert_eq!(patch(merge, "*", &format!(r#"{{"id":"{OTHER_ID}"}}"#)).await.shown(), mismatch);
     let detail = "send `application/merge-patch+json` or `application/json-patch+json`";
     let unsupported = problem(415, "unsupported-media-type", "unsupported media type", detail);
+    let request = Request::patch(format!("/api/flows/{ID}")).header("content-type", "text/plain").body(Body::empty());
+    let types = client.request(request.unwrap()).await.headers["accept-patch"].clone();
+    assert_eq!(types, "application/merge-patch+json, application/json-patch+json");
     assert_eq!(patch("application/json", "*", "{}").await.shown(), unsupported);
     assert_eq!(patch(merge, "*", "{").await.status, 400);
     assert_eq!(client.shown(&format!("GET /api/flows/{ID}")).await, flow(200, 3, &three));
@@ -266,5 +270,34 @@ pub(super) async fn edits_and_reports_do_not_undo_each_other(repository: Reposit
         assert_eq!(stored["gst_state"], state, "{line}: the report is stored");
         let content = if round % 6 == 4 { &stored["properties"]["description"] } else { &stored["name"] };
         assert_eq!(*content, name, "{line}: the edit is stored");
+    }
+}
+
+pub(super) async fn a_document_is_checked_without_saving_it(repository: Repository) {
+    let client = Client::new(repository.clone());
+    let check = async |body: &str| client.send("POST /api/flows/check", &[], body).await;
+    let document = format!(r#"{{"id":"{ID}","name":"one","running":"yes","properties":{{"clock_type":"sundial"}}}}"#);
+    let checked = check(&format!("{{\"flow\":{document}}}")).await;
+    let created = client.send("POST /api/flows", &[], &document).await.json();
+    assert_eq!((checked.status, &checked.json()["warnings"]), (200, &created["warnings"]));
+    assert_eq!(created["warnings"].as_array().unwrap().len(), 2);
+    assert_eq!(check(r#"{"name":"new"}"#).await.json(), json!({ "warnings": [], "warnings_total": 0 }));
+    for (body, status) in [(r#"{"name":7}"#, 422), ("{", 400)] {
+        let refused = check(body).await;
+        assert_eq!(refused.status, status);
+        assert_eq!(refused.json(), client.send("POST /api/flows", &[], body).await.json());
+    }
+    assert_eq!(repository.list(&ListQuery::default()).await.unwrap().items.len(), 1, "only the create stores a flow");
+}
+
+pub(super) async fn responses_contain_at_most_100_warnings(repository: Repository) {
+    let client = Client::new(repository);
+    let links = vec![json!({ "from": "a", "to": "b" }); 300];
+    let document = json!({ "id": ID, "name": "one", "links": links }).to_string();
+    let saved = client.send("POST /api/flows", &[], &document).await.json();
+    let read = client.send(&format!("GET /api/flows/{ID}/check"), &[], "").await.json();
+    let checked = client.send("POST /api/flows/check", &[], &document).await.json();
+    for body in [saved, read, checked] {
+        assert_eq!((body["warnings"].as_array().unwrap().len(), &body["warnings_total"]), (100, &json!(600)));
     }
 }

@@ -11,6 +11,9 @@ use strom_store::FlowRepository;
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::Frame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
@@ -86,6 +89,23 @@ pub(super) async fn sockets_send_an_event_per_change(repository: Repository) {
     socket.close(None).await.unwrap();
 }
 
+pub(super) async fn sockets_answer_close_frames(repository: Repository) {
+    let address = served(repository, Access::Anonymous).await;
+    let closing = |code| Message::Close(Some(CloseFrame { code, reason: "done".into() }));
+    let not_utf8 = Message::Frame(Frame::message(&b"\xff"[..], OpCode::Data(Data::Text), true));
+    for (sent, code) in [
+        (closing(CloseCode::Normal), 1000),
+        (closing(CloseCode::Away), 1001),
+        (not_utf8, 1007),
+        (Message::text("x".repeat(8 << 10)), 1009),
+        (Message::binary(vec![0; 1 << 20]), 1009),
+    ] {
+        let mut socket = open(address).await;
+        socket.send(sent).await.unwrap();
+        assert_eq!(closed(socket).await, code);
+    }
+}
+
 /// Returns the status of a WebSocket handshake.
 async fn handshake(address: SocketAddr, path: &str, origin: Option<&str>) -> u16 {
     let mut request = format!("ws://{address}{path}").into_client_request().unwrap();
@@ -111,7 +131,7 @@ pub(super) async fn sockets_check_keys_and_origins(repository: Repository) {
     for wrong in ["/api/ws", "/api/ws?auth_token=", "/api/ws?auth_token=a+keys"] {
         assert_eq!(handshake(address, wrong, None).await, 401, "{wrong}");
     }
-    for right in ["/api/ws?auth_token=a%20key", "/api/ws?x=1&auth_token=a+key"] {
+    for right in ["/api/ws?auth_token=a%20key", "/api/ws?_x=1&auth_token=a+key"] {
         assert_eq!(handshake(address, right, None).await, 101, "{right}");
     }
 }

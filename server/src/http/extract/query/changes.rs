@@ -6,7 +6,7 @@ use axum::http::HeaderMap;
 use strom_store::repository::Since;
 
 use super::parameters::{boolean, number, parameters, unknown};
-use crate::http::respond::Problem;
+use crate::http::respond::{Problem, ProblemKind};
 
 /// Maximum number of changes on a page.
 pub(crate) const MAX_LIMIT: u32 = 1_000;
@@ -41,8 +41,10 @@ impl ChangesQuery {
 
     /// Continues after `Last-Event-ID`. A client that has received no event yet may send a blank id, which is ignored.
     pub(crate) fn resume(&mut self, headers: &HeaderMap) -> Result<(), Problem> {
-        let last = headers.get("last-event-id").and_then(|value| value.to_str().ok());
-        if let Some(last) = last.filter(|last| !last.trim().is_empty()) {
+        let Some(last) = headers.get("last-event-id") else { return Ok(()) };
+        let unreadable = |_| Problem::new(ProblemKind::InvalidHeader, "`Last-Event-ID` is not ASCII text");
+        let last = last.to_str().map_err(unreadable)?;
+        if !last.trim().is_empty() {
             self.since = since("Last-Event-ID", last)?;
         }
         Ok(())

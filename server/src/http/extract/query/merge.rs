@@ -7,8 +7,6 @@ use crate::http::extract::precondition::RequestPrecondition;
 use crate::http::respond::Problem;
 
 /// Returns the revision that the client edited, if the request asks for a merge.
-///
-/// Ignores other parameters, even unknown ones: older versions ignored them on saves.
 pub(crate) fn edited_revision(
     query: Option<&str>,
     precondition: &RequestPrecondition,

@@ -1,3 +1,5 @@
+use sha2::{Digest, Sha256};
+
 use super::super::api_key::find_holder;
 use super::*;
 
@@ -7,10 +9,13 @@ fn names(keys: &[ApiKey]) -> Vec<String> {
     keys.iter().map(|key| format!("{key:?}")).collect()
 }
 
+fn hex(secret: &str) -> String {
+    Sha256::digest(secret).iter().map(|byte| format!("{byte:02X}")).collect()
+}
+
 #[test]
 fn a_key_has_a_name_and_a_secret_or_hash() {
-    let hash = Sha256::digest("hashed");
-    let hash: String = hash.iter().map(|byte| format!("{byte:02X}")).collect();
+    let hash = hex("hashed");
     let text = format!("# keys\n['Studio A']\nsha256 = '{hash}'\n\n[b]\nread-only = true\nsecret = \"{LONG}\"\n");
     let keys = parse(&text, Some(&ApiKey::new("additional"))).unwrap();
     let name_of = |secret: &str| find_holder(&keys, secret.as_bytes()).map(|caller| caller.name.as_str().to_owned());
@@ -48,6 +53,8 @@ fn errors_name_the_line_and_not_its_content() {
         (format!("[a]\nsecret = '{hunter}é'"), Some(1), "a secret has at least 16 ASCII characters"),
         (format!("[a]\nsecret = \"{hunter}\\n{hunter}\""), Some(1), "a secret has at least 16 ASCII characters"),
         (format!("[a]\nsha256 = '{hunter}'"), Some(1), "`sha256` is not 64 hexadecimal digits\n"),
+        (format!("[a]\nsha256 = '{}'", hex("")), Some(1), "`sha256` is the hash of a blank secret\n"),
+        (format!("[a]\nsha256 = '{}'", hex("\r\n")), Some(1), "`sha256` is the hash of a blank secret\n"),
         (format!("[a]\nsha256 = '+{}'", &hash[1..]), Some(1), "`sha256` is not 64 hexadecimal digits\n"),
         (format!("[a]\nsha256 = '{}é'", &hash[2..]), Some(1), "`sha256` is not 64 hexadecimal digits\n"),
         (

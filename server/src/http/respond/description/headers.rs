@@ -17,7 +17,10 @@ fn seconds(minimum: u64) -> ObjectBuilder {
 
 /// `ETag` of a flow.
 pub(crate) fn etag() -> Header {
-    header("The revision of the flow, in quotes.", text("^\"[1-9][0-9]*\"$", "\"3\""))
+    header(
+        "The revision of the flow, in quotes. Weak if the response is compressed.",
+        text("^(W/)?\"[1-9][0-9]*\"$", "\"3\""),
+    )
 }
 
 /// `Location` of a created flow.

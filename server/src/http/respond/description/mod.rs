@@ -7,7 +7,7 @@ mod responses;
 pub(crate) mod schemas;
 
 pub(crate) use problem_sets::{
-    Bodies, Conditional, Creates, Engine, FeedPosition, Headers, Imports, NoEntry, OnFlow, OnId, OpenStreams,
+    Bodies, Checks, Conditional, Creates, Engine, FeedPosition, Headers, Imports, NoEntry, OnFlow, OnId, OpenStreams,
     Parameters, Past, Patches, Problems, Reads, SameId, Sockets, Writes, responses,
 };
 pub(crate) use responses::{Created, Deleted, ListOfFlows, OneFlow, Saved, Unauthorized};

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::time::Duration;
 
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use strom_store::flow::{Flow, FlowId, Head, MergeError};
 use strom_store::repository::{Record, Stored};
@@ -29,6 +29,7 @@ pub(crate) struct Problem {
     conflicts: Option<Box<Conflicts>>,
     deletion: Option<Box<Deletion>>,
     retry_after: Option<Duration>,
+    header: Option<Box<(HeaderName, &'static str)>>,
 }
 
 impl Problem {
@@ -42,6 +43,7 @@ impl Problem {
             conflicts: None,
             deletion: None,
             retry_after: None,
+            header: None,
         }
     }
 
@@ -84,6 +86,11 @@ impl Problem {
     /// Adds the time after which a retry may succeed.
     pub(crate) fn retry_after(self, wait: Duration) -> Self {
         Self { retry_after: Some(wait), ..self }
+    }
+
+    /// Adds a header.
+    pub(crate) fn with_header(self, name: HeaderName, value: &'static str) -> Self {
+        Self { header: Some(Box::new((name, value))), ..self }
     }
 
     /// Adds the difference between the rejected edit and the current flow.
@@ -140,6 +147,10 @@ impl IntoResponse for Problem {
             // Whole seconds and at least 1: a client would retry 0 in a busy loop.
             let seconds = wait.as_secs_f64().ceil().max(1.0) as u64;
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if let Some(header) = self.header {
+            let (name, value) = *header;
+            response.headers_mut().insert(name, HeaderValue::from_static(value));
         }
         response
     }

@@ -37,6 +37,10 @@ pub(crate) enum ProblemKind {
     Misdirected,
     ReadOnlyKey,
     TooManyRequests,
+    MalformedRequest,
+    HeadTooLarge,
+    UriTooLong,
+    TooManyConnections,
 }
 
 impl ProblemKind {
@@ -79,6 +83,14 @@ impl ProblemKind {
             Self::Misdirected => (StatusCode::MISDIRECTED_REQUEST, "misdirected", "host name not accepted"),
             Self::ReadOnlyKey => (StatusCode::FORBIDDEN, "read-only-key", "the API key is read-only"),
             Self::TooManyRequests => (StatusCode::TOO_MANY_REQUESTS, "too-many-requests", "too many requests"),
+            Self::MalformedRequest => (StatusCode::BAD_REQUEST, "malformed-request", "malformed request"),
+            Self::HeadTooLarge => {
+                (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "head-too-large", "the head of the request is too large")
+            }
+            Self::UriTooLong => (StatusCode::URI_TOO_LONG, "uri-too-long", "the URL is too long"),
+            Self::TooManyConnections => {
+                (StatusCode::SERVICE_UNAVAILABLE, "too-many-connections", "all connections are in use")
+            }
             Self::NoRoom => (StatusCode::INSUFFICIENT_STORAGE, "no-room", "ephemeral flows exceed the memory limit"),
             Self::ReadOnlyInstance => (StatusCode::FORBIDDEN, "read-only-instance", "this instance is read-only"),
         }

@@ -12,14 +12,20 @@ use crate::claims;
 use crate::http::app::App;
 use crate::http::extract::{PathId, parameters};
 use crate::http::respond::description::{OnFlow, Problems, Reads};
-use crate::http::respond::{Problem, RouteResult, WarningBody, warnings};
+use crate::http::respond::{PRIVATE_NO_CACHE, Problem, RouteResult, WarningBody, Warnings};
 use crate::http::storage::read;
 
 /// The warnings about a flow.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Check)]
 struct CheckBody {
+    /// The warnings, at most 100.
+    #[schema(max_items = 100)]
     warnings: Vec<WarningBody>,
+    /// The number of all warnings, if the list does not contain all of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    warnings_total: Option<usize>,
 }
 
 /// Returns warnings about a flow, also about conflicts with other flows.
@@ -39,12 +45,15 @@ struct CheckBody {
 pub(crate) async fn check(State(app): State<App>, PathId(id): PathId) -> RouteResult {
     let (stale, found) = read(&app.stack, |repository| Box::pin(check_flow(repository, id))).await?;
     let warnings = found.ok_or_else(|| Problem::no_such_flow(id))?;
-    Ok((stale, Json(CheckBody { warnings })).into_response())
+    let warnings_total = warnings.omitted_total();
+    Ok((stale, [PRIVATE_NO_CACHE], Json(CheckBody { warnings: warnings.list, warnings_total })).into_response())
 }
 
 /// Returns the warnings of the document and of the comparison with other flows.
-async fn check_flow(repository: &dyn FlowRepository, id: FlowId) -> RepositoryResult<Option<Vec<WarningBody>>> {
+async fn check_flow(repository: &dyn FlowRepository, id: FlowId) -> RepositoryResult<Option<Warnings>> {
     let Some(Stored { item: flow, .. }) = repository.get(id).await? else { return Ok(None) };
     let shared = claims::shared_with_stored(repository, &flow).await?;
-    Ok(Some(warnings(&flow).into_iter().chain(shared.into_iter().map(WarningBody::from)).collect()))
+    let mut warnings = Warnings::of(&flow);
+    warnings.extend(shared);
+    Ok(Some(warnings))
 }

@@ -2,6 +2,7 @@
 
 use axum::Extension;
 use axum::extract::State;
+use strom_store::envelope::flow_text;
 use strom_store::flow::Draft;
 use strom_store::repository::{Author, Precondition};
 
@@ -12,7 +13,7 @@ use crate::http::respond::description::{Bodies, Created, Creates, Problems, Writ
 use crate::http::respond::{RouteResult, created_flow};
 use crate::http::storage::put;
 
-/// Creates a flow.
+/// Creates a flow. The body is a flow or `{"flow": …}`.
 #[utoipa::path(
     post, path = "/api/flows", tag = "flows", operation_id = "create_flow",
     request_body(content = schemas::NewFlow, example = json!(examples::flow())),
@@ -23,7 +24,7 @@ pub(crate) async fn create(
     Extension(author): Extension<Author>,
     JsonText(text): JsonText,
 ) -> RouteResult {
-    let flow = Draft::parse(&text)?.into_flow(clock::new_id())?;
+    let flow = Draft::parse(flow_text(&text))?.into_flow(clock::new_id())?;
     let version = put(app.repository(), flow.clone(), Precondition::Absent, author).await?;
     Ok(created_flow(&flow, version.revision))
 }

@@ -1,6 +1,7 @@
 //! The routes of single flows, and the list. One file per method.
 
 pub(crate) mod check;
+pub(crate) mod check_document;
 pub(crate) mod create;
 pub(crate) mod delete;
 pub(crate) mod engine;

@@ -14,7 +14,7 @@ use crate::http::respond::description::{
     Bodies, Conditional, OnFlow, Parameters, Problems, SameId, Saved, Writes, examples, schemas,
 };
 
-/// Replaces a flow.
+/// Replaces a flow. The body is a flow or `{"flow": …}`.
 #[utoipa::path(
     post, path = "/api/flows/{id}", tag = "flows", operation_id = "replace_flow",
     params(parameters::Id, parameters::IfMatch, parameters::MergeMode),

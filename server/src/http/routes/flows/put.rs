@@ -18,7 +18,7 @@ use crate::http::respond::description::{
 use crate::http::respond::{RouteResult, created_flow};
 use crate::http::storage::{AttemptedChange, Edit, conflict_problem, put as put_flow};
 
-/// Replaces a flow, or creates it with `If-None-Match: *`.
+/// Replaces a flow, or creates it with `If-None-Match: *`. The body is a flow or `{"flow": …}`.
 #[utoipa::path(
     put, path = "/api/flows/{id}", tag = "flows", operation_id = "put_flow",
     params(parameters::Id, parameters::IfMatch, parameters::IfNoneMatch, parameters::MergeMode),

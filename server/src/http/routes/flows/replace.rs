@@ -1,5 +1,6 @@
 //! The replacement of an existing flow, by `PUT` or `POST`.
 
+use strom_store::envelope::flow_text;
 use strom_store::flow::{Flow, FlowId};
 use strom_store::repository::{Author, Revision};
 
@@ -8,9 +9,9 @@ use crate::http::extract::RequestPrecondition;
 use crate::http::respond::{Problem, ProblemKind, RouteResult};
 use crate::http::storage::{Edit, EditRequest, store_edit};
 
-/// Parses a flow. Its id must be the id in the path.
+/// Parses a flow or `{"flow": …}`. The id of the flow must be the id in the path.
 pub(super) fn parse_flow(id: FlowId, text: &str) -> Result<Flow, Problem> {
-    let flow = Flow::parse(text)?;
+    let flow = Flow::parse(flow_text(text))?;
     if flow.id() == id {
         Ok(flow)
     } else {

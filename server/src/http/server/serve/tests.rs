@@ -1,22 +1,35 @@
-use std::future::pending;
+use std::future::ready;
 use std::time::Instant;
 
+use axum::body::Body;
 use axum::http::Uri;
+use futures::stream::{self, StreamExt};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
 
 /// Serves test routes on a free port.
-async fn served(head_timeout: Duration, write_timeout: Duration, connections: usize) -> SocketAddr {
+async fn served(bounds: Bounds) -> SocketAddr {
     let routes =
         Router::new().fallback(async |ConnectInfo(peer): ConnectInfo<SocketAddr>, uri: Uri| match uri.path() {
-            "/long" => vec![b'x'; 16 << 20],
-            _ => peer.to_string().into_bytes(),
+            "/long" => vec![b'x'; 16 << 20].into(),
+            "/forever" => {
+                let begin = stream::once(ready(Ok::<_, io::Error>("begin")));
+                Body::from_stream(begin.chain(stream::pending()))
+            }
+            _ => Body::from(peer.to_string()),
         });
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    tokio::spawn(serve_within(head_timeout, write_timeout, connections, listener, routes, pending()));
+    tokio::spawn(serve_within(bounds, listener, routes, pending()));
     address
+}
+
+const BOUNDS: Bounds =
+    Bounds { first_head: FIRST_HEAD_TIMEOUT, head: HEAD_TIMEOUT, write: WRITE_TIMEOUT, connections: 10, reserve: 0 };
+
+fn request(path: &str) -> Vec<u8> {
+    format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").into_bytes()
 }
 
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
@@ -30,6 +43,14 @@ async fn answer(stream: &mut TcpStream) -> String {
 /// Ends a test that hangs. Much longer than the slowest machine needs.
 const HANGS: Duration = Duration::from_secs(120);
 
+/// Opens a connection that serves a request until it is dropped.
+async fn busy(address: SocketAddr) -> TcpStream {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(&request("/forever")).await.unwrap();
+    assert!(answer(&mut stream).await.starts_with("HTTP/1.1 200 "));
+    stream
+}
+
 /// Reads until the server closes the connection.
 async fn rest(stream: &mut TcpStream) -> String {
     let mut text = Vec::new();
@@ -40,7 +61,7 @@ async fn rest(stream: &mut TcpStream) -> String {
 #[tokio::test]
 async fn incomplete_heads_and_idle_connections_are_closed() {
     let head_timeout = Duration::from_millis(400);
-    let address = served(head_timeout, WRITE_TIMEOUT, 10).await;
+    let address = served(Bounds { head: head_timeout, ..BOUNDS }).await;
     let mut drips = TcpStream::connect(address).await.unwrap();
     drips.write_all(&REQUEST[..20]).await.unwrap();
     let mut idle = TcpStream::connect(address).await.unwrap();
@@ -56,28 +77,83 @@ async fn incomplete_heads_and_idle_connections_are_closed() {
 }
 
 #[tokio::test]
-async fn a_connection_over_the_limit_waits() {
-    let address = served(HEAD_TIMEOUT, WRITE_TIMEOUT, 1).await;
-    let mut first = TcpStream::connect(address).await.unwrap();
-    first.write_all(REQUEST).await.unwrap();
-    answer(&mut first).await;
+async fn silent_connections_and_other_protocols_are_closed() {
+    let address = served(Bounds { first_head: Duration::from_millis(400), ..BOUNDS }).await;
+    let mut streams = Vec::new();
+    for sent in ["", "G", "PRI", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "GET / HTTP/1.1\r\nHost: localhost\r\n"] {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(sent.as_bytes()).await.unwrap();
+        streams.push((sent, stream));
+    }
+    for (sent, mut stream) in streams {
+        let said = rest(&mut stream).await;
+        assert!(!said.contains("200") && !said.contains('\0'), "{sent}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn a_new_connection_replaces_a_silent_one_and_then_an_idle_one() {
+    let address = served(Bounds { connections: 2, ..BOUNDS }).await;
+    let mut idle = TcpStream::connect(address).await.unwrap();
+    idle.write_all(REQUEST).await.unwrap();
+    answer(&mut idle).await;
+    let mut silent = TcpStream::connect(address).await.unwrap();
+    let mut third = TcpStream::connect(address).await.unwrap();
+    third.write_all(REQUEST).await.unwrap();
+    assert!(answer(&mut third).await.starts_with("HTTP/1.1 200 "));
+    assert_eq!(rest(&mut silent).await, "", "the silent connection is closed, although it is newer");
+    idle.write_all(&request("/forever")).await.unwrap();
+    assert!(answer(&mut idle).await.starts_with("HTTP/1.1 200 "));
+    third.write_all(REQUEST).await.unwrap();
+    assert!(answer(&mut third).await.starts_with("HTTP/1.1 200 "));
+    let mut fourth = TcpStream::connect(address).await.unwrap();
+    fourth.write_all(REQUEST).await.unwrap();
+    assert!(answer(&mut fourth).await.starts_with("HTTP/1.1 200 "));
+    assert_eq!(rest(&mut third).await, "", "the idle connection is closed, not the running request");
+}
+
+#[tokio::test]
+async fn a_connection_waits_while_all_others_serve_requests() {
+    let address = served(Bounds { connections: 1, ..BOUNDS }).await;
+    let first = busy(address).await;
     let mut second = TcpStream::connect(address).await.unwrap();
     second.write_all(REQUEST).await.unwrap();
-    // The second request has arrived before each of these, but the first connection has the only permit.
-    for _ in 0..10 {
-        first.write_all(REQUEST).await.unwrap();
-        assert!(answer(&mut first).await.starts_with("HTTP/1.1 200 "));
-    }
-    let early = second.try_read(&mut [0]).expect_err("there is one permit");
-    assert_eq!(early.kind(), io::ErrorKind::WouldBlock);
     drop(first);
     assert!(answer(&mut second).await.starts_with("HTTP/1.1 200 "));
 }
 
 #[tokio::test]
+async fn reserved_places_serve_monitoring_only() {
+    let address = served(Bounds { connections: 1, reserve: 1, ..BOUNDS }).await;
+    let _busy = busy(address).await;
+    for (path, status) in [("/health", 200), ("/ready", 200), ("/metrics", 200), ("/api/flows", 503)] {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(&request(path)).await.unwrap();
+        let said = rest(&mut stream).await;
+        assert!(said.starts_with(&format!("HTTP/1.1 {status} ")), "{path}: {said}");
+        assert!(said.to_ascii_lowercase().contains("connection: close"), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn requests_that_cannot_be_parsed_receive_problems() {
+    let address = served(BOUNDS).await;
+    let long = format!("GET / HTTP/1.1\r\nHost: localhost\r\nX: {}\r\n\r\n", "x".repeat(4 * BUFFER));
+    for (sent, status) in [("GET / HTTP/1.1\r\nno colon\r\n\r\n", 400), ("?\r\n\r\n", 400), (&long, 431)] {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(sent.as_bytes()).await.unwrap();
+        let said = rest(&mut stream).await;
+        let (head, body) = said.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{said}");
+        let body: serde_json::Value = serde_json::from_str(body).unwrap();
+        assert_eq!(body["status"], status);
+    }
+}
+
+#[tokio::test]
 async fn a_client_that_reads_nothing_is_disconnected_and_a_slow_client_is_not() {
     let silence = Duration::from_secs(1);
-    let address = served(HEAD_TIMEOUT, silence, 1).await;
+    let address = served(Bounds { write: silence, connections: 1, ..BOUNDS }).await;
     let long = b"GET /long HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     let mut stalled = TcpStream::connect(address).await.unwrap();
     stalled.write_all(long).await.unwrap();

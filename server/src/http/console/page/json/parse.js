@@ -26,7 +26,8 @@ const DEEPEST = 160;
 
 /** @param {string} text @returns {Value} */
 export function parse(text) {
-  let at = 0;
+  // Text from files may start with a byte order mark, which the server ignores.
+  let at = text.startsWith('\ufeff') ? 1 : 0;
 
   /** @param {RegExp} pattern */
   const match = (pattern) => {

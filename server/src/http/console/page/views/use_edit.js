@@ -2,7 +2,7 @@
 import { begun, subscribe } from '../feed.js';
 import { Refused, read, revisionOf, save as store } from '../flows.js';
 import { format } from '../json/format.js';
-import { NotJson, parse } from '../json/parse.js';
+import { NotJson, get, parse } from '../json/parse.js';
 import { at, position } from '../json/path.js';
 import { leave } from '../notes.js';
 import { useCallback, useEffect, useRef, useState } from '../vendor/preact.js';
@@ -84,7 +84,9 @@ export function useEdit(id) {
     if (failure.status === 412 || failure.status === 404) return setProblem(failure);
     const { path, detail } = failure.body;
     if (path === undefined) return setError(failure);
-    const place = at(whole, path);
+    // The server also accepts `{"flow": …}`. Paths refer to the flow.
+    const isFlow = get(whole, 'id') || get(whole, 'name');
+    const place = at((!isFlow && get(whole, 'flow')) || whole, path);
     setMark({ offset: place.start, end: Math.min(place.end, place.start + 200), words: detail });
   };
 
