@@ -45,6 +45,8 @@ pub(crate) struct Store {
     /// Allows one write at a time. `None` after the close and in a read-only store.
     pub(crate) writer: tokio::sync::Mutex<Option<Writer>>,
     pub(crate) upkeep: Mutex<Upkeep>,
+    /// Allows one compaction of the history at a time.
+    pub(crate) compacting: Mutex<()>,
     pub(crate) schedule: Schedule,
     pub(crate) wake: Arc<Notify>,
     /// Whether the next round of upkeep checks the files, even if it is early.
@@ -122,6 +124,7 @@ impl Store {
             waiting: Mutex::default(),
             writer: tokio::sync::Mutex::new(writer),
             upkeep: Mutex::new(Upkeep::new(history, memory)),
+            compacting: Mutex::default(),
             schedule: Schedule::starting(is_whole),
             wake: Arc::default(),
             must_look: AtomicBool::new(false),
@@ -272,6 +275,11 @@ impl Store {
     /// Rejects further calls. Calls that already wait are still saved.
     pub(crate) fn reject_calls(&self) {
         lock(&self.waiting).is_closed = true;
+    }
+
+    /// Whether the store is closed or being closed.
+    pub(crate) fn is_closing(&self) -> bool {
+        lock(&self.waiting).is_closed
     }
 
     /// Marks the store as closed for readers.

@@ -97,11 +97,15 @@ impl Chronicle {
     /// creation times. If the record of a creation is no longer retained, the time of the oldest retained record stands
     /// for it.
     pub fn creation_times(&self) -> Vec<DateTime<Utc>> {
-        let lives = self.records.split_inclusive(|record| record.operation == Operation::Delete);
-        let mut creation_times: Vec<_> = lives.flat_map(|life| vec![life[0].at; life.len()]).collect();
-        if let Some(now) = &self.now {
-            let ended = self.records.iter().rposition(|record| record.operation == Operation::Delete);
-            creation_times[ended.map_or(0, |index| index + 1)..].fill(now.version.created_at);
+        // The record of the deletion may no longer be retained.
+        let lives: Vec<_> = self
+            .records
+            .chunk_by(|a, b| a.operation != Operation::Delete && b.operation != Operation::Create)
+            .collect();
+        let mut creation_times: Vec<_> = lives.iter().flat_map(|life| vec![life[0].at; life.len()]).collect();
+        if let (Some(now), Some(last)) = (&self.now, lives.last()) {
+            let begin = self.records.len() - last.len();
+            creation_times[begin..].fill(now.version.created_at);
         }
         creation_times
     }

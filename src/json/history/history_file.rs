@@ -6,13 +6,19 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::retention_plan::RetentionPlan;
+use super::compaction::{Compacted, Source};
+use super::index::Index;
 use crate::disk::Disk;
 use crate::disk::durable::Prepared;
 use crate::json::journal::line::{self, FORMAT, Header, Line};
 use crate::json::journal::{AppendFile, Segment};
-use crate::repository::{Operation, Retention};
+use crate::repository::Operation;
 use crate::retention_clock::RetentionClock;
+
+/// A compaction begins when the file has grown by this part since the last one.
+const GROWTH: u64 = 16;
+/// The size of the rest of the file that an append reads into the index, in bytes.
+const NEARLY_READ: u64 = 1 << 24;
 
 /// The history file, open for writing.
 #[derive(Debug)]
@@ -27,6 +33,7 @@ pub(crate) struct History {
     last: u64,
     /// The length of the file at the last check for removable changes.
     swept: u64,
+    pub(crate) index: Arc<Index>,
 }
 
 impl History {
@@ -53,7 +60,17 @@ impl History {
         let horizon = header.after;
         let file = AppendFile::existing(disk, path, file, end, end);
         let (disk, path, log, last) = (Arc::clone(disk), path.to_owned(), header.log, last.max(horizon));
-        Ok(Opened::Existing(Box::new(Self { disk, path, file, log, horizon, start, last, swept: 0 })))
+        Ok(Opened::Existing(Box::new(Self {
+            disk,
+            path,
+            file,
+            log,
+            horizon,
+            start,
+            last,
+            swept: 0,
+            index: Arc::new(Index::from(start)),
+        })))
     }
 
     /// Discards everything after this change, which was the last one when the journal began. The journal contains the
@@ -72,7 +89,8 @@ impl History {
         let start = prepared.length();
         let file = AppendFile::put(disk, path, prepared, None)?;
         let (disk, path) = (Arc::clone(disk), path.to_owned());
-        Ok(Self { disk, path, file, log, horizon, start, last: horizon, swept: start })
+        let index = Arc::new(Index::from(start));
+        Ok(Self { disk, path, file, log, horizon, start, last: horizon, swept: start, index })
     }
 
     pub(crate) fn segment(&self) -> Segment {
@@ -95,74 +113,58 @@ impl History {
                 Ok(())
             })
         };
+        let before = self.segment().end;
         self.file.append(print, || Ok(()))?;
         self.last = last;
+        // Otherwise the thread that reads the file after the start does this.
+        if self.index.end() + NEARLY_READ > before {
+            self.index.extend(&self.segment(), u64::MAX)?;
+        }
         Ok(())
     }
 
-    /// Removes what the retention does not keep if it makes up half of the file. Checks again when the file has
-    /// doubled. Removes nothing after a jump of the clock.
-    pub(crate) fn compact(&mut self, retention: Retention, clock: &RetentionClock) -> io::Result<()> {
+    /// Returns what a compaction reads, unless the file has hardly grown since the last one, or nothing may be deleted after a
+    /// jump of the clock.
+    pub(crate) fn compactable(&self, clock: &RetentionClock) -> Option<Source> {
         let segment = self.segment();
-        if segment.end < 2 * self.swept || clock.is_paused() {
-            return Ok(());
-        }
-        let keep = RetentionPlan::find(&segment, retention, clock)?;
-        if keep.bytes * 2 > segment.end {
-            self.swept = segment.end;
-            return Ok(());
-        }
-        self.rewrite(&segment, &keep)
+        (segment.end.saturating_sub(self.swept) > self.swept / GROWTH && !clock.is_paused()).then(|| self.source())
     }
 
-    /// Like [`compact`](Self::compact), regardless of how much there is to remove and of jumps of the clock: the tests of the
-    /// retention let days pass between two calls.
-    #[cfg(feature = "testkit")]
-    pub(crate) fn compact_now(&mut self, retention: Retention, clock: &RetentionClock) -> io::Result<()> {
-        let segment = self.segment();
-        self.rewrite(&segment, &RetentionPlan::find(&segment, retention, clock)?)
+    /// Returns what a compaction reads.
+    pub(crate) fn source(&self) -> Source {
+        let (disk, path, index) = (Arc::clone(&self.disk), self.path.clone(), Arc::clone(&self.index));
+        Source { disk, path, log: self.log, horizon: self.horizon, segment: self.segment(), index }
     }
 
-    fn rewrite(&mut self, segment: &Segment, keep: &RetentionPlan) -> io::Result<()> {
-        self.swept = keep.bytes;
-        let horizon = self.horizon.max(keep.horizon);
-        let mut prepared = Prepared::write(&self.disk, &self.path, |out| out.write_all(&header(self.log, horizon)))?;
-        let start = prepared.length();
-        prepared.append(|out| {
-            segment.each_line(0, |_, text, _| {
-                if keep.keeps(text) {
-                    out.write_all(text)?;
-                    out.write_all(b"\n")?;
-                }
-                Ok(ControlFlow::Continue(()))
-            })
-        })?;
+    /// Records that a compaction has found nothing to remove before this offset.
+    pub(crate) fn set_swept(&mut self, end: u64) {
+        self.swept = end;
+    }
+
+    /// Copies the lines that were appended since a compaction began. Returns whether the compacted file may replace this one, which
+    /// another one may have replaced.
+    pub(crate) fn catch_up(&self, compacted: &mut Compacted) -> io::Result<bool> {
+        let (now, read) = (self.segment(), &mut compacted.source.segment);
+        if !Arc::ptr_eq(&now.file, &read.file) {
+            return Ok(false);
+        }
+        if now.end > read.end {
+            compacted.prepared.append(|out| now.copy(read.end, now.end, out))?;
+            *read = now;
+        }
+        Ok(true)
+    }
+
+    /// Replaces the file with a compacted one, which has [caught up](Self::catch_up).
+    pub(crate) fn put(&mut self, compacted: Compacted) -> io::Result<()> {
+        let Compacted { prepared, index, horizon, start, source } = compacted;
         self.file.check_replaceable()?;
-        self.file = AppendFile::put(&self.disk, &self.path, prepared, Some(&segment.file))?;
-        (self.horizon, self.start) = (horizon, start);
+        self.swept = prepared.length();
+        self.file = AppendFile::put(&self.disk, &self.path, prepared, Some(&source.segment.file))?;
+        (self.horizon, self.start, self.index) = (horizon, start, Arc::new(index));
+        self.index.extend(&self.segment(), u64::MAX)?;
         Ok(())
     }
-}
-
-/// Returns the number of damaged lines. Does not count what is between two consecutive changes: it is the rest of an
-/// append that a power cut has interrupted and that was repeated.
-pub(crate) fn damaged_lines(segment: &Segment) -> io::Result<usize> {
-    let (mut damaged, mut since_last) = (0, 0);
-    let mut last = None;
-    segment.each_line(0, |_, text, _| {
-        match line::parse(text) {
-            Some(Line::Change(change)) => {
-                if last.is_none_or(|last| change.seq > last + 1) {
-                    damaged += since_last;
-                }
-                (last, since_last) = (Some(change.seq), 0);
-            }
-            Some(_) => {}
-            None => since_last += 1,
-        }
-        Ok(ControlFlow::Continue(()))
-    })?;
-    Ok(damaged + since_last)
 }
 
 /// The state of the path of a history.
@@ -176,7 +178,7 @@ pub(crate) enum Opened {
     Newer,
 }
 
-fn header(log: u64, after: u64) -> Vec<u8> {
+pub(super) fn header(log: u64, after: u64) -> Vec<u8> {
     let mut text = Vec::new();
     line::print_header(&mut text, &Header { strom: "history".into(), format: FORMAT, log, after, kept: 0, lines: 0 });
     text

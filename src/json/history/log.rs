@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use rpds::HashTrieMapSync;
 
+use super::index::{Index, IndexedLine};
 use crate::flow::{Flow, FlowId, Head};
 use crate::json::journal::line::{self, Change, Line};
 use crate::json::journal::{ChangeMeta, Hash, JournalEntry, Report, Segment, Tombstone};
@@ -23,6 +24,8 @@ pub(crate) struct Log {
     /// The last change that was removed. There is no gap after it.
     pub(crate) horizon: u64,
     pub(crate) history: Option<Segment>,
+    /// The records in the history, as far as it was read.
+    pub(crate) index: Arc<Index>,
     pub(crate) journal: Option<Segment>,
 }
 
@@ -31,7 +34,8 @@ impl Log {
     pub(crate) fn history(&self, id: FlowId, before: Option<Revision>, limit: u32) -> Result<Vec<Record<Head>>> {
         let mut found = Vec::new();
         let limit = limit as usize;
-        self.revisions(id, |change| {
+        let indexed = self.indexed();
+        self.revisions_after(indexed, id, |change| {
             if before.is_none_or(|before| change.meta.revision < before) {
                 found.push(self.record(change)?.map(head));
             }
@@ -43,23 +47,53 @@ impl Log {
         })?;
         found.reverse();
         found.truncate(limit);
+        let mut before = before;
+        while found.len() < limit
+            && let lines = self.index.newest(id, indexed, before, limit - found.len())
+            && let Some(last) = lines.last()
+        {
+            before = Some(last.revision);
+            for line in lines {
+                found.extend(self.read(line)?.map(|record| record.map(head)));
+            }
+        }
         Ok(found)
     }
 
     /// Returns one revision of a flow.
     pub(crate) fn revision(&self, id: FlowId, revision: Revision) -> Result<Option<Record<Flow>>> {
         let mut found = None;
-        self.revisions(id, |change| {
+        let indexed = self.indexed();
+        self.revisions_after(indexed, id, |change| {
             if change.meta.revision == revision {
                 found = Some(self.record(change)?);
             }
             Ok(())
         })?;
-        Ok(found)
+        match self.index.find(id, indexed, revision).filter(|_| found.is_none()) {
+            Some(line) => self.read(line),
+            None => Ok(found),
+        }
     }
 
-    fn revisions(&self, id: FlowId, mut visit: impl FnMut(Change<'_>) -> Result<()>) -> Result<()> {
-        self.each_change(0, |text| {
+    /// Returns the offset in the history up to which the index contains all lines.
+    fn indexed(&self) -> u64 {
+        self.history.as_ref().map_or(0, |history| history.end.min(self.index.end()))
+    }
+
+    /// Reads a line of the history. Returns `None` if it is damaged.
+    fn read(&self, line: IndexedLine) -> Result<Option<Record<Flow>>> {
+        let Some(history) = &self.history else { return Ok(None) };
+        let text = history.read(line.offset, line.length as usize).map_err(unreadable)?;
+        match line::parse(&text) {
+            Some(Line::Change(change)) => self.record(change).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// Visits the revisions of a flow after this offset in the history.
+    fn revisions_after(&self, indexed: u64, id: FlowId, mut visit: impl FnMut(Change<'_>) -> Result<()>) -> Result<()> {
+        self.each_unindexed(indexed, |text| {
             if line::id_of(text) == Some(id)
                 && let Some(Line::Change(change)) = line::parse(text)
                 && change.meta.operation != Operation::State
@@ -73,7 +107,14 @@ impl Log {
     /// Returns the last deletion of each deleted flow, the latest first.
     pub(crate) fn deleted(&self, deleted: &HashTrieMapSync<FlowId, Tombstone>) -> Result<Vec<Record<Head>>> {
         let mut found = Vec::new();
-        self.each_change(0, |text| {
+        let indexed = self.indexed();
+        for (id, tombstone) in deleted {
+            let line = self.index.find(*id, indexed, tombstone.revision);
+            if let Some(line) = line.filter(|line| line.operation == Operation::Delete) {
+                found.extend(self.read(line)?.map(|record| record.map(head)));
+            }
+        }
+        self.each_unindexed(indexed, |text| {
             if line::id_of(text).is_some_and(|id| deleted.contains_key(&id))
                 && let Some(Line::Change(change)) = line::parse(text)
                 && change.meta.operation == Operation::Delete
@@ -108,7 +149,8 @@ impl Log {
         if ids.is_empty() {
             return Ok(found);
         }
-        self.each_change(0, |text| {
+        let indexed = self.indexed();
+        let mut visit = |text: &[u8]| {
             if line::id_of(text).is_some_and(|id| ids.contains(&id))
                 && let Some(Line::Change(change)) = line::parse(text)
                 && wanted.contains(&(change.id, change.meta.hash))
@@ -116,7 +158,13 @@ impl Log {
                 found.insert((change.id, change.meta.hash), parse(&change)?);
             }
             Ok(ControlFlow::Continue(()))
-        })?;
+        };
+        if let Some(history) = &self.history {
+            for line in ids.iter().flat_map(|id| self.index.lines_of(*id, indexed)) {
+                let _ = visit(&history.read(line.offset, line.length as usize).map_err(unreadable)?)?;
+            }
+        }
+        self.each_unindexed(indexed, visit)?;
         Ok(found)
     }
 
@@ -238,17 +286,23 @@ impl Log {
         after: u64,
         mut visit: impl FnMut(&[u8]) -> Result<ControlFlow<()>>,
     ) -> Result<()> {
-        self.each_after(after, |_, _, text| visit(text))
+        self.each_after(after, 0, |_, _, text| visit(text))
+    }
+
+    /// Visits each line with a change after this offset in the history.
+    fn each_unindexed(&self, indexed: u64, mut visit: impl FnMut(&[u8]) -> Result<ControlFlow<()>>) -> Result<()> {
+        self.each_after(0, indexed, |_, _, text| visit(text))
     }
 
     /// Visits each line with a change, whether it is in the journal, and its offset.
     pub(crate) fn each_location(&self, visit: impl FnMut(bool, u64, &[u8]) -> Result<ControlFlow<()>>) -> Result<()> {
-        self.each_after(0, visit)
+        self.each_after(0, 0, visit)
     }
 
     fn each_after(
         &self,
         mut after: u64,
+        skipped: u64,
         mut visit: impl FnMut(bool, u64, &[u8]) -> Result<ControlFlow<()>>,
     ) -> Result<()> {
         for (segment, is_journal) in [(&self.history, false), (&self.journal, true)] {
@@ -258,6 +312,7 @@ impl Log {
             }
             let mut outcome = Ok(ControlFlow::Continue(()));
             let from = segment.find(after).map_err(unreadable)?;
+            let from = if is_journal { from } else { from.max(skipped) };
             let read = segment.each_line(from, |offset, text, _| {
                 if line::seq_of(text).is_some_and(|seq| seq > after) {
                     outcome = visit(is_journal, offset, text);

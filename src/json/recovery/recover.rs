@@ -211,7 +211,8 @@ fn lines(file: &Arc<File>, replay: &Replay) -> io::Result<Segment> {
 
 fn log(id: u64, last: u64, history: Option<&History>, journal: Option<Segment>) -> Log {
     let horizon = history.map_or(0, |history| history.horizon);
-    Log { id, last, horizon, history: history.map(History::segment), journal }
+    let index = history.map(|history| Arc::clone(&history.index)).unwrap_or_default();
+    Log { id, last, horizon, history: history.map(History::segment), index, journal }
 }
 
 fn base(

@@ -3,6 +3,8 @@
 use std::io;
 use std::time::{Duration, Instant};
 
+#[cfg(feature = "testkit")]
+use super::compaction::compact_now;
 use super::faults::Topic;
 use super::point::Point;
 use super::racy::is_edited_unnoticed;
@@ -10,7 +12,6 @@ use super::rotation::rotate;
 use super::state::Upkeep;
 use crate::disk::durable::{Identity, Prepared, sync_directory_of};
 use crate::json::file;
-use crate::json::history::{History, damaged_lines};
 use crate::json::mutex::lock;
 use crate::json::store::Store;
 use crate::json::view::{Racy, Written};
@@ -60,11 +61,8 @@ pub(crate) fn write_and_rotate(upkeep: &mut Upkeep, store: &Store) -> bool {
         store.faults.clear(Topic::Checkpoint);
     }
     if point.journal_bytes > store.settings.journal_bytes {
-        match rotate(upkeep, store, &point, History::compact) {
-            Ok(()) => {
-                store.faults.clear(Topic::Rotation);
-                check_history(upkeep, store);
-            }
+        match rotate(upkeep, store, &point) {
+            Ok(()) => store.faults.clear(Topic::Rotation),
             Err(error) => {
                 let fault = format!("cannot move the journal of {} to its history: {error}", store.path.display());
                 store.faults.set(Topic::Rotation, vec![fault]);
@@ -74,23 +72,15 @@ pub(crate) fn write_and_rotate(upkeep: &mut Upkeep, store: &Store) -> bool {
     true
 }
 
-/// Ends the fault of a damaged history when the retention has removed the damaged lines.
-fn check_history(upkeep: &Upkeep, store: &Store) {
-    if store.faults.has(Topic::History)
-        && let Some(history) = &upkeep.history
-    {
-        store.report_history(damaged_lines(&history.segment()));
-    }
-}
-
 /// Rotates the journal and removes what the retention does not keep.
 #[cfg(feature = "testkit")]
 pub(crate) fn apply_retention(store: &Store) -> io::Result<()> {
-    let mut upkeep = lock(&store.upkeep);
-    write_and_rotate(&mut upkeep, store);
-    Point::of(store).map_or(Ok(()), |point| rotate(&mut upkeep, store, &point, History::compact_now))?;
-    check_history(&upkeep, store);
-    Ok(())
+    {
+        let mut upkeep = lock(&store.upkeep);
+        write_and_rotate(&mut upkeep, store);
+        Point::of(store).map_or(Ok(()), |point| rotate(&mut upkeep, store, &point))?;
+    }
+    compact_now(store)
 }
 
 /// Writes the file, and notes it in the journal together with these versions. Returns false if another program has edited it in

@@ -23,6 +23,8 @@ pub(crate) fn close(store: &Store) -> Result<()> {
     }
     // Otherwise clients that keep saving could delay the close forever.
     store.reject_calls();
+    // A compaction of the history stops soon, and leaves no temporary file.
+    drop(lock(&store.compacting));
     let mut attempts = 1..=ATTEMPTS;
     let (mut writer, is_written) = loop {
         let is_written = {

@@ -1,10 +1,11 @@
 //! Work in the background: checkpoints, edits of the file by other programs, rotation of the journal.
 //!
 //! One task runs at a time, on its own thread. It locks the writer only to read its state and to move a file into
-//! place, so that a save waits at most for a rename.
+//! place, so that a save waits at most for a rename. Only the history is read and compacted by other threads.
 
 mod checkpoint;
 mod close;
+mod compaction;
 mod edits;
 mod faults;
 mod measurements;

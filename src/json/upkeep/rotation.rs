@@ -1,6 +1,7 @@
 //! Moves changes from the journal to the history.
 
 use std::io;
+use std::sync::Arc;
 
 use super::point::Point;
 use super::state::Upkeep;
@@ -11,16 +12,9 @@ use crate::json::paths::{history_path, journal_path};
 use crate::json::store::Store;
 use crate::json::view::View;
 use crate::json::writer::{Failure, Writer};
-use crate::repository::Retention;
-use crate::retention_clock::RetentionClock;
 
-/// Moves the changes that the file contains from the journal to the history, and compacts the history.
-pub(crate) fn rotate(
-    upkeep: &mut Upkeep,
-    store: &Store,
-    point: &Point,
-    compact: fn(&mut History, Retention, &RetentionClock) -> io::Result<()>,
-) -> io::Result<()> {
+/// Moves the changes that the file contains from the journal to the history.
+pub(crate) fn rotate(upkeep: &mut Upkeep, store: &Store, point: &Point) -> io::Result<()> {
     let Some(old) = store.with_writer(|writer| writer.journal_segment()).flatten() else {
         return Ok(());
     };
@@ -34,9 +28,6 @@ pub(crate) fn rotate(
         none => none.insert(History::create(disk, &history_path(&store.path), log, point.view.log.horizon)?),
     };
     history.take(&old, point.seq)?;
-    if let Err(error) = compact(history, store.settings.retention, &store.clock) {
-        tracing::warn!(%error, "cannot delete expired changes from the history");
-    }
     let read = |id| upkeep.memory.recent_reports(id);
     let base = Base::of(&point.view.state, log, point.seq, history.segment().last, read);
     let path = journal_path(&store.path);
@@ -59,8 +50,14 @@ pub(crate) fn rotate(
     }
     let locked = writer.replace_journal(Journal::put(disk, &path, prepared, start, now.last, Some(&now.file))?);
     if let Some(view) = store.view() {
-        let log = Log { horizon: history.horizon, history: Some(history.segment()), ..writer.log(&view.log) };
+        let log = with_history(&writer.log(&view.log), history);
         store.publish(View { state: view.state.clone(), log });
     }
     locked
+}
+
+/// Returns the log with the history as it is now.
+pub(super) fn with_history(log: &Log, history: &History) -> Log {
+    let (horizon, index) = (history.horizon, Arc::clone(&history.index));
+    Log { horizon, history: Some(history.segment()), index, ..log.clone() }
 }

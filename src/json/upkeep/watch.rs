@@ -4,17 +4,19 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use tokio::task::spawn_blocking;
-use tokio::time::Instant;
+use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::time::{Instant, timeout};
 
 use super::checkpoint::checkpoint;
+use super::compaction::{compact, read_history};
 use super::edits::check_file;
 use super::faults::Topic;
 use super::schedule::PAUSE;
-use crate::json::history;
 use crate::json::mutex::lock;
 use crate::json::store::Store;
 
+/// How long the first checkpoint waits until the history is read.
+const READ_FIRST: Duration = Duration::from_secs(1);
 /// The pause after a failed checkpoint.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -22,16 +24,13 @@ const RETRY: Duration = Duration::from_secs(1);
 pub(crate) async fn watch(weak: Weak<Store>) {
     let Some(store) = weak.upgrade() else { return };
     let (settings, wake) = (store.settings.clone(), Arc::clone(&store.wake));
-    let history = store.view().and_then(|view| view.log.history.clone());
     // The task must not keep the store alive.
     drop(store);
-    // Reading a long history takes too long to delay the start.
-    if let Some(history) = history
-        && let Ok(damaged) = spawn_blocking(move || history::damaged_lines(&history)).await
-        && let Some(store) = weak.upgrade()
-    {
-        store.report_history(damaged);
-    }
+    let reading = weak.clone();
+    let reading = spawn_blocking(move || read_history(&reading));
+    // Reading a long history takes too long to delay the first checkpoint.
+    let _ = timeout(READ_FIRST, reading).await;
+    let mut compacting: Option<JoinHandle<()>> = None;
     let mut looked = Instant::now();
     let mut rotated = Instant::now();
     let mut not_before = Instant::now();
@@ -72,6 +71,9 @@ pub(crate) async fn watch(weak: Weak<Store>) {
             not_before = if is_written { now } else { Instant::now() + RETRY.min(settings.interval).max(cost * PAUSE) };
             // Another program may have written the file.
             must_look = !is_written;
+            if compacting.as_ref().is_none_or(JoinHandle::is_finished) {
+                compacting = weak.upgrade().map(|store| spawn_blocking(move || compact(&store)));
+            }
         }
     }
 }
