@@ -64,6 +64,8 @@ struct Syncs {
 struct State {
     calls: u64,
     planned: Option<(u64, Fault)>,
+    /// The text in the description of a call, the number of such calls until the fault, and the fault.
+    planned_on: Option<(String, u64, Fault)>,
     struck: bool,
     mood: Mood,
     trace: Vec<String>,
@@ -90,6 +92,7 @@ impl FaultyDisk {
         let state = State {
             calls: 0,
             planned: None,
+            planned_on: None,
             struck: false,
             mood: Mood::Well,
             trace: Vec::new(),
@@ -101,6 +104,11 @@ impl FaultyDisk {
     /// Plans a fault for a call, counted from 1.
     pub fn plan(&self, call: u64, fault: Fault) {
         self.state().planned = Some((call, fault));
+    }
+
+    /// Plans a fault for one of the calls whose description in the [trace](Self::trace) contains this text, counted from 1.
+    pub fn plan_on(&self, text: impl Into<String>, call: u64, fault: Fault) {
+        self.state().planned_on = Some((text.into(), call, fault));
     }
 
     /// Lets calls succeed again.
@@ -178,7 +186,7 @@ impl FaultyDisk {
         half: impl FnOnce(&mut Unsynced) -> io::Result<()>,
     ) -> io::Result<T> {
         let mut state = self.state();
-        let verdict = state.verdict();
+        let verdict = state.verdict(&what);
         let result = match verdict {
             Verdict::Work => work(&mut state.unsynced),
             Verdict::Fail { error, half: true } => half(&mut state.unsynced).and(Err(error)),
@@ -192,7 +200,7 @@ impl FaultyDisk {
 }
 
 impl State {
-    fn verdict(&mut self) -> Verdict {
+    fn verdict(&mut self, what: &str) -> Verdict {
         self.calls += 1;
         let failure = |failure: Failure| Verdict::Fail { error: failure.error(), half: failure == Failure::Full };
         let stopped = |half| Verdict::Fail { error: io::Error::other("the disk has stopped"), half };
@@ -201,7 +209,12 @@ impl State {
             Mood::Failing(how) => return failure(how),
             Mood::Well => {}
         }
-        let Some((_, fault)) = self.planned.take_if(|(call, _)| *call == self.calls) else { return Verdict::Work };
+        let planned = self.planned.take_if(|(call, _)| *call == self.calls).map(|(_, fault)| fault);
+        let planned_on = self.planned_on.take_if(|(text, call, _)| {
+            *call -= u64::from(what.contains(text.as_str()));
+            *call == 0
+        });
+        let Some(fault) = planned.or(planned_on.map(|(.., fault)| fault)) else { return Verdict::Work };
         self.struck = true;
         match fault {
             Fault::Stop | Fault::StopHalfway => {

@@ -12,6 +12,7 @@ mod feed_postgres;
 mod feed_stream;
 mod guards_postgres;
 mod history_postgres;
+mod json_compaction;
 mod json_damage;
 mod json_edits;
 mod json_edits_model;

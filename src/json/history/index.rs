@@ -186,3 +186,89 @@ impl Damage {
         self.lines + self.since
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::sync::Arc;
+
+    use chrono::DateTime;
+
+    use super::Index;
+    use crate::flow::{Flow, FlowId, Runtime};
+    use crate::json::history::Log;
+    use crate::json::journal::line::print_change;
+    use crate::json::journal::{JournalEntry, Segment};
+    use crate::repository::{Author, Operation, Revision, Stamp};
+
+    const FLOWS: u64 = 3;
+    const REVISIONS: u64 = 40;
+
+    fn id(number: u64) -> FlowId {
+        uuid::Uuid::from_u128(number.into()).into()
+    }
+
+    /// Returns a history of flows that were saved and reported in turn. One line is damaged.
+    fn history() -> Segment {
+        let mut text = Vec::new();
+        let (mut seq, mut damaged) = (0, 0);
+        for revision in 1..=REVISIONS {
+            for number in 0..FLOWS {
+                let document = format!(r#"{{"id":"{}","name":"{revision}"}}"#, id(number).as_uuid());
+                let flow = Flow::parse(&document).unwrap();
+                let at = DateTime::from_timestamp(revision as i64, 0).unwrap();
+                let (stamp, hash) = (Stamp::new(at, Author::new("a")), flow.hash(Runtime::Exclude).unwrap());
+                for operation in [Operation::Update, Operation::State] {
+                    seq += 1;
+                    let entry = JournalEntry::by(&stamp, operation, Revision::new(revision), at, hash, flow.clone());
+                    print_change(&mut text, &entry, seq, seq - 1, (seq, seq));
+                }
+                if (revision, number) == (7, 1) {
+                    damaged = text.len() - 700;
+                }
+            }
+        }
+        text[damaged] ^= 1;
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&text).unwrap();
+        Segment { file: Arc::new(file), start: 0, end: text.len() as u64, last: seq }
+    }
+
+    #[test]
+    fn index_finds_what_a_scan_of_the_file_finds() {
+        let history = history();
+        let log = |read: u64| {
+            let index = Arc::new(Index::from(0));
+            assert_eq!(index.extend(&history, read).unwrap(), read >= history.end);
+            Log { id: 1, last: history.last, horizon: 0, history: Some(history.clone()), index, journal: None }
+        };
+        let whole = log(history.end);
+        assert_eq!(whole.index.damage().count(), 1);
+        let scanned = log(0);
+        for log in [whole, log(history.end / 2), log(1)] {
+            for number in 0..=FLOWS {
+                let id = id(number);
+                for before in [None, Some(Revision::new(9)), Some(Revision::new(1))] {
+                    let page = |log: &Log, limit| {
+                        let records = log.history(id, before, limit).unwrap();
+                        records.into_iter().map(|record| (record.cursor, record.item)).collect::<Vec<_>>()
+                    };
+                    for limit in [0, 1, 5, 1_000] {
+                        assert_eq!(page(&log, limit), page(&scanned, limit));
+                    }
+                }
+                for revision in [0, 1, 7, 20, 40, 41].map(Revision::new) {
+                    let found = |log: &Log| log.revision(id, revision).unwrap().map(|record| record.cursor);
+                    assert_eq!(found(&log), found(&scanned));
+                }
+                let hashes = (1..=3).map(|name| {
+                    let flow = Flow::parse(&format!(r#"{{"id":"{}","name":"{name}"}}"#, id.as_uuid())).unwrap();
+                    (id, flow.hash(Runtime::Exclude).unwrap())
+                });
+                let wanted = hashes.collect();
+                let found = |log: &Log| log.versions(&wanted).unwrap().len();
+                assert_eq!(found(&log), found(&scanned));
+            }
+        }
+    }
+}

@@ -41,6 +41,10 @@ pub(crate) fn compact(store: &Arc<Store>) {
 }
 
 fn try_compact(store: &Arc<Store>) -> io::Result<()> {
+    // A close that has already waited for this thread must not find another new file.
+    if store.is_closing() {
+        return Ok(());
+    }
     let source = lock(&store.upkeep).history.as_ref().and_then(|history| history.compactable(&store.clock));
     let Some(source) = source else { return Ok(()) };
     // The history may not have been read yet.
