@@ -7,8 +7,8 @@
 //! | `writer`, `journal` | a save: one append and one sync, for any number of flows |
 //! | `hold` | the locks, and the place for which they are valid |
 //! | `file` | `flows.json`: reading and printing |
-//! | `history` | the history file, and reading history and feed |
-//! | `upkeep` | checkpoints, rotation, edits by other programs, the place of the files, faults, measurements |
+//! | `history` | the history file, its index, and reading history and feed |
+//! | `upkeep` | checkpoints, rotation, compaction, edits by other programs, the place of the files, faults, measurements |
 //! | `recovery` | opening a store in any condition |
 //!
 //! All flows are in memory. Reads do not touch the disk, except for history and feed, and never wait for a write. A
@@ -16,10 +16,18 @@
 //! journal, and only then publishes it to readers. Calls that arrive during a sync share the next one.
 //!
 //! A checkpoint writes `flows.json` when no saves arrive, at a bounded age under load, and at the close, which fails if
-//! it cannot complete the file. Journal and file together are the store: when
+//! it cannot complete the file. It costs the size of the file, so a budget limits checkpoints in proportion to time and to changed
+//! bytes (`upkeep::schedule`). Journal and file together are the store: when
 //! [`FlowRepository::apply`](crate::repository::FlowRepository::apply) returns, the journal is synced. `recovery::base`
 //! finds the version of the file that an edit is based on, and `reconcile` merges the edit with the current flows. While
 //! the store is open, it checks the file regularly.
+//!
+//! A report of an engine is state: its line in the journal makes it durable until a checkpoint has written it to the file. A rotation
+//! drops the line and notes the number, time and author of the newest report of each flow, for the feed. So reports cause no
+//! growth. It also notes hashes of the runtime members that the file has contained (`Flow::runtime_marks`), to recognise them in an
+//! edited file. The history contains one line per revision. It thins out with age
+//! ([`Retention`](crate::repository::Retention)): a thread rewrites the file, and saves, edits and the close do not wait for it.
+//! An index in memory, of 32 to 64 bytes per record, finds the records of a flow.
 //!
 //! What a start finds, and what it does:
 //!
@@ -29,12 +37,12 @@
 //! | no directory | created, for its owner only |
 //! | a symbolic link | followed; all other files are next to its target |
 //! | a file, no journal, no history | its flows are new, created by the author `file` |
-//! | no file or an empty one, and a journal or a history | all flows are restored from there, and a fault is reported |
+//! | no file or an empty one, and a journal or a history | all flows are restored from there without older reports, and a fault is reported |
 //! | an empty file only; not JSON; not a file of flows; a newer version | rejected, nothing is changed |
 //! | a flow that cannot be stored, or a duplicate id | quarantined: reported, and kept in the file byte for byte |
 //! | a byte order mark, other line ends | accepted |
 //! | a file that was edited, or rewritten by an older version | merged flow by flow |
-//! | an edit of an earlier version of the file, after a crash | merged with everything that was saved since that version |
+//! | an edit of an earlier version of the file, after a crash | merged with everything that was saved since that version; reports that the journal has dropped are those of the file |
 //! | any file, after a close | an edit of the last version, because an operator may have restored it |
 //! | a torn end of the journal | cut off: it was never acknowledged |
 //! | any other damage of the journal | reported; the valid part is kept, the damaged file is renamed, a new feed begins |
