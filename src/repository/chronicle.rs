@@ -135,3 +135,37 @@ fn end_with(now: &Stored<Flow>, records: &mut Vec<Record<Flow>>) -> Result<(), I
     });
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+
+    use super::Chronicle;
+    use crate::flow::Flow;
+    use crate::repository::{Author, FeedCursor, Operation, Record, Revision, Stored, Version};
+
+    #[test]
+    fn creation_times_do_not_depend_on_the_record_of_a_deletion() {
+        use Operation::{Create, Delete, Update};
+        let flow = Flow::parse(r#"{"id":"6f1d3c5e-0000-4000-8000-000000000001","name":"a"}"#).unwrap();
+        let at = |revision: u64| DateTime::from_timestamp(revision as i64, 0).unwrap();
+        let times = |kept: &[(u64, Operation)]| {
+            let record = |(revision, operation): &(u64, Operation)| Record {
+                cursor: FeedCursor::NOWHERE,
+                operation: *operation,
+                item: flow.clone(),
+                revision: Revision::new(*revision),
+                at: at(*revision),
+                author: Author::new("a"),
+            };
+            let version =
+                Version { revision: Revision::new(9), created_at: at(6), updated_at: at(9), author: Author::new("a") };
+            let now = Stored { item: flow.clone(), version };
+            let chronicle = Chronicle::new(Some(now), kept.iter().map(record).collect()).unwrap();
+            chronicle.creation_times().iter().map(|time| time.timestamp()).collect::<Vec<_>>()
+        };
+        assert_eq!(times(&[(2, Update), (5, Delete), (6, Create), (9, Update)]), [2, 2, 6, 6]);
+        assert_eq!(times(&[(2, Update), (5, Delete), (9, Update)]), [2, 2, 6], "the creation has thinned out");
+        assert_eq!(times(&[(2, Update), (6, Create), (9, Update)]), [2, 6, 6], "the deletion has thinned out");
+    }
+}

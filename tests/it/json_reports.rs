@@ -55,11 +55,11 @@ async fn continuous_reports_write_the_file_once_per_minute_and_leave_nothing_beh
     assert!(longest < 2 * 40 * u64::from(FLOWS) * 11_000, "the journal has grown to {longest} bytes");
     // The creations remain.
     assert!(length("history") < 2 * u64::from(FLOWS) * 11_000, "{}", length("history"));
-    let last = format!("{}", MINUTES * 40);
+    let last = MINUTES * 40;
     eventually("the file contains the last reports", async || {
         let text: serde_json::Value = serde_json::from_str(&file.read()).unwrap();
         let mut flows = text["flows"].as_array().unwrap().iter();
-        flows.all(|flow| flow["block_health"][0].to_string() == last)
+        flows.all(|flow| flow["block_health"][0] == last)
     })
     .await;
     let states = feed(&*store, Since::Oldest).await;

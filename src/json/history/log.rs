@@ -228,9 +228,10 @@ impl Log {
             return Ok(feed);
         }
         let is_full = |changes: &Vec<Record<T>>| changes.len() >= limit as usize;
-        let mut reported = state.reported_after(after).map(|(seq, report, stored)| (seq, self.report(report, stored)));
-        let mut reported = reported.by_ref().peekable();
-        self.each_change(after, |text| {
+        let reported = state.reported_after(after).map(|(seq, report, stored)| (seq, self.report(report, stored)));
+        // A report that was found in the file may not be in the journal yet.
+        let mut reported = reported.take_while(|(seq, _)| *seq <= self.last).peekable();
+        self.each_after(after, 0, |is_in_journal, _, text| {
             let seq = line::seq_of(text).unwrap_or(after);
             while let Some((_, report)) = reported.next_if(|(report, _)| *report <= seq && !is_full(&feed.changes)) {
                 feed.changes.push(report.map(&view));
@@ -240,7 +241,7 @@ impl Log {
             }
             // A reader of the feed must not miss a change, so a damaged line invalidates the cursor.
             let Some(Line::Change(change)) = line::parse(text) else { return Err(RepositoryError::Gone) };
-            if change.meta.operation != Operation::State || is_old_report(state, &change) {
+            if change.meta.operation != Operation::State || !is_in_journal && is_old_report(state, &change) {
                 feed.changes.push(self.record(change)?.map(&view));
             }
             Ok(ControlFlow::Continue(()))

@@ -47,8 +47,11 @@ fn try_compact(store: &Arc<Store>) -> io::Result<()> {
     }
     let source = lock(&store.upkeep).history.as_ref().and_then(|history| history.compactable(&store.clock));
     let Some(source) = source else { return Ok(()) };
-    // The history may not have been read yet.
-    let Some(plan) = source.plan(store.settings.retention, &store.clock) else { return Ok(()) };
+    let Some(plan) = source.plan(store.settings.retention, &store.clock) else {
+        // The files may have been opened again.
+        read_history(&Arc::downgrade(store));
+        return Ok(());
+    };
     if !source.is_worthwhile(&plan) {
         if let Some(history) = &mut lock(&store.upkeep).history {
             history.set_swept(source.end());
