@@ -22,7 +22,7 @@ check: forbid
     cargo fmt --all --check
     cargo clippy {{ flags }} --workspace --all-targets -- --deny warnings
     RUSTDOCFLAGS="--deny warnings" cargo doc {{ flags }} --no-deps --all-features --workspace
-    shellcheck .ci/run migrations/dump-schema tests/throwaway-postgres tests/embedding tests/postgres-image/* server/tests/*/run
+    shellcheck .ci/run migrations/dump-schema tests/throwaway-postgres tests/embedding tests/postgres-image/* tests/container packaging/maintainer-scripts/postinst server/tests/*/run
 
 # Run all tests with cargo-nextest if it is installed, else with cargo: `just test`, `just test contract::postgres`
 test *filters:
@@ -76,7 +76,7 @@ ci:
     # The caller's settings must not decide what is tested.
     unset DATABASE_URL SQLX_OFFLINE "${!STROM_@}" "${!PG@}"
     steps=(build check misspelled minimum-rust embedding test-docker 'test-postgres wheel' test-pgbouncer 'schemathesis --examples 20' console
-        'siege 10000' 'chaos json --seconds 60' 'chaos postgres --seconds 60' 'failover --timing short --rounds 1 switchover' alerts deny prepare-check)
+        container units 'siege 10000' 'chaos json --seconds 60' 'chaos postgres --seconds 60' 'failover --timing short --rounds 1 switchover' alerts deny prepare-check)
     if [[ -x /usr/lib/postgresql/14/bin/postgres ]]; then steps+=('test-postgres 14'); fi
     table=() current=''
     show_table() {
@@ -169,6 +169,50 @@ chaos store *args: build
 failover *args:
     cargo build --locked {{ if profile == "dev" { "--release" } else { "--workspace --all-targets --profile " + profile } }}
     python3 -B server/tests/patroni/failover.py --strom {{ if profile == "dev" { target / "release/strom" } else { strom } }} {{ args }}
+
+# Build the image of the Dockerfile with the compiled program, and test it and compose.yaml; requires Docker and docker-compose
+container: build
+    tests/container {{ strom }}
+
+# Build a Debian package: the program, its units, manual pages and completions
+deb:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    cargo deb --version > /dev/null || cargo install cargo-deb --version 3.8.0 --locked --debug
+    profile={{ if profile == "dev" { "release" } else { profile } }}
+    cargo build --locked --profile "$profile" -p strom-server
+    program={{ target }}/$profile/strom
+    pages={{ justfile_directory() }}/target/deb
+    rm -rf "$pages" && mkdir -p "$pages/man"
+    "$program" man --dir "$pages/man"
+    for shell in bash zsh fish; do "$program" completions "$shell" > "$pages/strom.$shell"; done
+    cargo deb --locked --no-build --profile "$profile" -p strom-server
+
+# Print the notes of a release, its section of CHANGELOG.md: `just release-notes 0.1.0`
+release-notes version:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    notes=$(awk -v title='## {{ version }}' 'index($0, "## ") == 1 { found = index($0 " ", title " ") == 1; next } found' CHANGELOG.md)
+    if [[ -z $notes ]]; then echo 'error: CHANGELOG.md has no section {{ version }}' >&2 && exit 1; fi
+    echo "$notes"
+
+# Write the software bill of materials of the program (CycloneDX) to dist/
+sbom:
+    @cargo cyclonedx --version > /dev/null || cargo install cargo-cyclonedx --version 0.5.9 --locked --debug
+    cargo cyclonedx --format json --manifest-path server/Cargo.toml --override-filename strom.cdx
+    mkdir -p dist && mv server/strom.cdx.json dist/
+    # It also writes one for every other member of the workspace.
+    find . -name strom.cdx.json -not -path './target/*' -not -path './dist/*' -delete
+
+# Check the systemd units; requires systemd
+units:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    # The program need not be installed.
+    units=$(mktemp -d) && trap 'rm -rf "$units"' EXIT
+    cp packaging/strom.{service,socket} "$units"
+    sed -i 's|^ExecStart=/usr/bin/strom|ExecStart=/bin/true|' "$units/strom.service"
+    systemd-analyze verify "$units"/strom.{service,socket}
 
 # Licences, sources and duplicate versions of the dependencies (advisories too, if the network allows: `just deny advisories`)
 deny *checks="bans licenses sources":

@@ -23,7 +23,7 @@ pub(crate) enum Failure {
     Path(#[from] InvalidPath),
     #[error("{0} belongs to a JSON store, which the output would destroy\nset another path for the output")]
     StoreFile(String),
-    #[error(transparent)]
+    #[error("{}", keys_with_remedy(.0))]
     Keys(#[from] KeysFileError),
     #[error(transparent)]
     Open(#[from] OpenError),
@@ -135,6 +135,15 @@ impl Failure {
     /// Returns a function that builds the error for a flow with an invalid document.
     pub(super) fn unreadable(id: FlowId) -> impl FnOnce(Refusal) -> Self {
         move |refusal| Self::Unreadable { id, refusal }
+    }
+}
+
+/// Returns the error of a file of keys with a remedy. The error of an invalid file contains one.
+fn keys_with_remedy(error: &KeysFileError) -> String {
+    let text = error.to_string();
+    match text.contains('\n') {
+        true => text,
+        false => format!("{text}\ncheck the path, and that the user that runs the server can read the file"),
     }
 }
 

@@ -6,6 +6,7 @@ mod check_history;
 mod check_postgres;
 mod cli;
 mod contract;
+mod documented;
 mod ephemeral;
 mod group_commit_postgres;
 mod http;
