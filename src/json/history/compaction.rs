@@ -6,7 +6,6 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::history_file::header;
 use super::index::{Index, IndexedLine};
 use super::retention_plan::RetentionPlan;
 use crate::disk::Disk;
@@ -70,7 +69,8 @@ impl Source {
     pub(crate) fn compacted(self, plan: RetentionPlan, continues: &dyn Fn() -> bool) -> io::Result<Compacted> {
         let expired = plan.expired.map_or(Ok(0), |expired| self.seq_of(expired))?;
         let horizon = self.horizon.max(expired).max(self.index.damage().last);
-        let mut prepared = Prepared::write(&self.disk, &self.path, |out| out.write_all(&header(self.log, horizon)))?;
+        let mut prepared =
+            Prepared::write(&self.disk, &self.path, |out| out.write_all(&line::history_header(self.log, horizon)))?;
         let start = prepared.length();
         let index = Index::from(start);
         let mut end = start;

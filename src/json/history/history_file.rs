@@ -85,7 +85,7 @@ impl History {
 
     /// Creates a history without changes. `horizon` is the last change that it could have contained.
     pub(crate) fn create(disk: &Arc<dyn Disk>, path: &Path, log: u64, horizon: u64) -> io::Result<Self> {
-        let prepared = Prepared::write(disk, path, |out| out.write_all(&header(log, horizon)))?;
+        let prepared = Prepared::write(disk, path, |out| out.write_all(&line::history_header(log, horizon)))?;
         let start = prepared.length();
         let file = AppendFile::put(disk, path, prepared, None)?;
         let (disk, path) = (Arc::clone(disk), path.to_owned());
@@ -176,12 +176,6 @@ pub(crate) enum Opened {
     Foreign,
     /// The history of a newer version.
     Newer,
-}
-
-pub(super) fn header(log: u64, after: u64) -> Vec<u8> {
-    let mut text = Vec::new();
-    line::print_header(&mut text, &Header { strom: "history".into(), format: FORMAT, log, after, kept: 0, lines: 0 });
-    text
 }
 
 /// Visits the changes of the journal after one change and up to another.

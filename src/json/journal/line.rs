@@ -128,6 +128,13 @@ pub(crate) fn print_header(out: &mut Vec<u8>, header: &Header<'_>) {
     seal(out, header);
 }
 
+/// Returns the first line of a history. `after` is the last change that the retention has removed.
+pub(crate) fn history_header(log: u64, after: u64) -> Vec<u8> {
+    let mut text = Vec::new();
+    print_header(&mut text, &Header { strom: "history".into(), format: FORMAT, log, after, kept: 0, lines: 0 });
+    text
+}
+
 pub(crate) fn print_base(out: &mut Vec<u8>, id: FlowId, flow: &FlowVersion, read: &[u64]) {
     let FlowVersion { version, hash, report } = flow;
     let part = |Report { seq, at, author }: &Report| {
