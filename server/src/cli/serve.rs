@@ -63,7 +63,13 @@ pub(super) async fn run(flags: &Flags) -> Result<Answer, Failure> {
     // A read-only instance rejects ephemeral flows as well.
     let layers = if read_only { layers } else { layers.ephemeral(clock::now()) };
     let streams = Streams::default();
-    let settings = http::Settings { hosts, rate_limit, streams: streams.clone() };
+    let settings = http::Settings {
+        hosts,
+        rate_limit,
+        origins: server.origins,
+        proxies: server.proxies,
+        streams: streams.clone(),
+    };
     let routes = http::router_with(layers, access, settings);
     let ending = streams.clone();
     let requested = async move {

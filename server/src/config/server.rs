@@ -2,11 +2,13 @@
 
 use std::path::PathBuf;
 
-use strom_server::http::ApiKey;
+use strom_server::http::{ApiKey, Origins, TrustedProxies};
 
 use super::error::ConfigError;
 use super::flags::Flags;
-use super::table::{ALLOW_ANONYMOUS, ALLOWED_HOSTS, API_KEY, API_KEYS_FILE, HOST, PORT, RATE_LIMIT};
+use super::table::{
+    ALLOW_ANONYMOUS, ALLOWED_HOSTS, API_KEY, API_KEYS_FILE, CORS_ORIGINS, HOST, PORT, RATE_LIMIT, TRUSTED_PROXIES,
+};
 use super::value::Value;
 
 /// The settings of the server.
@@ -22,6 +24,10 @@ pub(crate) struct Server {
     pub(crate) keys_file: Option<PathBuf>,
     /// The host names that the server accepts, if they are set.
     pub(crate) allowed_hosts: Option<Vec<String>>,
+    /// Origins whose pages may use the API.
+    pub(crate) origins: Origins,
+    /// Proxies whose `X-Forwarded-For` names the client.
+    pub(crate) proxies: TrustedProxies,
     /// Maximum requests per second and client, if it is set. 0 means no limit.
     pub(crate) rate_limit: Option<u32>,
     /// Whether the server may listen on addresses other than loopback without a key.
@@ -46,6 +52,8 @@ impl Flags {
             key,
             keys_file: self.value(&API_KEYS_FILE).map(Value::into_path).transpose()?,
             allowed_hosts: self.value(&ALLOWED_HOSTS).map(Value::into_hosts).transpose()?,
+            origins: self.value(&CORS_ORIGINS).map(Value::into_origins).transpose()?.unwrap_or_default(),
+            proxies: self.value(&TRUSTED_PROXIES).map(Value::into_networks).transpose()?.unwrap_or_default(),
             rate_limit: self.number(&RATE_LIMIT)?,
             allow_anonymous: self.boolean(&ALLOW_ANONYMOUS)?,
         })

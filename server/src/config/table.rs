@@ -154,6 +154,28 @@ settings! {
         default: "loopback names without a key, otherwise any",
         help_default: HelpDefault::Same,
     };
+    CORS_ORIGINS: Setting {
+        name: "cors-origins",
+        variables: &["STROM_CORS_ORIGINS"],
+        file_key: None,
+        kind: Kind::Text,
+        value_name: "ORIGINS",
+        group: Group::Server,
+        help: "Origins whose pages may use the API, comma-separated",
+        default: "none",
+        help_default: HelpDefault::Hidden,
+    };
+    TRUSTED_PROXIES: Setting {
+        name: "trusted-proxies",
+        variables: &["STROM_TRUSTED_PROXIES"],
+        file_key: None,
+        kind: Kind::Text,
+        value_name: "NETWORKS",
+        group: Group::Server,
+        help: "Proxies whose X-Forwarded-For names the client, comma-separated",
+        default: "none",
+        help_default: HelpDefault::Hidden,
+    };
     RATE_LIMIT: Setting {
         name: "rate-limit",
         variables: &["STROM_RATE_LIMIT"],

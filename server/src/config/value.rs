@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
 
-use strom_server::http::ApiKey;
+use strom_server::http::{ApiKey, Network, Origins, TrustedProxies};
 use strom_store::postgres::DatabaseUrl;
 
 use super::error::ConfigError;
@@ -92,6 +92,35 @@ impl Value {
                  `strom.example.org,[fd00::1]`"
             ))
         })
+    }
+
+    /// Returns origins in the form of a browser's `Origin` header: scheme, host and port, unless it is the default port.
+    pub(super) fn into_origins(self) -> Result<Origins, ConfigError> {
+        let name = self.origin.clone();
+        let text = self.into_text()?;
+        let parse = |text: &str| {
+            let url = url::Url::parse(text.trim()).ok()?;
+            let is_bare =
+                url.path() == "/" && url.query().is_none() && url.fragment().is_none() && url.username() == "";
+            (is_bare && matches!(url.scheme(), "http" | "https")).then(|| url.origin().ascii_serialization())
+        };
+        let origins = text.split(',').map(parse).collect::<Option<Origins>>();
+        origins.ok_or_else(|| {
+            ConfigError(format!(
+                "{name} contains an invalid origin\nuse scheme, host and port without a path, such as \
+                 `https://studio.example.org,http://localhost:3000`"
+            ))
+        })
+    }
+
+    /// Returns networks and addresses.
+    pub(super) fn into_networks(self) -> Result<TrustedProxies, ConfigError> {
+        let name = self.origin.clone();
+        let text = self.into_text()?;
+        let networks = text.split(',').map(|network| network.trim().parse::<Network>());
+        networks
+            .collect::<Result<_, _>>()
+            .map_err(|error| ConfigError(format!("{name} contains an invalid entry: {error}")))
     }
 
     pub(super) fn into_boolean(self) -> Result<bool, ConfigError> {

@@ -10,7 +10,7 @@ use tower_http::metrics::in_flight_requests::InFlightRequestsCounter;
 
 use super::extract::BodyBudget;
 use super::feed::{Hub, Streams};
-use super::guard::{Access, Hosts, Limits};
+use super::guard::{Access, Hosts, Limits, Origins, TrustedProxies};
 use super::respond::MemoryBudget;
 use super::settings::Settings;
 use super::storage::EditLocks;
@@ -31,6 +31,8 @@ pub(crate) struct AppState {
     pub(crate) stack: Stack,
     pub(crate) access: Access,
     pub(crate) hosts: Hosts,
+    pub(crate) origins: Origins,
+    pub(crate) proxies: TrustedProxies,
     pub(crate) limits: Limits,
     pub(crate) in_flight: InFlightRequestsCounter,
     pub(crate) export_permits: Arc<Semaphore>,
@@ -54,12 +56,14 @@ impl App {
         in_flight: InFlightRequestsCounter,
         openapi_document: Bytes,
     ) -> Self {
-        let Settings { hosts, rate_limit, streams } = settings;
+        let Settings { hosts, rate_limit, origins, proxies, streams } = settings;
         let hub = Hub::new(Arc::clone(stack.repository()));
         Self(Arc::new(AppState {
             stack,
             access,
             hosts,
+            origins,
+            proxies,
             limits: Limits::new(rate_limit),
             in_flight,
             export_permits: Arc::new(Semaphore::new(MAX_EXPORTS)),

@@ -16,7 +16,7 @@
 //! | `server` | the listening socket and its connections |
 //! | `app`, `settings` | the state that routes share; the settings of a server |
 //!
-//! The server does not answer other origins (there are no CORS headers), does not accept bodies without a JSON type, and never
+//! The server answers other origins only if they are listed (`--cors-origins`), does not accept bodies without a JSON type, and never
 //! reports what a storage said when it failed.
 
 mod app;
@@ -35,7 +35,9 @@ mod storage;
 mod unreadable;
 
 pub use feed::Streams;
-pub use guard::{Access, ApiKey, Hosts, Keys, KeysFile, KeysFileError, WeakSecret};
+pub use guard::{
+    Access, ApiKey, Hosts, InvalidNetwork, Keys, KeysFile, KeysFileError, Network, Origins, TrustedProxies, WeakSecret,
+};
 pub use respond::{DeletedFlow, HistoryEntry, Summary, Trash};
 pub use router::{openapi, router, router_with};
 pub use server::{GRACE, serve};

@@ -15,10 +15,10 @@ use utoipa_axum::routes;
 use super::app::App;
 use super::console;
 use super::extract::query::{KnownParameters, check_parameters};
-use super::guard::{Access, authenticated, check_host, limited};
+use super::guard::{Access, authenticated, check_host, limited, permit_origins, resolve_client};
 use super::observe::{count_request, log_response, request_id, request_span};
-use super::openapi::{document, route, swagger_ui};
-use super::respond::negotiate_encoding;
+use super::openapi::{document, route, share_parameters, swagger_ui};
+use super::respond::{add_policies, negotiate_encoding, word_for_reads};
 use super::routes::{
     auth_status, catalog, changes, diff, export, fallback, flows, health, history, import, metrics, ready, restore,
     revision, socket, sources, trash, version,
@@ -29,7 +29,7 @@ use crate::stack::Stack;
 /// Returns the OpenAPI document of a server with a key.
 pub fn openapi() -> utoipa::openapi::OpenApi {
     let routes = [public_routes(), limited_routes(), authenticated_routes()];
-    document(routes.map(OpenApiRouter::into_openapi), true)
+    share_parameters(document(routes.map(OpenApiRouter::into_openapi), true))
 }
 
 /// Returns the routes over this stack with default settings.
@@ -44,15 +44,17 @@ pub fn router_with(stack: impl Into<Stack>, access: Access, settings: Settings) 
     let [(public, public_api), (limited, limited_api), (authenticated, authenticated_api)] = routes;
     let document = document([public_api, limited_api, authenticated_api], access.requires_key());
     let known = KnownParameters::of(&document);
-    let document = document.to_json().expect("strings, numbers and lists become JSON").into();
+    let document = share_parameters(document).to_json().expect("strings, numbers and lists become JSON").into();
     let app = App::new(stack.into(), access, settings, in_flight, document);
     let [public, limited, authenticated] = [public, limited, authenticated]
         .map(|routes| routes.layer(middleware::from_fn_with_state(known.clone(), check_parameters)));
     let public = public.method_not_allowed_fallback(fallback::other_method);
     let routes = public.merge(limit(limited, &app)).merge(authenticate(authenticated, &app)).with_state(app.clone());
     let routes = routes.layer(middleware::from_fn_with_state(app.clone(), check_host));
+    let routes = routes.layer(middleware::from_fn(word_for_reads));
     let routes = routes.layer(CatchPanicLayer::custom(fallback::panicked)).layer(CompressionLayer::new());
-    let routes = routes.layer(middleware::from_fn(negotiate_encoding)).layer(
+    let routes = routes.layer(middleware::from_fn_with_state(app.clone(), permit_origins));
+    let routes = routes.layer(middleware::from_fn(negotiate_encoding)).layer(middleware::from_fn(add_policies)).layer(
         TraceLayer::new_for_http()
             .make_span_with(request_span as fn(&Request) -> Span)
             .on_request(())
@@ -62,6 +64,7 @@ pub fn router_with(stack: impl Into<Stack>, access: Access, settings: Settings) 
             .on_failure(()),
     );
     // Outermost, so that the metrics count every response, whichever layer sends it.
+    let routes = routes.layer(middleware::from_fn_with_state(app.clone(), resolve_client));
     let routes = routes.layer(middleware::from_fn_with_state(app, count_request)).layer(in_flight_layer);
     routes.layer(middleware::from_fn(request_id::assign_id))
 }

@@ -24,6 +24,10 @@ schemathesis.openapi.format("flow-cursor", st.builds(_cursor, st.text("abcABC 12
 _number = st.integers(0, 2**63 - 1).map(str)
 schemathesis.openapi.format("feed-cursor", st.sampled_from(["", "0"]) | st.tuples(_number, _number, _number).map(".".join))
 
+_values = st.booleans() | st.integers(-9, 9) | st.text("abcABC", max_size=5)
+_objects = st.dictionaries(st.sampled_from(["name", "running", "x"]), _values, max_size=2)
+schemathesis.openapi.format("json-object", _objects.map(json.dumps))
+
 
 @schemathesis.serializer("application/x-ndjson")
 def _lines(context, value):

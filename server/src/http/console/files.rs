@@ -4,6 +4,7 @@ use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::response::IntoResponse;
 use rust_embed::{EmbeddedFile, RustEmbed};
 
+use crate::http::extract::entity_tag::client_has_tag;
 use crate::http::respond::{Problem, ProblemKind, RouteResult};
 
 /// The files. A release build contains them; a debug build reads them for each request, so that a reload shows changes.
@@ -36,10 +37,11 @@ pub(super) fn file_response(name: &str, headers: &HeaderMap) -> RouteResult {
     let media_type = media_type(name).ok_or_else(missing)?;
     let EmbeddedFile { data, metadata } = ConsoleFiles::get(name).ok_or_else(missing)?;
     let tag: String = metadata.sha256_hash()[..16].iter().map(|byte| format!("{byte:02x}")).collect();
-    let tag = format!("\"{tag}\"");
     // Browsers must revalidate, because another version of the program at the same address has other files.
-    let cache_headers = [(header::ETAG, tag.as_str()), (header::CACHE_CONTROL, "no-cache")];
-    if browser_has(headers, &tag) {
+    let etag = format!("\"{tag}\"");
+    let cache_headers = [(header::ETAG, etag.as_str()), (header::CACHE_CONTROL, "no-cache")];
+    // An invalid header is ignored.
+    if client_has_tag(headers, &tag).unwrap_or(false) {
         return Ok((StatusCode::NOT_MODIFIED, cache_headers).into_response());
     }
     let file_headers = [
@@ -48,11 +50,4 @@ pub(super) fn file_response(name: &str, headers: &HeaderMap) -> RouteResult {
         (header::REFERRER_POLICY, "no-referrer"),
     ];
     Ok((cache_headers, file_headers, [POLICY], data.into_owned()).into_response())
-}
-
-/// Reports whether the browser has the file with this tag. Ignores an invalid header.
-fn browser_has(headers: &HeaderMap, tag: &str) -> bool {
-    let fields = headers.get_all(header::IF_NONE_MATCH).into_iter().filter_map(|value| value.to_str().ok());
-    let mut tags = fields.flat_map(|field| field.split(',')).map(str::trim);
-    tags.any(|known| known == "*" || known.strip_prefix("W/").unwrap_or(known) == tag)
 }

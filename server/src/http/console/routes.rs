@@ -12,7 +12,7 @@ use crate::http::respond::description::{NoEntry, Problems};
 const FILE_NAME: &str = "^[A-Za-z0-9_-]+([.][A-Za-z0-9_-]+)+$";
 
 describe_parameters! {
-    /// A file of the console.
+    /// Returns a file of the console.
     ConsoleFile => [path("file", "A file of the page.", matching(FILE_NAME), "main.js".into())];
     /// A file in a folder of the console.
     ConsoleFolder => [
@@ -21,7 +21,7 @@ describe_parameters! {
     ];
     /// A conditional read of a file.
     IfPageChanged => [
-        header("If-None-Match", "304 if the file still bears one of these tags; anything else is passed over.", text(), "\"0a1b\"".into()),
+        header("If-None-Match", "The response is 304 if the file has one of these entity tags.", text()),
     ];
 }
 
@@ -56,7 +56,7 @@ pub(crate) async fn file(Path(file): Path<String>, headers: HeaderMap) -> RouteR
     file_response(&file, &headers)
 }
 
-/// A file of a folder of the console.
+/// Returns a file in a folder of the console.
 #[utoipa::path(
     get, path = "/console/{folder}/{file}", tag = "service", operation_id = "console_file_in_folder",
     params(ConsoleFolder, IfPageChanged),

@@ -23,6 +23,17 @@ pub(crate) fn client_has(headers: &HeaderMap, revision: Revision) -> Result<bool
     })
 }
 
+/// Reports whether `If-None-Match` names this tag, which is not the tag of a revision. The comparison is weak.
+pub(crate) fn client_has_tag(headers: &HeaderMap, opaque: &str) -> Result<bool, Problem> {
+    Ok(match Tags::parse(headers, IF_NONE_MATCH)? {
+        None => false,
+        Some(Tags::Any) => true,
+        Some(Tags::List(tags)) => tags.iter().any(|tag| {
+            tag.0.strip_prefix(opaque).is_some_and(|suffix| suffix.is_empty() || is_suffix_of_proxy(suffix))
+        }),
+    })
+}
+
 /// The value of a header with entity tags.
 pub(super) enum Tags {
     Any,

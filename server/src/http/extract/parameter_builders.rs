@@ -28,25 +28,26 @@ pub(crate) fn parameter(name: &str, description: &str, location: ParameterIn) ->
     parameter.description(Some(description)).build()
 }
 
-fn simple(name: &str, description: &str, location: ParameterIn, schema: ObjectBuilder, example: Value) -> Parameter {
-    let parameter = ParameterBuilder::from(parameter(name, description, location));
-    parameter.schema(Some(schema)).example(Some(example)).build()
+/// Optional parameters have no examples: generators and consoles would send them.
+fn simple(name: &str, description: &str, location: ParameterIn, schema: ObjectBuilder) -> ParameterBuilder {
+    ParameterBuilder::from(parameter(name, description, location)).schema(Some(schema))
 }
 
 pub(crate) fn path(name: &str, description: &str, schema: ObjectBuilder, example: Value) -> Parameter {
-    simple(name, description, ParameterIn::Path, schema, example)
+    simple(name, description, ParameterIn::Path, schema).example(Some(example)).build()
 }
 
-pub(crate) fn query(name: &str, description: &str, schema: ObjectBuilder, example: Value) -> Parameter {
-    simple(name, description, ParameterIn::Query, schema, example)
+pub(crate) fn query(name: &str, description: &str, schema: ObjectBuilder) -> Parameter {
+    simple(name, description, ParameterIn::Query, schema).build()
 }
 
-pub(crate) fn header(name: &str, description: &str, schema: ObjectBuilder, example: Value) -> Parameter {
-    simple(name, description, ParameterIn::Header, schema, example)
+pub(crate) fn header(name: &str, description: &str, schema: ObjectBuilder) -> Parameter {
+    simple(name, description, ParameterIn::Header, schema).build()
 }
 
 pub(crate) fn required_header(name: &str, description: &str, schema: ObjectBuilder, example: Value) -> Parameter {
-    ParameterBuilder::from(header(name, description, schema, example)).required(Required::True).build()
+    let header = simple(name, description, ParameterIn::Header, schema);
+    header.required(Required::True).example(Some(example)).build()
 }
 
 pub(crate) fn text() -> ObjectBuilder {

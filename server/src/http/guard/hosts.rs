@@ -7,7 +7,7 @@
 //!   considers the page and this server the same origin. But the `Host` header of the requests contains the attacker's name, so
 //!   the server rejects all names except those of the machine with 421 (RFC 9110, section 15.5.20).
 //! - Cross-site requests: a page may send some requests to any server without a preflight request. A browser reports the origin of
-//!   these requests, so the server rejects changes from other origins.
+//!   these requests, so the server rejects changes, and all requests to the API, from other origins.
 //!
 //! A server with keys needs neither check: keys are not in cookies, so a page of another site does not have them.
 
@@ -86,7 +86,7 @@ pub(super) fn check_origin(headers: &HeaderMap) -> Result<(), Problem> {
         }
         (None, None) => true,
     };
-    let detail = "without an API key, the server rejects changes from pages of other origins; behind a proxy, forward \
-                  the original `Host` header";
+    let detail = "without an API key, the server rejects requests from pages of other origins; the operator can permit an \
+                  origin with --cors-origins; behind a proxy, forward the original `Host` header";
     is_same_origin.then_some(()).ok_or_else(|| Problem::new(ProblemKind::ForeignOrigin, detail))
 }

@@ -1,8 +1,7 @@
 //! Rate limits.
 //!
 //! A client is identified by its key, otherwise by its address. For IPv6 it is the network of 64 bits, because one machine can use
-//! all its addresses. The server does not read `Forwarded`, which clients can forge: behind a proxy, all clients without a key
-//! share one limit. Permits accumulate evenly, up to one second's worth (GCRA), so a client over the limit is still served at the
+//! all its addresses. Behind a proxy that is not in `--trusted-proxies`, all clients without a key share one limit. Permits accumulate evenly, up to one second's worth (GCRA), so a client over the limit is still served at the
 //! permitted rate. The response is 429 (RFC 6585) with `Retry-After`. The `RateLimit` fields are a draft whose syntax changed
 //! several times.
 //!

@@ -3,11 +3,12 @@
 use utoipa::IntoResponses;
 use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::server::ServerBuilder;
 use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{ComponentsBuilder, InfoBuilder, OpenApi, OpenApiBuilder, RefOr};
 
 use crate::http::extract::query::is_page;
-use crate::http::guard::{UNCHECKED_PATH, accepts_key_in_query};
+use crate::http::guard::{API, UNCHECKED_PATH, accepts_key_in_query};
 use crate::http::respond::description::{Unauthorized, headers, responses, schemas};
 use crate::http::respond::{Conflicts, CurrentFlow, Deletion, Divergence, Merge, ProblemBody, ProblemKind, Summary};
 
@@ -52,6 +53,9 @@ pub(crate) fn document([public, mut limited, mut authenticated]: [OpenApi; 3], r
             if path != UNCHECKED_PATH {
                 add_problem(operation, ProblemKind::Misdirected);
             }
+            if path.starts_with(API) {
+                add_problem(operation, ProblemKind::ForeignOrigin);
+            }
             if path == "/ready" {
                 add_problem(operation, ProblemKind::TooManyRequests);
             }
@@ -87,10 +91,16 @@ fn empty_document() -> OpenApi {
             ))),
         );
     let tags = TAGS.map(|(name, description)| TagBuilder::new().name(name).description(Some(description)).build());
-    OpenApiBuilder::new().info(info).components(Some(components.build())).tags(Some(tags)).build()
+    let server = ServerBuilder::new().url("/").description(Some("The server that serves this document.")).build();
+    OpenApiBuilder::new()
+        .info(info)
+        .servers(Some([server]))
+        .components(Some(components.build()))
+        .tags(Some(tags))
+        .build()
 }
 
-fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
+pub(super) fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
     let PathItem { get, put, post, delete, patch, .. } = item;
     [get, put, post, delete, patch].into_iter().flatten()
 }

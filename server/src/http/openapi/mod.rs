@@ -3,6 +3,7 @@
 //! | file | content |
 //! |---|---|
 //! | `document` | assembles the document |
+//! | `share` | moves parameters into components |
 //! | `route` | the route that returns it |
 //! | `swagger_ui` | the page that shows it |
 //!
@@ -19,6 +20,8 @@
 
 mod document;
 pub(crate) mod route;
+mod share;
 pub(crate) mod swagger_ui;
 
 pub(crate) use document::document;
+pub(crate) use share::share_parameters;

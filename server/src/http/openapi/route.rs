@@ -10,7 +10,7 @@ use crate::http::app::App;
 #[utoipa::path(
     get, path = "/api-docs/openapi.json", tag = "service", operation_id = "openapi",
     responses((status = 200, description = "An OpenAPI document.", body = OpenApiBody, example = json!({
-        "openapi": "3.1.0", "info": { "title": "Strom's flow store", "version": "0.1.0" }, "paths": {}, "components": {}, "tags": [],
+        "openapi": "3.1.0", "info": { "title": "Strom's flow store", "version": "0.1.0" }, "servers": [{ "url": "/" }], "paths": {}, "components": {}, "tags": [],
     }))),
 )]
 pub(crate) async fn openapi(State(app): State<App>) -> impl IntoResponse {
@@ -26,6 +26,8 @@ struct OpenApiBody {
     openapi: String,
     /// The title and version of the API.
     info: serde_json::Value,
+    /// The addresses of the server.
+    servers: serde_json::Value,
     /// The operations by path and method.
     paths: serde_json::Value,
     /// Shared components of the operations.

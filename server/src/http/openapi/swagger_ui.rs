@@ -72,7 +72,7 @@ pub(crate) async fn page_with_slash() -> RouteResult {
         (status = 200, description = "The file.", content(
             (String = "text/css", example = json!(".swagger-ui { … }")),
             (String = "text/javascript", example = json!("window.onload = …")),
-            ("image/png", example = json!("\u{89}PNG…")),
+            ("image/png", example = json!("the bytes of an image")),
         )),
         Problems<NoEntry>,
     ),

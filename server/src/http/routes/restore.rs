@@ -37,8 +37,9 @@ fn whole_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Er
     whole.ok_or_else(|| D::Error::invalid_value(Unexpected::Other(&number.to_string()), &"the number of a revision"))
 }
 
-/// Restores a revision of a flow as a new revision. Returns 200, or 201 if the flow was deleted. Runtime members stay as the
-/// engine has reported them.
+/// Restores a revision of a flow as a new revision.
+///
+/// Returns 200, or 201 if the flow was deleted. Runtime members stay as the engine has reported them.
 ///
 /// With `If-None-Match: *`, the request fails unless the flow is still deleted. This prevents a second restore from
 /// undoing changes after the first one.

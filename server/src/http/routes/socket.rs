@@ -31,7 +31,9 @@ pub(crate) async fn socket(
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> RouteResult {
-    check_origin(&headers)?;
+    if app.origins.permitted(&headers).is_none() {
+        check_origin(&headers)?;
+    }
     let upgrade = upgrade.map_err(|rejection| Problem::new(ProblemKind::InvalidHeader, rejection.body_text()))?;
     let open = app.streams.open(app.stack.metrics(), StreamKind::Socket)?;
     // Before the response, so that the client receives every change after it is connected.
@@ -54,6 +56,9 @@ fn check_origin(headers: &HeaderMap) -> Result<(), Problem> {
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
     match origin.is_some() && origin == host {
         true => Ok(()),
-        false => Err(Problem::new(ProblemKind::ForeignOrigin, "only pages of this server can open a WebSocket")),
+        false => Err(Problem::new(
+            ProblemKind::ForeignOrigin,
+            "only pages of this server, and of origins in --cors-origins, can open a WebSocket",
+        )),
     }
 }

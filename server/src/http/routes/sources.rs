@@ -1,7 +1,7 @@
 //! `GET /api/sources`
 
-use axum::Json;
 use axum::extract::State;
+use axum::http::HeaderMap;
 use axum::response::IntoResponse;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -10,8 +10,9 @@ use strom_store::repository::{Containment, Filter, ListQuery};
 use utoipa::ToSchema;
 
 use crate::http::app::App;
-use crate::http::respond::RouteResult;
-use crate::http::respond::description::{Problems, Reads};
+use crate::http::extract::parameters;
+use crate::http::respond::description::{Headers, ListNotModified, Problems, Reads};
+use crate::http::respond::{RouteResult, json_list};
 use crate::http::storage::read;
 
 /// The block that offers a stream of its flow to other flows.
@@ -61,6 +62,7 @@ enum MediaType {
 /// Returns the flows that offer streams to other flows, ordered by name.
 #[utoipa::path(
     get, path = "/api/sources", tag = "catalog", operation_id = "list_sources",
+    params(parameters::IfListChanged),
     responses(
         (
             status = 200, description = "The flows and their streams.", body = Sources,
@@ -74,17 +76,18 @@ enum MediaType {
                 }],
             }] }),
         ),
-        Problems<Reads>,
+        ListNotModified, Problems<(Headers, Reads)>,
     ),
 )]
-pub(crate) async fn sources(State(app): State<App>) -> RouteResult {
+pub(crate) async fn sources(State(app): State<App>, headers: HeaderMap) -> RouteResult {
     // The filter uses the index, so the storage reads only flows with outputs.
     let offers = format!(r#"{{"blocks":[{{"block_definition_id":"{OUTPUT_BLOCK}"}}]}}"#);
     let contains = Some(Containment::parse(&offers)?);
     let query = ListQuery { filter: Filter { contains, ..Filter::default() }, ..ListQuery::default() };
     let (stale, page) = read(&app.stack, |repository| repository.list(&query)).await?;
     let sources = page.items.iter().map(|stored| source(&stored.item)).collect();
-    Ok((stale, Json(Sources { sources })).into_response())
+    let times = page.items.iter().map(|stored| stored.version.updated_at);
+    Ok((stale, json_list(&headers, &Sources { sources }, times)?).into_response())
 }
 
 /// The members of a document that determine its outputs. Invalid blocks are ignored.

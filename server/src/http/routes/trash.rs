@@ -1,14 +1,13 @@
 //! `GET /api/trash`
 
-use axum::Json;
 use axum::extract::{RawQuery, State};
-use axum::response::IntoResponse;
+use axum::http::HeaderMap;
 
 use crate::http::app::App;
 use crate::http::extract::parameters;
 use crate::http::extract::query::{TrashCursor, TrashQuery};
-use crate::http::respond::description::{Parameters, Problems, Reads};
-use crate::http::respond::{DeletedFlow, NO_STORE, RouteResult, Trash};
+use crate::http::respond::description::{Headers, ListNotModified, Parameters, Problems, Reads};
+use crate::http::respond::{DeletedFlow, RouteResult, Trash, json_list};
 
 /// Approximate memory of a deleted flow in the list.
 const FLOW_OVERHEAD: u64 = 512;
@@ -16,17 +15,17 @@ const FLOW_OVERHEAD: u64 = 512;
 /// Returns the deleted flows that can be restored, latest deletion first.
 #[utoipa::path(
     get, path = "/api/trash", tag = "history", operation_id = "list_trash",
-    params(parameters::TrashParameters),
+    params(parameters::TrashParameters, parameters::IfListChanged),
     responses(
         (status = 200, description = "The last summaries of deleted flows.", body = Trash, example = json!({ "flows": [{
             "id": "00000000-0000-4000-8000-0000000000a1", "revision": 4, "deleted_at": "2026-03-20T09:00:00Z",
             "author": "api", "size": 428, "name": "lifecycle test", "state": "Null", "auto_restart": false,
             "elements": 2, "blocks": 0, "links": 1,
         }] })),
-        Problems<(Parameters, Reads)>,
+        ListNotModified, Problems<(Headers, Parameters, Reads)>,
     ),
 )]
-pub(crate) async fn trash(State(app): State<App>, RawQuery(query): RawQuery) -> RouteResult {
+pub(crate) async fn trash(State(app): State<App>, RawQuery(query): RawQuery, headers: HeaderMap) -> RouteResult {
     let TrashQuery { limit, after } = TrashQuery::parse(query.as_deref())?;
     let load = async { Ok(app.repository().deleted().await?) };
     let (records, _reservation) =
@@ -37,5 +36,5 @@ pub(crate) async fn trash(State(app): State<App>, RawQuery(query): RawQuery) -> 
     let next = page.last().filter(|_| page.len() < rest.len());
     let next_cursor = next.map(|last| TrashCursor::behind(last).to_string());
     let trash = Trash { flows: page.iter().map(DeletedFlow::of).collect(), next_cursor };
-    Ok(([NO_STORE], Json(trash)).into_response())
+    json_list(&headers, &trash, page.iter().map(|record| record.at))
 }

@@ -47,6 +47,8 @@ fn config_prints_every_setting_with_its_source() {
         row("api-key", "(set)", "STROM_API_KEY"),
         default("api-keys-file", "none"),
         default("allowed-hosts", "loopback names without a key, otherwise any"),
+        default("cors-origins", "none"),
+        default("trusted-proxies", "none"),
         default("rate-limit", "1000; 0 (unlimited) on loopback without a key"),
         default("allow-anonymous", "false"),
     ];
@@ -57,7 +59,7 @@ fn config_prints_every_setting_with_its_source() {
     let shown: Value = serde_json::from_str(&stdout).unwrap();
     assert_eq!((code, &shown["storage"]), (Some(0), &json!("postgresql://u@h:5432/d")));
     let url = json!({ "name": "database-url", "value": "postgresql://u@h:5432/d", "from": "--database-url" });
-    assert_eq!((&shown["settings"][0], shown["settings"].as_array().unwrap().len()), (&url, 15));
+    assert_eq!((&shown["settings"][0], shown["settings"].as_array().unwrap().len()), (&url, 17));
     assert_eq!(shown["files"][2]["found"], json!(false));
     assert!(!stdout.contains("s3cret-s3cret-s3cret"));
 }

@@ -78,11 +78,27 @@ impl Operation<'_> {
     }
 }
 
+/// Replaces references to these components by the components.
+fn resolve(value: &mut Value, prefix: &str, components: &Value) {
+    if let Some(name) = value["$ref"].as_str().and_then(|reference| reference.strip_prefix(prefix)) {
+        *value = components[name].clone();
+        assert!(value.is_object(), "the reference leads to a component");
+        return;
+    }
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(|item| resolve(item, prefix, components)),
+        Value::Object(members) => members.values_mut().for_each(|member| resolve(member, prefix, components)),
+        _ => {}
+    }
+}
+
 impl Document {
     /// Reads the document from the server. The document allows further members in responses. Here, an undeclared member of a body
     /// that the server generates is an error.
     pub(super) async fn of(client: &Client) -> Self {
         let mut document = client.send("GET /api-docs/openapi.json", &[], "").await.json();
+        let parameters = document["components"]["parameters"].clone();
+        resolve(&mut document["paths"], "#/components/parameters/", &parameters);
         let schemas = document["components"]["schemas"].as_object_mut().unwrap();
         // Other schemas include these schemas, so these must accept further members.
         let is_part = |name: &str| ["Problem", "Contents", "ImportReport"].contains(&name);

@@ -172,6 +172,16 @@ async fn each_storage_error_maps_to_a_response() {
 }
 
 #[tokio::test]
+async fn a_busy_read_does_not_speak_of_writes() {
+    let busy = || Some(RepositoryError::Busy(SECRET.to_owned()));
+    let expected = problem(503, "busy", "the storage is busy", "try again");
+    for line in ["GET /api/flows", "GET /api/trash", "GET /api/changes?since=0"] {
+        let answer = client(busy()).shown(line).await;
+        assert_eq!(answer.replace("\nretry-after: 1", ""), expected, "{line}");
+    }
+}
+
+#[tokio::test]
 async fn a_panic_returns_500() {
     let expected = problem(500, "internal", "internal error", "ask the operator: the server log contains the reason");
     assert_eq!(client(None).shown("GET /api/flows").await, expected);

@@ -111,16 +111,18 @@ pub(super) async fn cross_origin_changes_are_rejected(repository: Arc<dyn FlowRe
         &[("sec-fetch-site", "same-site"), ("origin", "http://localhost:8080")],
         &[("sec-fetch-site", "")],
     ];
-    let detail = "without an API key, the server rejects changes from pages of other origins; behind a proxy, forward \
-                  the original `Host` header";
+    let detail = "without an API key, the server rejects requests from pages of other origins; the operator can permit an \
+                  origin with --cors-origins; behind a proxy, forward the original `Host` header";
     let refused = problem(403, "foreign-origin", "cross-origin request rejected", detail);
     for headers in foreign {
         let headers = [headers, &[("host", "localhost:8080")]].concat();
         let flow = format!("/api/flows/{ID}");
-        for line in [format!("DELETE {flow}"), format!("PUT {flow}"), format!("POST {flow}/start")] {
+        for line in
+            [format!("DELETE {flow}"), format!("PUT {flow}"), format!("POST {flow}/start"), format!("GET {flow}")]
+        {
             assert_eq!(client.send(&line, &headers, &document("two")).await.shown(), refused, "{line} {headers:?}");
         }
-        assert_eq!(client.send(&format!("GET {flow}"), &headers, "").await.json()["flow"]["name"], "one");
+        assert_eq!(client.send("GET /", &headers, "").await.status, 200, "a link to the console");
     }
     let with_key = Client::with(repository, Access::Key(ApiKey::new("secret")));
     let headers = [("origin", "http://example.org"), ("host", "localhost"), ("x-api-key", "secret")];
@@ -129,4 +131,49 @@ pub(super) async fn cross_origin_changes_are_rejected(repository: Arc<dyn FlowRe
         204,
         "with a key, any origin is accepted"
     );
+}
+
+pub(super) async fn permitted_origins_can_use_the_api(repository: Arc<dyn FlowRepository>) {
+    let origins = ["https://studio.example.org".to_owned()].into_iter().collect();
+    let client = Client::with_settings(repository, Access::Anonymous, Settings { origins, ..Settings::default() });
+    let permitted = [("host", "localhost"), ("origin", "https://studio.example.org"), ("sec-fetch-site", "cross-site")];
+    let created = client.send("POST /api/flows", &permitted, &document("one")).await;
+    assert_eq!(created.status, 201);
+    assert_eq!(created.headers["access-control-allow-origin"], "https://studio.example.org");
+    assert!(created.headers["access-control-expose-headers"].to_str().unwrap().contains("etag"));
+    let preflight = [&permitted[..], &[("access-control-request-method", "PUT")]].concat();
+    let answer = client.send(&format!("OPTIONS /api/flows/{ID}"), &preflight, "").await;
+    assert_eq!((answer.status, &answer.headers["vary"]), (204, &axum::http::HeaderValue::from_static("origin")));
+    assert!(answer.headers["access-control-allow-methods"].to_str().unwrap().contains("PUT"));
+    assert!(answer.headers["access-control-allow-headers"].to_str().unwrap().contains("if-match"));
+    let options = client.send("OPTIONS /api/flows", &permitted, "").await;
+    assert_eq!(options.headers["allow"], "GET,HEAD,POST", "not a preflight request");
+
+    for other in ["https://studio.example.org.evil.example", "http://studio.example.org", "null"] {
+        let headers = [("host", "localhost"), ("origin", other), ("access-control-request-method", "PUT")];
+        for line in ["GET /api/flows", "OPTIONS /api/flows"] {
+            let answer = client.send(line, &headers, "").await;
+            assert_eq!((answer.status, answer.headers.get("access-control-allow-origin")), (403, None), "{other}");
+        }
+    }
+}
+
+pub(super) async fn responses_have_policies(repository: Arc<dyn FlowRepository>) {
+    let client = Client::new(repository);
+    client.send("POST /api/flows", &[], &document("one")).await;
+    for (path, policy) in [
+        ("/api/flows", "private, no-cache"),
+        (&*format!("/api/flows/{ID}"), "private, no-cache"),
+        ("/api/flows/export", "private, no-store"),
+        ("/api/sources", "private, no-cache"),
+        ("/api/nothing", "no-store"),
+        ("/api/version", "no-store"),
+    ] {
+        let headers = client.send(&format!("GET {path}"), &[], "").await.headers;
+        assert_eq!(
+            (&headers["cache-control"], &headers["x-content-type-options"]),
+            (&policy.parse().unwrap(), &"nosniff".parse().unwrap()),
+            "{path}"
+        );
+    }
 }

@@ -152,3 +152,15 @@ pub(super) async fn wrong_keys_do_not_lock_out_valid_keys(repository: Arc<dyn Fl
     assert_eq!(from(&client, "192.0.2.1:1", "/api/flows", &[]).await.status, 401, "a missing key is not a wrong key");
     assert_eq!(from(&client, "192.0.2.2:1", "/api/flows", &wrong).await.status, 401);
 }
+
+pub(super) async fn trusted_proxies_name_the_client(repository: Arc<dyn FlowRepository>) {
+    let proxies = ["192.0.2.0/24".parse().unwrap()].into_iter().collect();
+    let settings = Settings { rate_limit: NonZeroU32::new(2), proxies, ..Settings::default() };
+    let client = Client::with_settings(repository, Access::Anonymous, settings);
+    let (a, b) = ([("x-forwarded-for", "203.0.113.1")], [("x-forwarded-for", "198.51.100.9, 203.0.113.2, 192.0.2.8")]);
+    assert!(is_refused(&client, "192.0.2.1:1", "/api/flows", &a).await);
+    assert!(is_refused(&client, "192.0.2.7:1", "/api/flows", &a).await, "the limit follows the client");
+    assert_eq!(from(&client, "192.0.2.1:1", "/api/flows", &b).await.status, 200, "another client");
+    assert!(is_refused(&client, "203.0.113.1:9", "/api/flows", &[]).await, "without the proxy");
+    assert!(is_refused(&client, "203.0.113.1:9", "/api/flows", &b).await, "the header of another peer is ignored");
+}

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use strom_store::FlowRepository;
 use strom_store::repository::{ListQuery, Sort};
 
-use super::client::{Client, ID, problem};
+use super::client::{Client, ID, OTHER_ID, problem};
 
 type Repository = Arc<dyn FlowRepository>;
 
@@ -133,4 +133,37 @@ pub(super) async fn unknown_parameters_are_rejected_on_every_route(repository: R
     for line in ["GET /health?_=1", "GET /?utm_source=x", "GET /api/flows?_=1&limit=1"] {
         assert_eq!(client.send(line, &[], "").await.status, 200, "{line}");
     }
+}
+
+pub(super) async fn lists_have_validators(repository: Repository) {
+    let client = Client::new(repository);
+    let document = |name: &str| {
+        format!(
+            r#"{{"id":"{ID}","name":"{name}","blocks":[{{"id":"o","block_definition_id":"builtin.inter_output"}}]}}"#
+        )
+    };
+    client.send("POST /api/flows", &[], &document("one")).await;
+    client.send("POST /api/flows", &[], &format!(r#"{{"id":"{OTHER_ID}","name":"b"}}"#)).await;
+    client.send(&format!("DELETE /api/flows/{OTHER_ID}"), &[], "").await;
+    let history = format!("/api/flows/{ID}/history");
+    for path in ["/api/flows", "/api/flows?view=summary", "/api/sources", "/api/trash", &history] {
+        let line = format!("GET {path}");
+        let first = client.send(&line, &[], "").await;
+        let etag = first.headers["etag"].to_str().unwrap().to_owned();
+        let modified = first.headers["last-modified"].to_str().unwrap();
+        assert!(chrono::DateTime::parse_from_rfc2822(modified).is_ok(), "{path}: {modified}");
+        for known in [etag.clone(), format!("W/{etag}"), etag.replace("\"list", "\"x\", \"list"), "*".to_owned()] {
+            let answer = client.send(&line, &[("if-none-match", &known)], "").await;
+            assert_eq!((answer.status, answer.headers["etag"].to_str().unwrap()), (304, &*etag), "{path} {known}");
+        }
+        assert_eq!(client.send(&line, &[("if-none-match", "\"list-0\"")], "").await.status, 200);
+        assert_eq!(client.send(&line, &[("if-none-match", "x")], "").await.status, 400);
+        client.send(&format!("PUT /api/flows/{ID}"), &[], &document(&format!("after {path}"))).await;
+        let status = if path == "/api/trash" { 304 } else { 200 };
+        assert_eq!(client.send(&line, &[("if-none-match", &etag)], "").await.status, status, "{path}");
+    }
+    let etag = async || client.send("GET /api/flows", &[], "").await.headers["etag"].clone();
+    let before = etag().await;
+    client.send(&format!("PUT /api/flows/{ID}/state"), &[], r#"{"state":"Playing"}"#).await;
+    assert_ne!(etag().await, before, "a report changes the list");
 }

@@ -23,6 +23,22 @@ pub(crate) fn etag() -> Header {
     )
 }
 
+/// `ETag` of a list.
+pub(crate) fn list_etag() -> Header {
+    header(
+        "A hash of the list, in quotes. Weak if the response is compressed.",
+        text("^(W/)?\"list-[0-9a-f]{16}\"$", "\"list-0123456789abcdef\""),
+    )
+}
+
+/// `Last-Modified` of a list.
+pub(crate) fn last_modified() -> Header {
+    header(
+        "The time of the latest change of an item in the list. Absent if the list is empty.",
+        text("GMT$", "Thu, 19 Mar 2026 12:30:00 GMT"),
+    )
+}
+
 /// `Location` of a created flow.
 pub(crate) fn location() -> Header {
     header(
@@ -50,7 +66,7 @@ pub(crate) fn www_authenticate() -> Header {
 /// `X-Request-Id` of every response.
 pub(crate) fn x_request_id() -> Header {
     header(
-        "What the log calls the request: what its sender calls it, or a fresh UUID.",
+        "The id of the request in the log: the value that the client sent, or a new UUID.",
         text("^[!-~]{1,128}$", "deploy-7"),
     )
 }

@@ -10,4 +10,4 @@ pub(crate) use problem_sets::{
     Bodies, Checks, Conditional, Creates, Engine, FeedPosition, Headers, Imports, NoEntry, OnFlow, OnId, OpenStreams,
     Parameters, Past, Patches, Problems, Reads, SameId, Sockets, Writes, responses,
 };
-pub(crate) use responses::{Created, Deleted, ListOfFlows, OneFlow, Saved, Unauthorized};
+pub(crate) use responses::{Created, Deleted, ListNotModified, ListOfFlows, OneFlow, Saved, Unauthorized};

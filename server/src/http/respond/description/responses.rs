@@ -32,9 +32,14 @@ responses! {
         "200": ResponseBuilder::new()
             .description("Flows as complete documents or as summaries.")
             .header("Strom-Stale", headers::strom_stale())
+            .header("ETag", headers::list_etag())
+            .header("Last-Modified", headers::last_modified())
             .content(JSON, lists())
             .link("next_page", next_page()),
+        "304": list_not_modified(),
     ];
+    /// The 304 of a list.
+    ListNotModified => ["304": list_not_modified()];
     /// A flow, or 304.
     OneFlow => [
         "200": revision("The flow.")
@@ -57,6 +62,11 @@ responses! {
             .description("The key is missing or invalid.")
             .header("WWW-Authenticate", headers::www_authenticate()),
     ];
+}
+
+fn list_not_modified() -> ResponseBuilder {
+    let response = ResponseBuilder::new().description("The client already has the list.");
+    response.header("Strom-Stale", headers::strom_stale()).header("ETag", headers::list_etag())
 }
 
 fn revision(description: &str) -> ResponseBuilder {

@@ -10,7 +10,11 @@ use strom_store::repository::{Record, Stored};
 
 use super::body::{Conflicts, CurrentFlow, Deletion, ProblemBody};
 use super::divergence::Divergence;
+use super::of_read::ReadProblem;
 use super::status::ProblemKind;
+
+/// The start of a detail that applies to writes only.
+const UNWRITTEN: &str = "nothing was written; ";
 
 /// The media type of a problem document (RFC 9457).
 pub(crate) const MEDIA_TYPE: &str = "application/problem+json";
@@ -122,14 +126,18 @@ impl Problem {
 
     /// Returns the JSON object.
     pub(crate) fn document(&self) -> Vec<u8> {
+        self.document_with(&self.detail)
+    }
+
+    fn document_with(&self, detail: &str) -> Vec<u8> {
         let title = self.kind.title();
         let body = ProblemBody {
             error: title,
-            details: &self.detail,
+            details: detail,
             r#type: self.kind.uri(),
             title,
             status: self.kind.status().as_u16(),
-            detail: &self.detail,
+            detail,
             path: self.path.as_deref(),
             current: self.current.as_deref().map(CurrentFlow::of),
             difference: self.divergence.as_deref(),
@@ -147,6 +155,9 @@ impl IntoResponse for Problem {
             // Whole seconds and at least 1: a client would retry 0 in a busy loop.
             let seconds = wait.as_secs_f64().ceil().max(1.0) as u64;
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if let (ProblemKind::Busy, Some(detail)) = (self.kind, self.detail.strip_prefix(UNWRITTEN)) {
+            response.extensions_mut().insert(ReadProblem(self.document_with(detail)));
         }
         if let Some(header) = self.header {
             let (name, value) = *header;

@@ -7,6 +7,7 @@
 //! | `status` | the table of kinds: status code, type and title |
 //! | `from_error` | the kind of each error of the repository, the parser and the patches |
 //! | `from_import` | the kind of each error of an import body |
+//! | `of_read` | the wording of problems of reads |
 //! | `body`, `divergence` | the JSON members |
 //!
 //! The server logs what a storage reports. A response never contains it.
@@ -16,10 +17,12 @@ mod divergence;
 mod document;
 mod from_error;
 mod from_import;
+mod of_read;
 mod status;
 
 pub(crate) use body::{Conflicts, CurrentFlow, Deletion, ProblemBody};
 pub(crate) use divergence::Divergence;
 pub(crate) use document::{MEDIA_TYPE, Problem, RouteResult};
 pub(crate) use from_error::RESYNC_HINT;
+pub(crate) use of_read::word_for_reads;
 pub(crate) use status::ProblemKind;
