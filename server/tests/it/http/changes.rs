@@ -89,8 +89,12 @@ pub(super) async fn invalid_cursors_are_rejected(repository: Repository) {
         assert_eq!(client.shown(&format!("GET /api/changes?{query}")).await, parameter(detail));
     }
     for accept in ["application/json", "text/event-stream"] {
-        let foreign = client.send("GET /api/changes?since=7.7.7", &[("accept", accept)], "").await;
-        assert_eq!((foreign.status, &foreign.json()["type"]), (410, &json!("urn:strom:problem:gone")), "{accept}");
+        for cursor in ["7.7.7", "0.0.0", "0.0.1", "0.9.9", "9223372036854775807.0.0"] {
+            let line = format!("GET /api/changes?since={cursor}");
+            let foreign = client.send(&line, &[("accept", accept)], "").await;
+            let expected = (410, &json!("urn:strom:problem:gone"));
+            assert_eq!((foreign.status, &foreign.json()["type"]), expected, "{accept} {cursor}");
+        }
     }
 }
 

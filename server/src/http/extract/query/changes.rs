@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::http::HeaderMap;
-use strom_store::repository::Since;
+use strom_store::repository::{FeedCursor, RepositoryError, Since};
 
 use super::parameters::{boolean, number, parameters, unknown};
 use crate::http::respond::{Problem, ProblemKind};
@@ -11,6 +11,8 @@ use crate::http::respond::{Problem, ProblemKind};
 /// Maximum number of changes on a page.
 pub(crate) const MAX_LIMIT: u32 = 1_000;
 const DEFAULT_LIMIT: u32 = 100;
+/// The lowest cursor that a feed can have: the number of a log is a time.
+const FIRST: FeedCursor = FeedCursor::new(1, 0, 0);
 /// Maximum time that a client may wait for a change, in seconds.
 pub(crate) const MAX_WAIT: u64 = 60;
 
@@ -56,6 +58,11 @@ fn since(name: &str, value: &str) -> Result<Since, Problem> {
     match value.trim() {
         "" => Ok(Since::Now),
         "0" => Ok(Since::Oldest),
-        cursor => cursor.parse().map(Since::After).map_err(|error| Problem::parameter(name, error)),
+        cursor => match cursor.parse::<FeedCursor>() {
+            // No feed has such a cursor, although it precedes all others. Backends would answer it differently.
+            Ok(forged) if forged < FIRST => Err(RepositoryError::Gone.into()),
+            Ok(cursor) => Ok(Since::After(cursor)),
+            Err(error) => Err(Problem::parameter(name, error)),
+        },
     }
 }
