@@ -53,6 +53,7 @@ pub(super) async fn run(flags: &Flags) -> Result<Answer, Failure> {
     let status = format!("flows in {storage}{how}, listening on http://{address}");
     print_address(format!("strom {}: {status}", env!("CARGO_PKG_VERSION")));
     service::notify_ready(&status);
+    let (origins, proxies) = (server.origins.clone(), server.proxies.clone());
     let hosts = hosts(&server, &access);
     let rate_limit = rate_limit(&server, &access);
     if let Some(hangups) = hangups {
@@ -63,13 +64,7 @@ pub(super) async fn run(flags: &Flags) -> Result<Answer, Failure> {
     // A read-only instance rejects ephemeral flows as well.
     let layers = if read_only { layers } else { layers.ephemeral(clock::now()) };
     let streams = Streams::default();
-    let settings = http::Settings {
-        hosts,
-        rate_limit,
-        origins: server.origins,
-        proxies: server.proxies,
-        streams: streams.clone(),
-    };
+    let settings = http::Settings { hosts, rate_limit, origins, proxies, streams: streams.clone() };
     let routes = http::router_with(layers, access, settings);
     let ending = streams.clone();
     let requested = async move {
