@@ -119,7 +119,7 @@ fn a_passed_socket_needs_the_same_access_rules() {
     let (code, _, stderr) = outcome(&with_socket(&path, socket(), &[]).output().unwrap());
     assert_eq!(code, Some(2));
     assert!(stderr.starts_with("error: without an API key, the server binds only loopback addresses"), "{stderr}");
-    Running::begin(&mut with_socket(&path, socket(), &[("STROM_API_KEY", "hunter2")]));
+    Running::begin(&mut with_socket(&path, socket(), &[("STROM_API_KEY", "a-key-of-this-test")]));
 
     let mut shell = command("sh", &[]);
     let script = r#"LISTEN_PID=$$ LISTEN_FDS=1 exec "$0" "$@" 3< /dev/null"#;

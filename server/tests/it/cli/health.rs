@@ -13,11 +13,11 @@ fn run(arguments: &[&str], variables: &[(&str, &str)]) -> (Option<i32>, String, 
 #[test]
 fn a_running_server_is_healthy_and_ready() {
     let (_directory, path) = directory();
-    let variables = [("STROM_API_KEY", "hunter2"), ("STROM_HOST", "0.0.0.0"), ("STROM_PORT", "0")];
+    let variables = [("STROM_API_KEY", "a-key-of-this-test"), ("STROM_HOST", "0.0.0.0"), ("STROM_PORT", "0")];
     let server = Running::start(&["--data-dir", &path], &variables);
     let port = server.address.rsplit_once(':').unwrap().1;
     // With the settings of the server, as in a container.
-    let variables = [("STROM_API_KEY", "hunter2"), ("STROM_HOST", "0.0.0.0"), ("STROM_PORT", port)];
+    let variables = [("STROM_API_KEY", "a-key-of-this-test"), ("STROM_HOST", "0.0.0.0"), ("STROM_PORT", port)];
     let answer = |state: &str| (Some(0), format!("http://127.0.0.1:{port} is {state}\n"), String::new());
     assert_eq!(run(&[], &variables), answer("healthy"));
     assert_eq!(run(&["--ready"], &variables), answer("ready"));
