@@ -63,7 +63,7 @@ pub(super) async fn a_replacement_reads_the_flow_only_after_a_report(repository:
     let client = Client::new(metrics.observed());
     let reads = async || {
         let text = metrics.text(0).await;
-        let is_read = |line: &&str| line.contains(r#"method="get""#) && line.contains("_total");
+        let is_read = |line: &&str| line.contains(r#"operation="get""#) && line.contains("_total");
         let reads = text.lines().filter(is_read).filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
         reads.sum::<f64>()
     };
