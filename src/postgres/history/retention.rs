@@ -21,6 +21,7 @@ use futures::FutureExt;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use super::pace::{DELETED_RECORDS, LOCK_KEY, Pace};
 use super::record::cursor;
 use super::thinning::Progress;
 use crate::background::End;
@@ -33,17 +34,8 @@ use crate::retention_clock::RetentionClock;
 /// Pause between two rounds, and before the first, so that a program that opens the store briefly starts none. At 100
 /// saves of 20 kB per second, some hundred megabytes accumulate in that time.
 const ROUND_INTERVAL: Duration = Duration::from_secs(60);
-/// Pause after a statement that deleted nothing, as a multiple of its duration: examining flows takes at most a
-/// twentieth of one connection, for any number of flows.
-const PAUSE_AFTER_EXAMINING: u32 = 20;
-/// Pause after a statement that deleted records, which must keep up with the saves.
-const PAUSE_AFTER_DELETING: u32 = 1;
-/// Limits of one statement.
+/// The maximum number of flows that one statement examines.
 const EXAMINED_FLOWS: i32 = 500;
-pub(super) const DELETED_RECORDS: i64 = 500;
-/// The key of the advisory lock that each statement tries, until the end of its transaction; "RETAIN" in ASCII. A
-/// session lock would not work through a pooler.
-pub(super) const LOCK_KEY: i64 = 0x52_45_54_41_49_4e;
 
 /// Runs a round after each interval.
 pub(crate) async fn delete_expired_periodically(
@@ -60,25 +52,6 @@ pub(crate) async fn delete_expired_periodically(
             Err(error) if error.is_retryable() => tracing::debug!(%error, "cannot delete expired changes; retrying \
                 later"),
             Err(error) => tracing::warn!(%error, "cannot delete expired changes, so the history grows"),
-        }
-    }
-}
-
-/// How much a round yields to other work.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Pace {
-    /// With pauses between the statements.
-    Considerate,
-    /// Without pauses, for tests.
-    Immediate,
-}
-
-impl Pace {
-    /// Waits after a statement that deleted this many records.
-    pub(super) async fn pause(self, started_at: Instant, deleted: i64) {
-        if self == Self::Considerate {
-            let times = if deleted > 0 { PAUSE_AFTER_DELETING } else { PAUSE_AFTER_EXAMINING };
-            tokio::time::sleep(started_at.elapsed() * times).await;
         }
     }
 }

@@ -12,8 +12,8 @@ use futures::FutureExt;
 use sqlx::PgConnection;
 
 use super::bounds::{ORIGIN, column};
+use super::pace::{DELETED_RECORDS, LOCK_KEY, Pace};
 use super::record::cursor;
-use super::retention::{DELETED_RECORDS, LOCK_KEY, Pace};
 use crate::postgres::connection::Pool;
 use crate::postgres::error::Result;
 use crate::repository::{self, FeedCursor, THINNING, Thinning};
