@@ -48,7 +48,7 @@ impl RetentionPlan {
             let mut is_thinned = false;
             for ((limit, period), seen) in limits.thinned.iter().zip(&mut periods).filter(|_| !is_report) {
                 let is_first = seen.insert(line.at().timestamp_micros().div_euclid(*period));
-                is_thinned |= !is_first && line.at() <= *limit;
+                is_thinned |= !is_first && line.at() < *limit;
             }
             // Only older versions wrote reports. The last line marks the end of the history.
             let is_removed = match is_report {
@@ -71,7 +71,7 @@ struct Limits {
     revisions: usize,
     /// Revisions before it are removed.
     expired: DateTime<Utc>,
-    /// Up to this time, one revision per period of this many microseconds is kept.
+    /// Before these times, one revision per period of this many microseconds is kept.
     thinned: [(DateTime<Utc>, i64); THINNING.len()],
 }
 
