@@ -83,8 +83,9 @@ async fn documented_nginx_passes_imports_etags_streams_and_sockets_on() {
         return;
     }
     let (_directory, path) = directory();
-    let variables = [("STROM_API_KEY", "a-key-of-this-test"), ("RUST_LOG", "off")];
-    let server = Running::start(&["--data-dir", &path, "--port", "0"], &variables);
+    let trusted = ("STROM_TRUSTED_PROXIES", "127.0.0.1");
+    let variables = [("STROM_API_KEY", "a-key-of-this-test"), ("RUST_LOG", "info"), trusted];
+    let mut server = Running::start(&["--data-dir", &path, "--port", "0"], &variables);
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let _nginx = Nginx::start(&path, port, &server.address);
     eventually("nginx listens", async || TcpStream::connect(("127.0.0.1", port)).await.is_ok()).await;
@@ -98,7 +99,7 @@ async fn documented_nginx_passes_imports_etags_streams_and_sockets_on() {
     };
     let large = json!({ "name": "large", "properties": { "description": "x".repeat(5_000_000) } });
     let flows = format!("{origin}/api/flows");
-    let created = send(client.post(&flows).json(&large)).await;
+    let created = send(client.post(&flows).header("X-Forwarded-For", "192.0.2.7").json(&large)).await;
     assert_eq!(created.status(), 201);
     let flow = format!("{origin}{}", created.headers()["Location"].to_str().unwrap());
     let read = send(client.get(&flow)).await;
@@ -118,4 +119,9 @@ async fn documented_nginx_passes_imports_etags_streams_and_sockets_on() {
         format!("ws://127.0.0.1:{port}/api/ws?auth_token=a-key-of-this-test").into_client_request().unwrap();
     socket.headers_mut().insert("Origin", origin.parse().unwrap());
     assert_eq!(connect_async(socket).await.unwrap().1.status(), 101);
+    drop(events);
+    server.signal(Signal::TERM);
+    assert_eq!(server.wait().code(), Some(0));
+    let log = server.stderr();
+    assert!(log.contains("http{method=POST path=\"/api/flows\"") && log.contains("192.0.2.7"), "{log}");
 }
