@@ -194,7 +194,7 @@ fn migrations_use_the_migrate_database_url() {
 #[test]
 fn secrets_are_not_printed() {
     let url = "postgresql://u:hunter2@h/d";
-    let flags = flags(&["--api-key", "hunter2", "--database-url", url, "--migrate-database-url", url]);
+    let flags = flags(&["--api-key", "hunter2 of an operator", "--database-url", url, "--migrate-database-url", url]);
     let (server, migrations) = (flags.server().unwrap(), flags.migrations().unwrap());
     assert!(!format!("{flags:?}{server:?}{migrations:?}").contains("hunter2"));
 }
