@@ -125,10 +125,11 @@ async fn closed_client_connections_do_not_break_pooled_connections() {
             for _ in 0..calls_each() {
                 let flow = flow("over HTTP");
                 let body = flow.document().get();
-                let (method, body) = if chance.below(4) == 0 { ("GET", "") } else { ("POST", body) };
+                let (line, body) =
+                    if chance.below(4) == 0 { ("GET /api/flows?limit=3", "") } else { ("POST /api/flows", body) };
                 let mut stream = TcpStream::connect(address).await.unwrap();
                 let head = format!(
-                    "{method} /api/flows?limit=3 HTTP/1.1\r\nHost: strom\r\nConnection: close\r\n\
+                    "{line} HTTP/1.1\r\nHost: strom\r\nConnection: close\r\n\
                      Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
                     body.len()
                 );
