@@ -17,7 +17,7 @@ const SORT: &str = "^(?!.*name.*name)(?!.*created.*created)(?!.*updated.*updated
 const FEED_POSITION: &str = r"^(0|[0-9]{1,19}\.[0-9]{1,19}\.[0-9]{1,19})?$";
 
 /// A cursor of the trash.
-const TRASH_POSITION: &str = r"^-?[0-9]{1,18}\.[0-9a-f-]{36}$";
+const TRASH_POSITION: &str = r"^-?[0-9]{1,18}\.[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$";
 
 describe_parameters! {
     /// The id in a path.
