@@ -73,8 +73,10 @@ class Campaign(campaign.Campaign):
     # Faults
 
     def hang_up(self):
-        self.server.stop(signal.SIGHUP)
-        self.server.start()
+        """A server without a terminal is a service, which SIGHUP does not stop."""
+        self.server.log.clear()
+        self.server.process.send_signal(signal.SIGHUP)
+        wait_for("the server logs SIGHUP", lambda: any("SIGHUP" in line for line in list(self.server.log)))
 
     def stalled_log(self):
         self.server.is_log_read.clear()

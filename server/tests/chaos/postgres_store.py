@@ -350,6 +350,10 @@ class Campaign(campaign.Campaign):
             flow, marks = row["flow_id"], row["marks"]
             if flow not in self.seen:
                 continue
+            if row["operation"] == "state":
+                # A report has no document.
+                blind |= {flow} if row["author"] == "sql" else set()
+                continue
             _, before = self.last.get(flow, (0, []))
             lost = set(before) - set(marks) - self.removed
             if row["author"] == "sql":
