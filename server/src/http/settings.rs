@@ -13,9 +13,9 @@ pub struct Settings {
     /// Maximum number of requests per second for each client; `None` means no limit. A client is identified by its key, otherwise
     /// by its address, if [`serve`](super::serve) or [`ConnectInfo`](axum::extract::ConnectInfo) provides it.
     pub rate_limit: Option<NonZeroU32>,
-    /// Origins whose pages may use the API. The default is none.
+    /// Origins whose pages may use the API. Empty by default.
     pub origins: Origins,
-    /// Proxies whose `X-Forwarded-For` contains the address of the client. The default is none.
+    /// Proxies whose `X-Forwarded-For` contains the address of the client. Empty by default.
     pub proxies: TrustedProxies,
     /// Ends the streams of changes. Without it, open streams delay the stop of a server by [`GRACE`](super::GRACE).
     pub streams: Streams,

@@ -2,7 +2,7 @@
 //!
 //! Proxies that compress responses change the tag `"6"`: nginx, HAProxy and Cloudflare to `W/"6"`, Apache to `"6-gzip"`, others to
 //! `"6;gzip"` or `"6--gzip"`. A client returns the tag that it received. All these forms name revision 6, also in `If-Match`: the
-//! comparison of revisions is as strict as a strong comparison, and a failed precondition would remain failed for ever.
+//! comparison of revisions is as strict as a strong comparison, and otherwise such a client could never save.
 //!
 //! A report of runtime members creates no revision. So `If-None-Match` returns 304 although `gst_state` may have changed in
 //! the meantime. In return, a report never makes the `If-Match` of an editor fail. A client that needs the current state

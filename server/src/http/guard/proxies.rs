@@ -79,7 +79,7 @@ impl TrustedProxies {
         let hops = lines.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','));
         let mut client = None;
         for hop in hops {
-            // An invalid hop ends the list: what stands before it is not from a trusted proxy.
+            // An invalid hop ends the list: the part before it is not from a trusted proxy.
             let Some(address) = str::from_utf8(hop).ok().and_then(parse_hop) else { break };
             client = Some(address);
             if !self.trusts(address) {

@@ -90,7 +90,7 @@ impl Admission {
         Registered { admission: Arc::clone(self), number, activity }
     }
 
-    /// Asks an idle connection to close. Returns `false` if there is none.
+    /// Asks an idle connection to close. Returns `false` if no connection is idle.
     fn close_idle(&self) -> bool {
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let mut idle = open

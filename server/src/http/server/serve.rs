@@ -49,7 +49,7 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 const BUFFER: usize = 64 * 1024;
 
 /// Maximum number of connections, including WebSockets and streams. Lower if the process has few file descriptors. A further
-/// connection replaces an idle one. If there is none, it waits in the queue of the operating system.
+/// connection replaces an idle one. If no connection is idle, it waits in the queue of the operating system.
 const MAX_CONNECTIONS: usize = 4096;
 
 /// Additional connections for `/health`, `/ready` and `/metrics`, while all others serve requests. Other requests receive 503 there.
